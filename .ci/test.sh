@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# go test, with the race detector where it can run, told in few lines: a package
+# that passes is one line and the tests that it skipped with their reasons, one
+# that fails is shown whole.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ "$(id -u)" -eq 0 ]; then
+	if command -v apt-get >/dev/null; then
+		bash .ci/packages.sh
+	else
+		echo "no apt-get here: install what .ci/packages.sh lists, or tests will fail for want of it"
+	fi
+else
+	echo "not root: tests that need network namespaces are skipped, and named below"
+fi
+
+race=-race
+if ! command -v "$(go env CC)" >/dev/null; then
+	race=
+	echo "no C compiler: running without the race detector (as root, .ci/packages.sh installs one)"
+fi
+
+go test $race -v -shuffle=on -timeout 15m "$@" 2>&1 | awk '
+	{ whole = whole $0 "\n" }
+	/^ *--- SKIP/ { skipped = skipped $0 "\n" last "\n" }
+	{ last = $0 }
+	/^ok  \t/ { printf "%s\n%s", $0, skipped; whole = skipped = ""; fflush() }
+	/^\?   \t/ || /no test files/ { whole = skipped = "" }
+	/^FAIL\t/ { printf "%s", whole; whole = skipped = ""; fflush() }
+	END { printf "%s", whole }
+'

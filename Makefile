@@ -1,0 +1,43 @@
+# Everything a developer or a pipeline runs. `make demo` and `make test` need
+# Go, make and git; what else the tests use, .ci/packages.sh installs (as root).
+
+GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+FUZZTIME = 30s
+IMAGE    = sallyport-gateway
+
+.PHONY: build demo test lint fuzz bench soak image clean
+
+build:  ## one static file: bin/gateway
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/gateway ./cmd/gateway
+
+demo: build  ## a gateway and two CVMs in one process, without root
+	bin/gateway demo
+
+test:  ## every test; names those that this machine cannot run
+	bash .ci/test.sh ./...
+
+lint:  ## format, vet, tidy, linters
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "run gofmt -w on:" $$unformatted; exit 1; }
+	go vet ./...
+	go mod tidy -diff
+	go run $(GOLANGCI) run ./...
+
+fuzz:  ## each fuzz target for $(FUZZTIME)
+	FUZZTIME=$(FUZZTIME) bash .ci/fuzz.sh
+
+bench:  ## the packages' own benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+soak:  ## the long end-to-end tests
+	GATEWAY_SOAK=1 bash .ci/test.sh -run Soak ./e2e
+
+image:  ## the container image (needs docker)
+	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE):$(VERSION) .
+
+clean:
+	rm -rf bin
