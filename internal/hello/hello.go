@@ -1,0 +1,95 @@
+package hello
+
+import (
+	"encoding/binary"
+	"iter"
+)
+
+// Hello is what a ClientHello says, as far as a gateway asks. Its slices are
+// views on the stream that was parsed, or on a copy if the message came in
+// several records: they hold while the caller leaves the stream's bytes alone.
+type Hello struct {
+	// ServerName is the host name as it was sent: letters, digits, '-' and
+	// dots, in any case, no empty label, perhaps one dot at the end. Nil if
+	// there is none.
+	ServerName []byte
+	ALPN       ALPN
+	Versions   Versions
+	SessionID  []byte // legacy_session_id, at most 32 bytes
+	// Length is the number of bytes of the stream that the hello's records
+	// take. Bytes after them (early data, say) were not looked at.
+	Length int
+}
+
+// ALPN is the checked list of the protocols a client offers, in its order of
+// preference (RFC 7301, 3.1). The zero value is a hello without the extension.
+type ALPN struct {
+	list []byte // ProtocolName entries, each a length byte and 1 to 255 bytes
+}
+
+// Empty reports whether the hello has no ALPN extension.
+func (a ALPN) Empty() bool { return len(a.list) == 0 }
+
+// Offers reports whether proto is in the list.
+func (a ALPN) Offers(proto string) bool {
+	for list := a.list; len(list) > 0; {
+		n := int(list[0])
+		if string(list[1:1+n]) == proto {
+			return true
+		}
+		list = list[1+n:]
+	}
+	return false
+}
+
+// All yields the offered protocols. The slices are views on the hello.
+func (a ALPN) All() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for list := a.list; len(list) > 0; {
+			n := int(list[0])
+			if !yield(list[1 : 1+n]) {
+				return
+			}
+			list = list[1+n:]
+		}
+	}
+}
+
+// Version numbers on the wire. They are those of crypto/tls.
+const (
+	versionTLS10 = 0x0301
+	versionTLS12 = 0x0303
+	versionTLS13 = 0x0304
+)
+
+// Versions is the set of protocol versions that a hello offers.
+type Versions struct {
+	list   []byte // supported_versions, two bytes each; nil if not sent
+	legacy uint16 // legacy_version
+}
+
+// Supports reports whether the client offers version (tls.VersionTLS12, say).
+// A hello without supported_versions offers its legacy version and those
+// before it down to TLS 1.0, but never TLS 1.3 (RFC 8446, 4.2.1 and D.2).
+func (v Versions) Supports(version uint16) bool {
+	if v.list == nil {
+		return versionTLS10 <= version && version <= min(v.legacy, versionTLS12)
+	}
+	for i := 0; i < len(v.list); i += 2 {
+		if binary.BigEndian.Uint16(v.list[i:]) == version {
+			return true
+		}
+	}
+	return false
+}
+
+// Max returns the highest version from TLS 1.0 to TLS 1.3 that the client
+// offers, 0 if there is none. GREASE (RFC 8701) and drafts do not count.
+func (v Versions) Max() uint16 {
+	for version := uint16(versionTLS13); version >= versionTLS10; version-- {
+		if v.Supports(version) {
+			return version
+		}
+	}
+	return 0
+}

@@ -1,0 +1,214 @@
+package hello
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// parseMessage parses c as one record.
+func parseMessage(c clientHello) (*Hello, bool, error) { return parse(records(c.message())) }
+
+func wantError(t *testing.T, done bool, err error, want *Error) {
+	t.Helper()
+	if done || !errors.Is(err, want) {
+		t.Errorf("got done %v, error %v; want %v", done, err, want)
+	}
+}
+
+func TestHelloWithoutExtensionsHasNoName(t *testing.T) {
+	for _, extensions := range [][]extension{nil, {}} {
+		h, done, err := parseMessage(clientHello{extensions: extensions})
+		if !done || err != nil || h.ServerName != nil || !h.ALPN.Empty() {
+			t.Errorf("got %+v, done %v, error %v", h, done, err)
+		}
+	}
+}
+
+func TestNameIsKeptAsSent(t *testing.T) {
+	long := strings.Repeat(strings.Repeat("a", 63)+".", 3) + strings.Repeat("b", 63)
+	for _, name := range []string{
+		"a", "a.example", "A.Example", "a.example.", "xn--bcher-kva.example", "-a-.example", "127.0.0.1", long,
+	} {
+		h, done, err := parseMessage(clientHello{extensions: []extension{serverName(name)}})
+		wantName(t, h, done, err, name)
+	}
+}
+
+func TestNameThatIsNoHostNameIsRefused(t *testing.T) {
+	for _, name := range []string{
+		".", ".a", "a..b", "a..", "a b", "a\x00.example", "a_b.example", "bücher.example", "::1", "a\n",
+		"*.example", "a/b", strings.Repeat("a", 64) + ".example", strings.Repeat("a.", 128),
+	} {
+		_, done, err := parseMessage(clientHello{extensions: []extension{serverName(name)}})
+		wantError(t, done, err, ErrServerName)
+	}
+}
+
+func TestServerNameOfAnotherTypeIsSkipped(t *testing.T) {
+	for _, list := range [][]byte{
+		nameList(1, "\x00not a host", nameTypeHost, "a.example"),
+		nameList(nameTypeHost, "a.example", 255, "x"),
+	} {
+		h, done, err := parseMessage(clientHello{extensions: []extension{{extServerName, list}}})
+		wantName(t, h, done, err, "a.example")
+	}
+	h, done, err := parseMessage(clientHello{extensions: []extension{{extServerName, nameList(1, "x")}}})
+	if !done || err != nil || h.ServerName != nil {
+		t.Errorf("no host name: got %q, done %v, error %v", h.ServerName, done, err)
+	}
+}
+
+func TestMalformedExtensionIsRefused(t *testing.T) {
+	trailing := func(e extension) extension { return extension{e.kind, append(e.data, 0)} }
+	short := func(e extension) extension { return extension{e.kind, e.data[:len(e.data)-1]} }
+	for _, c := range []struct {
+		what string
+		ext  extension
+		want *Error
+	}{
+		{"server_name empty, as a server sends it", extension{extServerName, nil}, errNameList},
+		{"server_name without names", extension{extServerName, nameList()}, errNameList},
+		{"server_name with an empty name", serverName(""), errNameList},
+		{"server_name with an empty name of another type", extension{extServerName, nameList(1, "", 0, "a")}, errNameList},
+		{"server_name overrun", short(serverName("a.example")), errNameList},
+		{"server_name trailing", trailing(serverName("a.example")), errNameList},
+		{"server_name type without a name", extension{extServerName, []byte{0, 1, 0}}, errNameList},
+		{"two host names", extension{extServerName, nameList(0, "a.example", 0, "a.example")}, errTwoNames},
+		{"ALPN without a list", extension{extALPN, nil}, errALPN},
+		{"ALPN with an empty list", alpn(), errALPN},
+		{"ALPN with an empty protocol", alpn("h2", ""), errALPN},
+		{"ALPN overrun", short(alpn("h2")), errALPN},
+		{"ALPN protocol overrun", extension{extALPN, []byte{0, 3, 3, 'h', '2'}}, errALPN},
+		{"ALPN trailing", trailing(alpn("h2")), errALPN},
+		{"versions without a list", extension{extSupportedVersions, nil}, errVersions},
+		{"versions with an empty list", versions(), errVersions},
+		{"versions of odd length", extension{extSupportedVersions, []byte{3, 3, 4, 3}}, errVersions},
+		{"versions overrun", short(versions(versionTLS13)), errVersions},
+		{"versions trailing", trailing(versions(versionTLS13)), errVersions},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			_, done, err := parseMessage(clientHello{extensions: []extension{c.ext}})
+			wantError(t, done, err, c.want)
+		})
+	}
+}
+
+func TestMalformedBodyIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		what  string
+		hello clientHello
+		want  *Error
+	}{
+		{"session id of 33 bytes", clientHello{session: make([]byte, 33)}, errBody},
+		{"no cipher suites", clientHello{suites: []byte{}}, errBody},
+		{"half a cipher suite", clientHello{suites: []byte{0x13, 0x01, 0x13}}, errBody},
+		{"no compression methods", clientHello{methods: []byte{}}, errCompression},
+		{"only DEFLATE", clientHello{methods: []byte{1}}, errCompression},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			_, done, err := parseMessage(c.hello)
+			wantError(t, done, err, c.want)
+		})
+	}
+}
+
+// A message cut short, its length field made to agree, is refused wherever the
+// cut is, except where the extension block begins: it may be missing.
+func TestEveryTruncatedMessageIsRefused(t *testing.T) {
+	c := clientHello{session: make([]byte, 32), extensions: []extension{
+		serverName("a.example"), alpn("h2"), versions(versionTLS13), {51, []byte("xyz")},
+	}}
+	message := c.message()
+	c.extensions = nil
+	withoutBlock := len(c.message())
+	for n := messageHeader; n < len(message); n++ {
+		cut := slices.Clone(message[:n])
+		cut[2], cut[3] = byte((n-messageHeader)>>8), byte(n-messageHeader)
+		_, done, err := parse(records(cut))
+		if wantDone := n == withoutBlock; done != wantDone || (err == nil) != wantDone {
+			t.Errorf("cut at %d of %d: got done %v, error %v", n, len(message), done, err)
+		}
+	}
+}
+
+func TestBytesAfterTheExtensionsAreRefused(t *testing.T) {
+	message := append(clientHello{extensions: []extension{serverName("a.example")}}.message(), 0)
+	message[3]++
+	_, done, err := parse(records(message))
+	wantError(t, done, err, errExtensions)
+}
+
+func TestDuplicateExtensionIsRefused(t *testing.T) {
+	// Enough extensions for every tier of the set, each in turn sent again.
+	var all []extension
+	for kind := uint16(50); kind < 64; kind++ {
+		all = append(all, extension{kind, nil})
+	}
+	for kind := uint16(64); kind < 64+3*16; kind++ {
+		all = append(all, extension{kind * 577, nil})
+	}
+	if _, done, err := parseMessage(clientHello{extensions: all}); !done || err != nil {
+		t.Fatalf("no duplicate: got done %v, error %v", done, err)
+	}
+	for _, again := range all {
+		_, done, err := parseMessage(clientHello{extensions: append(slices.Clone(all), again)})
+		wantError(t, done, err, errDuplicate)
+	}
+}
+
+func TestALPNIsOfferedInOrder(t *testing.T) {
+	h, done, err := parseMessage(clientHello{extensions: []extension{alpn("h2", "http/1.1", "postgresql")}})
+	if !done || err != nil {
+		t.Fatalf("got done %v, error %v", done, err)
+	}
+	var got []string
+	for proto := range h.ALPN.All() {
+		got = append(got, string(proto))
+	}
+	if want := []string{"h2", "http/1.1", "postgresql"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for range h.ALPN.All() {
+		break // must not yield again
+	}
+	for proto, want := range map[string]bool{"h2": true, "postgresql": true, "h": false, "": false, "http/1.0": false} {
+		if got := h.ALPN.Offers(proto); got != want {
+			t.Errorf("offers %q: got %v", proto, got)
+		}
+	}
+}
+
+func TestVersionsOffered(t *testing.T) {
+	const grease = 0xfafa
+	for _, c := range []struct {
+		what      string
+		hello     clientHello
+		max       uint16
+		supported []uint16
+	}{
+		{"browser", clientHello{extensions: []extension{versions(grease, 0x0304, 0x0303)}}, 0x0304, []uint16{0x0304, 0x0303, grease}},
+		{"TLS 1.2 by legacy_version", clientHello{}, 0x0303, []uint16{0x0301, 0x0302, 0x0303}},
+		{"TLS 1.0 by legacy_version", clientHello{legacy: 0x0301}, 0x0301, []uint16{0x0301}},
+		{"legacy_version cannot offer TLS 1.3", clientHello{legacy: 0x0304}, 0x0303, []uint16{0x0301, 0x0302, 0x0303}},
+		{"SSL 3.0", clientHello{legacy: 0x0300}, 0, nil},
+		{"the extension wins over legacy_version", clientHello{extensions: []extension{versions(0x0304)}}, 0x0304, []uint16{0x0304}},
+		{"only drafts and GREASE", clientHello{extensions: []extension{versions(grease, 0x7f1c)}}, 0, []uint16{grease, 0x7f1c}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			h, done, err := parseMessage(c.hello)
+			if !done || err != nil {
+				t.Fatalf("got done %v, error %v", done, err)
+			}
+			if got := h.Versions.Max(); got != c.max {
+				t.Errorf("max: got %04x, want %04x", got, c.max)
+			}
+			for _, v := range []uint16{0x0200, 0x0300, 0x0301, 0x0302, 0x0303, 0x0304, 0x0305, 0x7f1c, grease} {
+				if got, want := h.Versions.Supports(v), slices.Contains(c.supported, v); got != want {
+					t.Errorf("supports %04x: got %v, want %v", v, got, want)
+				}
+			}
+		})
+	}
+}
