@@ -1,0 +1,127 @@
+package relay
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// acceptAll takes new connections, a few from each listener. When setups pile up
+// the kernel's queue has to wait: accepting more would only make all of them slow.
+func (l *loop) acceptAll() {
+	for _, ln := range l.listen {
+		for n := 0; n < acceptBudget && l.mayAccept(ln); n++ {
+			l.acceptOne(ln)
+		}
+	}
+}
+
+// setupBacklog is how many setups may wait for their turn while more
+// connections are taken in.
+const setupBacklog = 256
+
+func (l *loop) mayAccept(ln *listener) bool {
+	return ln.waiting && !l.pause.armed && len(l.setups) < setupBacklog
+}
+
+// acceptLeft reports whether the last round left connections in the kernel's queue.
+func (l *loop) acceptLeft() bool {
+	for _, ln := range l.listen {
+		if l.mayAccept(ln) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *loop) acceptOne(ln *listener) {
+	fd, addr, errno := accept(ln.fd)
+	switch errno {
+	case 0:
+		l.admit(fd, addr)
+	case unix.EAGAIN:
+		ln.waiting = false
+	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+		l.shed(ln, errno)
+	default:
+		// ECONNABORTED and the network errors of accept(2): that connection is gone,
+		// the next one is not.
+	}
+}
+
+// admit makes a descriptor a connection. No coroutine yet: a client that sends
+// nothing costs a descriptor and 400 bytes.
+func (l *loop) admit(fd int32, addr netip.AddrPort) {
+	e := l.engine
+	c := &conn{loop: l, addr: addr, last: l.now}
+	c.client.fd, c.backend.fd = fd, -1
+	c.timer.c = c
+	if e.opts.Access {
+		c.log = &record{began: time.Now(), client: addr}
+	}
+	l.open++
+	err := l.watch(fd, slot{c: c, side: clientSide}, watched)
+	if e.open.Add(1) > int64(e.maxConnections) {
+		c.client.writable = true
+		c.reason = ConnectionLimit
+		c.refuse(c.reason.alert())
+		return
+	}
+	if err != nil {
+		e.opts.Log.Error("epoll takes no more descriptors; raise fs.epoll.max_user_watches", "error", err)
+		c.reason = Descriptor
+		c.refuse(alertNone)
+		return
+	}
+	l.stats.accepted.Add(1)
+	l.arm(&c.timer, timerHello)
+}
+
+// shed is what to do when there is no descriptor left: a reserve is given up for
+// as long as it takes to accept one client and close it, which is kinder than to
+// let it wait for its own timeout. Then accepting pauses: the listener stays
+// readable, and to ask again at once would spin.
+func (l *loop) shed(ln *listener, errno unix.Errno) {
+	e := l.engine
+	l.stats.acceptErrors.Add(1)
+	e.warnDescriptors(errno)
+	if l.reserve >= 0 {
+		closeFD(l.reserve)
+		if fd, _, errno := accept(ln.fd); errno == 0 {
+			setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+			_, _ = send(fd, plaintextAlert(Descriptor.alert()))
+			closeFD(fd)
+			l.stats.ended[Undecided][Descriptor].Add(1)
+		}
+		l.reserve = openReserve()
+	}
+	l.arm(&l.pause, timerAccept)
+}
+
+// openReserve holds a descriptor back; -1 if there is none to be had.
+func openReserve() int32 {
+	fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return int32(fd)
+}
+
+// stopAccepting takes what the kernel has already accepted, and closes the
+// listeners: to close one with connections in its queue would reset them.
+func (l *loop) stopAccepting() {
+	for _, ln := range l.listen {
+		ln.waiting = true
+		for ln.waiting {
+			fd, addr, errno := accept(ln.fd)
+			if errno == 0 {
+				l.admit(fd, addr)
+				continue
+			}
+			ln.waiting = errno == unix.ECONNABORTED
+		}
+		l.forget(ln.fd)
+	}
+	l.listen = nil
+}

@@ -1,0 +1,161 @@
+package relay
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// conn is one client's connection and, once dialled, its backend's. It belongs
+// to one loop and is touched by that loop's thread alone. While it is set up it
+// has a coroutine (co); relaying it is this struct and nothing else, so it is
+// kept small: an idle connection is this and two descriptors.
+type conn struct {
+	loop    *loop
+	co      *coro // while in setup
+	client  end
+	backend end
+	up      flow // client to backend
+	down    flow // backend to client
+	tls     *tlsSide
+
+	addr  netip.AddrPort // the client's socket
+	timer timer          // the deadline of the phase, or the idle check
+	last  int64          // loop clock at the last progress
+
+	limit Limit
+	watch Watcher
+	log   *record
+	src   source
+
+	phase   phase
+	reason  Reason // why it is to end; set once, before the end
+	mode    Mode
+	queued  bool // stands in a list of the loop
+	expired bool // the phase's deadline has passed
+}
+
+type phase uint8
+
+const (
+	waiting phase = iota // accepted, no byte yet: no coroutine either
+	settingUp
+	relaying
+	lingering
+	closed
+)
+
+// end is one descriptor of a connection and what is known of it. The flags
+// follow edge-triggered events: they say "worth trying", and only EAGAIN or a
+// short read clears them.
+type end struct {
+	fd       int32
+	readable bool
+	writable bool
+	hup      bool // FIN, RST or error was seen: read on until the socket says so
+	reset    bool // RST or error, or both directions are shut
+	eof      bool // the socket has said EOF
+	broken   bool // reading failed: nothing more comes, nothing more can be sent
+	deaf     bool // writing failed; what it sent before can still be read
+}
+
+// flow is one direction.
+type flow struct {
+	bytes  uint64
+	chunk  *chunk // read, and not yet taken by the receiver
+	pipe   *pipe  // held only while bytes are in it
+	piped  int32
+	full   uint8 // full reads in a row; from spliceAfter on: splicing
+	thin   uint8 // small splices in a row
+	mode   relayMode
+	closed bool // EOF was passed on: the direction is over
+}
+
+// relayMode is how a direction moves bytes, for the metrics.
+type relayMode uint8
+
+const (
+	copying relayMode = iota
+	splicing
+	crypting
+	relayModes
+)
+
+func (m relayMode) String() string { return [...]string{"copy", "splice", "tls"}[m] }
+
+// record is what the access log tells of a connection; nil when it is off.
+type record struct {
+	began      time.Time
+	client     netip.AddrPort
+	serverName string
+	app        string
+	instance   string
+}
+
+// onEvents notes what epoll reported for one of the two ends.
+func (e *end) onEvents(ev uint32) {
+	if ev&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		e.readable = true
+	}
+	if ev&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		e.hup = true
+	}
+	if ev&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		e.reset = true
+	}
+	if ev&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		e.writable = true
+	}
+}
+
+// read reads what is there. n > 0: that many bytes. Otherwise e.eof or e.broken
+// says why, or neither is set: come back when it is readable.
+//
+// A short read means that the socket is drained, which saves the read that would
+// say EAGAIN; but not once a FIN was seen, because no further event would tell of
+// the EOF behind the bytes.
+func (e *end) read(p []byte) int {
+	if !e.readable || e.eof || e.broken {
+		return 0
+	}
+	n, errno := read(e.fd, p)
+	switch {
+	case errno == unix.EAGAIN:
+		e.readable = false
+		return 0
+	case errno != 0:
+		e.broken, e.deaf = true, true
+		return 0
+	case n == 0:
+		e.eof = true
+		return 0
+	case n < len(p) && !e.hup:
+		e.readable = false
+	}
+	return n
+}
+
+// write sends what the socket takes of p. Less than len(p) means: come back when
+// it is writable, or e.deaf. A peer that reset the connection may have sent a
+// last word before, so a failed write asks for a read.
+func (e *end) write(p []byte) int {
+	done := 0
+	for done < len(p) && e.writable && !e.deaf {
+		n, errno := send(e.fd, p[done:])
+		switch errno {
+		case 0:
+			done += n
+		case unix.EAGAIN:
+			e.writable = false
+		default:
+			e.deafen()
+		}
+	}
+	return done
+}
+
+func (e *end) deafen() { e.deaf, e.hup, e.readable = true, true, true }
+
+// over reports whether nothing more will come from e.
+func (e *end) over() bool { return e.eof || e.broken }

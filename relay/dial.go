@@ -1,0 +1,179 @@
+package relay
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// dialing is the race for a backend: the candidates in the router's order, the
+// next one after the hedge time or at once on failure; the first to connect
+// wins, and the others are closed before a byte is sent to them.
+type dialing struct {
+	tries  [MaxBackends]try
+	n      int // begun
+	hedge  timer
+	hedged bool   // the hedge time has passed
+	serial uint64 // which race of the loop this is
+	ctx    context.Context
+	cancel context.CancelFunc // of the tries on goroutines
+}
+
+type try struct {
+	end
+	began int64
+	state tryState
+}
+
+type tryState uint8
+
+const (
+	notTried tryState = iota
+	connecting
+	connected
+	failed
+)
+
+func (d *dialing) onEvents(i int, ev uint32) {
+	t := &d.tries[i]
+	t.onEvents(ev)
+	switch {
+	case t.state != connecting:
+	case ev&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
+		t.state = failed
+	case ev&unix.EPOLLOUT != 0:
+		t.state = connected
+	}
+}
+
+// dial connects to one of the decision's backends.
+func (s *setup) dial() Reason {
+	s.until(timerConnect, DialTimeout)
+	r := s.race()
+	s.settle(r == goOn || r == DialFailed || r == DialTimeout)
+	return r
+}
+
+func (s *setup) race() Reason {
+	d, candidates := &s.dialing, s.decision.N
+	s.tryNext()
+	for {
+		pending := 0
+		for i := range d.n {
+			switch d.tries[i].state {
+			case connected:
+				s.won(i)
+				return goOn
+			case connecting:
+				pending++
+			case notTried, failed:
+			}
+		}
+		switch {
+		case d.n < candidates && (pending == 0 || d.hedged):
+			s.tryNext()
+			continue
+		case pending == 0:
+			return DialFailed
+		}
+		if r := s.wait(); r != goOn {
+			return r
+		}
+		if s.c.client.reset {
+			return ClientReset // nobody is waiting any more
+		}
+	}
+}
+
+// tryNext begins to dial the next candidate.
+func (s *setup) tryNext() {
+	d := &s.dialing
+	i := d.n
+	t := &d.tries[i]
+	d.n, d.hedged = i+1, false
+	t.began, t.state, t.fd = s.l.now, connecting, -1
+	s.l.arm(&d.hedge, timerHedge)
+	d.hedge.c = s.c
+	to := s.decision.Backends[i].Addr
+	if s.l.engine.opts.Dial != nil {
+		s.dialElsewhere(i, to)
+		return
+	}
+	fd, err := s.l.connect(to)
+	if err == nil {
+		t.fd = fd
+		err = s.l.watch(fd, slot{c: s.c, side: trySide + side(i)}, watched)
+	}
+	if err != nil {
+		s.l.engine.warnDial(to, err)
+		t.state = failed
+	}
+}
+
+// connect begins a connection to a backend.
+func (l *loop) connect(to netip.AddrPort) (int32, error) {
+	family := unix.AF_INET6
+	if to.Addr().Unmap().Is4() {
+		family = unix.AF_INET
+	}
+	s, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if err != nil {
+		return -1, err
+	}
+	fd := int32(s)
+	if mss := l.engine.opts.BackendMSS; mss > 0 {
+		setInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, mss)
+	}
+	l.engine.setSocketOptions(fd)
+	if errno := connect(fd, to); errno != 0 && errno != unix.EINPROGRESS {
+		closeFD(fd)
+		return -1, errno
+	}
+	return fd, nil
+}
+
+// won makes try i the connection's backend.
+func (s *setup) won(i int) {
+	c, t, b := s.c, &s.dialing.tries[i], &s.decision.Backends[i]
+	c.backend, c.watch, s.chosen = t.end, b.Watch, b
+	s.l.slots[t.fd].side = backendSide
+	t.fd = -1
+	if c.log != nil {
+		c.log.instance = b.Name
+	}
+	if b.Watch != nil {
+		b.Watch.Opened()
+	}
+}
+
+// settle ends the race: it closes the losers and tells the candidates how they
+// did. A candidate that a later one overtook has failed, since it had more time;
+// one that was begun after the winner has not. With blame false nobody has: the
+// race was called off.
+func (s *setup) settle(blame bool) {
+	d, l := &s.dialing, s.l
+	for i := range d.n {
+		t, watch := &d.tries[i], s.decision.Backends[i].Watch
+		won := t.state == connected && t.fd < 0
+		if t.fd >= 0 {
+			l.forget(t.fd)
+			t.fd = -1
+		}
+		if won || t.state == failed || blame {
+			took := time.Duration(l.now - t.began)
+			l.engine.metrics.dialled(took, won)
+			if watch != nil {
+				watch.Dialled(took, won)
+			}
+		}
+		blame = blame && !won
+	}
+	d.n = 0
+	l.stop(&d.hedge)
+	if d.cancel != nil {
+		d.cancel()
+		d.cancel = nil
+	}
+}

@@ -1,0 +1,43 @@
+// Package relay moves bytes between clients and backends. It accepts a
+// connection, reads its ClientHello, asks a Route function what shall become of
+// it, and then either ends the client's TLS or passes the stream through to the
+// first backend that can be reached. It knows no apps and no certificates: the
+// decision carries all it needs.
+//
+// # A connection's way
+//
+//	accept.go       a descriptor becomes a conn; limits; what to do without descriptors
+//	coro.go         its first byte gives it a coroutine, in which setup.go runs:
+//	proxyheader.go    PROXY header, from senders that must send one
+//	source.go         limit per client address
+//	postgres.go       PostgreSQL's SSLRequest
+//	readhello.go      the ClientHello
+//	setup.go          the decision
+//	dial.go           connect to a candidate, hedged (dialer.go: without a kernel route)
+//	tls.go            TLS handshake, if it ends here
+//	preface.go        what the backend must hear first
+//	flow.go         relayed: each direction copies …
+//	splice.go       … or splices (pipes.go: the pool and its quota)
+//	tlsflow.go      … or encrypts and decrypts
+//	refuse.go       or it was refused: an alert, and time to read it
+//	end.go          the end: exactly one Reason (reason.go), one access line, one count
+//
+// # Threads
+//
+// A loop (loop.go) is one goroutine locked to its thread. Its connections,
+// timers (timers.go), chunks and pipes are touched by that thread alone, without
+// a lock. Setting up is a coroutine on the same thread, so it is straight-line
+// code that yields where it must wait; relaying is flat: a connection that is up
+// is a small struct that readiness events pump. Other goroutines reach a loop
+// through its inbox (inbox.go). The hot path's system calls are raw (sys.go),
+// which is right only because every descriptor is non-blocking.
+//
+// Readiness is edge-triggered and registered once. The flags of an end say
+// "worth trying"; EAGAIN or a short read clears them. The one trap: bytes and FIN
+// may come in one event, so after a FIN was seen an end is read until it says EOF.
+//
+// # Out of scope
+//
+// Names, apps, health and policy (package router and the control plane),
+// certificates, and UDP.
+package relay

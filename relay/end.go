@@ -1,0 +1,100 @@
+package relay
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// end ends a connection for a reason of the gateway's, whatever its phase.
+func (c *conn) end(r Reason) {
+	switch c.phase {
+	case waiting:
+		c.reason = r
+		c.refuse(alertNone) // nothing was said yet, so there is nothing to answer
+	case settingUp:
+		c.reason = r
+		c.loop.wake(c)
+	case relaying:
+		c.reason = r
+		c.finish()
+	case lingering:
+		c.close()
+	case closed:
+	}
+}
+
+// finish ends a connection that was relayed.
+func (c *conn) finish() {
+	if c.tls != nil {
+		c.tls.close(c)
+	}
+	// A reset is passed on as a reset, so that bytes cut off do not look like an end;
+	// but never at the cost of bytes that are under way.
+	switch {
+	case (c.reason == ClientReset || c.reason == BadRecord) && unsent(c.backend.fd) == 0:
+		resetOnClose(c.backend.fd)
+	case c.reason == InstanceReset && unsent(c.client.fd) == 0:
+		resetOnClose(c.client.fd)
+	}
+	c.report()
+	c.closeBackend()
+	c.close()
+}
+
+// closeBackend closes the backend's side and gives back what stood for it.
+func (c *conn) closeBackend() {
+	l := c.loop
+	l.release(&c.up)
+	l.release(&c.down)
+	if c.backend.fd >= 0 {
+		l.forget(c.backend.fd)
+		c.backend.fd = -1
+	}
+	if c.watch != nil {
+		c.watch.Closed()
+		c.watch = nil
+	}
+	if c.limit != nil {
+		c.limit.Release()
+		c.limit = nil
+	}
+}
+
+// close gives the client's descriptor back: the last thing that happens to a
+// connection.
+func (c *conn) close() {
+	l := c.loop
+	l.stop(&c.timer)
+	l.forget(c.client.fd)
+	l.engine.sources.release(c.src)
+	c.phase = closed
+	l.open--
+	l.engine.open.Add(-1)
+}
+
+// report counts the connection under its reason and writes its access line.
+func (c *conn) report() {
+	l := c.loop
+	l.stats.ended[c.mode][c.reason].Add(1)
+	log := l.engine.opts.Log
+	if c.log == nil {
+		if level := c.reason.level(); level > slog.LevelDebug {
+			log.Log(context.Background(), level, "connection ended", "client", c.addr.String(), "reason", c.reason.String())
+		}
+		return
+	}
+	r := c.log
+	log.LogAttrs(context.Background(), slog.LevelInfo, "connection",
+		slog.String("client", r.client.String()),
+		slog.String("server_name", r.serverName),
+		slog.String("app", r.app),
+		slog.String("instance", r.instance),
+		slog.String("mode", c.mode.String()),
+		slog.String("relay", max(c.up.mode, c.down.mode).String()),
+		slog.Uint64("bytes_up", c.up.bytes),
+		slog.Uint64("bytes_down", c.down.bytes),
+		slog.Duration("duration", time.Since(r.began)),
+		slog.String("ended_by", c.reason.Party().String()),
+		slog.String("reason", c.reason.String()))
+}

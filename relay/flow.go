@@ -1,0 +1,170 @@
+package relay
+
+// A flow is one direction of a connection that is relayed. push moves what can
+// be moved now and returns; readiness events call it again. It keeps three
+// promises:
+//
+//   - Back-pressure: nothing is read while the receiver has not taken what was
+//     read before, so a slow receiver costs one chunk or one pipe, and its window
+//     closes the sender's.
+//   - Half-close: the receiver is shut down for writing only after it has taken
+//     every byte that came before the EOF; the other direction goes on.
+//   - Fairness: after pushBudget bytes the loop turns to its other connections
+//     and comes back.
+
+const (
+	readSize   = 64 << 10
+	pushBudget = 1 << 20
+
+	// Splicing begins after that many full reads in a row: below, a pipe's extra
+	// system calls cost more than the copy they save.
+	spliceAfter = 2
+)
+
+// pump moves both directions and ends the connection when both are over.
+func (c *conn) pump() {
+	before := c.up.bytes + c.down.bytes
+	var again bool
+	if c.tls != nil {
+		again = c.tls.pump(c)
+	} else {
+		again = c.push(&c.up, &c.client, &c.backend)
+		again = c.push(&c.down, &c.backend, &c.client) || again
+	}
+	if c.up.bytes+c.down.bytes != before {
+		c.last = c.loop.now
+	}
+	switch {
+	case c.up.closed && c.down.closed:
+		c.finish()
+	case again:
+		c.loop.later(c)
+	}
+}
+
+// push moves one direction of a connection that is passed through; true means
+// that it stopped for fairness.
+func (c *conn) push(f *flow, from, to *end) bool {
+	moved := 0
+	for !f.closed {
+		switch {
+		case to.deaf:
+			c.drop(f, to)
+			return false
+		case f.chunk != nil:
+			if !c.flush(f, to) {
+				return false
+			}
+		case f.pipe != nil:
+			if !c.drain(f, to) {
+				return false
+			}
+		case from.over():
+			c.passEOF(f, from, to)
+			return false
+		case !from.readable:
+			return false
+		case moved >= pushBudget:
+			return true
+		case f.full >= spliceAfter && c.loop.pipes.take(f):
+			moved += c.fill(f, from, to)
+		default:
+			moved += c.copy(f, from, to)
+		}
+	}
+	return false
+}
+
+// copy moves one buffer by read and write. What the receiver does not take is
+// kept.
+func (c *conn) copy(f *flow, from, to *end) int {
+	l := c.loop
+	n := from.read(l.in)
+	if n == 0 {
+		return 0
+	}
+	if n == len(l.in) {
+		f.full = min(f.full+1, spliceAfter)
+	} else {
+		f.full = 0
+	}
+	c.count(f, copying, n)
+	w := to.write(l.in[:n])
+	f.chunk = l.chunks.keep(nil, l.in[w:n])
+	return n
+}
+
+// flush writes the kept bytes; false means that some are left.
+func (c *conn) flush(f *flow, to *end) bool {
+	k := f.chunk
+	n := to.write(k.bytes())
+	k.off += n
+	if n > 0 {
+		c.last = c.loop.now
+	}
+	if k.len() > 0 {
+		return false
+	}
+	c.loop.chunks.put(k)
+	f.chunk = nil
+	return true
+}
+
+// passEOF ends the direction: all that came before the EOF is delivered.
+func (c *conn) passEOF(f *flow, from, to *end) {
+	f.closed = true
+	c.ended(from)
+	// The second direction to end needs no FIN of its own: close sends it. After a
+	// reset there is no clean end to pass on.
+	if from.eof && !(c.up.closed && c.down.closed) {
+		shutdownWrite(to.fd)
+	}
+}
+
+// drop ends a direction whose receiver is gone, with what it did not take.
+func (c *conn) drop(f *flow, to *end) {
+	f.closed = true
+	c.ended(to)
+	c.loop.release(f)
+}
+
+// ended notes how e ended.
+func (c *conn) ended(e *end) {
+	reset := e.broken || e.deaf
+	switch {
+	case e == &c.client && reset:
+		c.endedBy(ClientReset)
+	case e == &c.client:
+		c.endedBy(ClientClosed)
+	case reset:
+		c.endedBy(InstanceReset)
+	default:
+		c.endedBy(InstanceClosed)
+	}
+}
+
+// endedBy notes why the connection ends: the first reason stands, but anything is
+// worse than an ordinary close, because it may have cost bytes.
+func (c *conn) endedBy(r Reason) {
+	if c.reason == goOn || c.reason.ordinary() && !r.ordinary() {
+		c.reason = r
+	}
+}
+
+// count adds n bytes to the flow's and the loop's counters.
+func (c *conn) count(f *flow, mode relayMode, n int) {
+	f.bytes += uint64(n)
+	f.mode = max(f.mode, mode)
+	dir := 0
+	if f == &c.down {
+		dir = 1
+	}
+	c.loop.stats.bytes[dir][mode].Add(uint64(n))
+}
+
+// release gives back what a flow holds.
+func (l *loop) release(f *flow) {
+	l.chunks.put(f.chunk)
+	f.chunk = nil
+	l.pipes.discard(f)
+}

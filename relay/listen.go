@@ -1,0 +1,144 @@
+package relay
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// listener is one loop's socket for one address. Each loop has its own, and the
+// kernel spreads connections among them (SO_REUSEPORT).
+type listener struct {
+	fd      int32
+	addr    netip.AddrPort
+	waiting bool // the kernel's queue may have connections
+}
+
+// The kernel caps the backlog at net.core.somaxconn.
+const backlog = 4096
+
+// Keepalive finds peers that vanished without FIN while nothing is under way:
+// after a minute of silence, four probes, 15 s apart.
+const (
+	keepIdle     = 60
+	keepInterval = 15
+	keepCount    = 4
+)
+
+// listenOn opens the loop's listener for addr.
+func (l *loop) listenOn(addr netip.AddrPort) (netip.AddrPort, error) {
+	fd, err := bind(addr, true)
+	if err != nil {
+		return addr, err
+	}
+	// Accepted sockets inherit these.
+	l.engine.setSocketOptions(fd)
+	if err := unix.Listen(int(fd), backlog); err != nil {
+		closeFD(fd)
+		return addr, fmt.Errorf("listen on %v: %w", addr, err)
+	}
+	ln := &listener{fd: fd}
+	if ln.addr, err = boundTo(fd); err == nil {
+		err = l.watch(fd, slot{l: ln}, unix.EPOLLIN|unix.EPOLLET&0xffffffff)
+	}
+	if err != nil {
+		closeFD(fd)
+		return addr, fmt.Errorf("listen on %v: %w", addr, err)
+	}
+	l.listen = append(l.listen, ln)
+	return ln.addr, nil
+}
+
+// probe refuses an address that another process listens on. SO_REUSEPORT would
+// let two gateways of one user share the port, each with half of the clients,
+// and say nothing.
+func probe(addr netip.AddrPort) error {
+	if addr.Port() == 0 {
+		return nil
+	}
+	fd, err := bind(addr, false)
+	if err != nil {
+		return err
+	}
+	closeFD(fd)
+	return nil
+}
+
+func bind(addr netip.AddrPort, shared bool) (int32, error) {
+	family := unix.AF_INET6
+	if addr.Addr().Is4() {
+		family = unix.AF_INET
+	}
+	s, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if err != nil {
+		return -1, fmt.Errorf("listen on %v: %w", addr, err)
+	}
+	fd := int32(s)
+	setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if family == unix.AF_INET6 {
+		// Else [::] would take 0.0.0.0 as well, and a second listener could not.
+		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	if shared {
+		setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	}
+	if err := unix.Bind(s, sockaddr(addr)); err != nil {
+		closeFD(fd)
+		return -1, fmt.Errorf("listen on %v: %w%s", addr, err, hint(err))
+	}
+	return fd, nil
+}
+
+// hint says what to do about an error of bind.
+func hint(err error) string {
+	switch err {
+	case unix.EADDRINUSE:
+		return "; another process listens there (ss -ltnp tells which)"
+	case unix.EACCES:
+		return "; ports below 1024 need CAP_NET_BIND_SERVICE"
+	case unix.EADDRNOTAVAIL:
+		return "; no interface of this machine has that address"
+	}
+	return ""
+}
+
+// setSocketOptions sets what every connection's sockets share. TCP_USER_TIMEOUT is
+// the idle time: it ends a connection whose peer vanished with bytes under way. It
+// must not be shorter, because it also ends one whose peer just reads nothing
+// (tcp_probe_timer: a zero window that lasts as long), and how long that may last
+// is what idle says.
+func (e *Engine) setSocketOptions(fd int32) {
+	setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	setInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepIdle)
+	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepInterval)
+	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepCount)
+	if idle := e.opts.Timeouts.Idle; idle > 0 {
+		setInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(idle/time.Millisecond))
+	}
+}
+
+func sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
+	}
+	return &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
+}
+
+// boundTo is the socket's own address: the client's view of a connection's end
+// here, or the port that the kernel chose for port 0.
+func boundTo(fd int32) (netip.AddrPort, error) {
+	sa, err := unix.Getsockname(int(fd))
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("getsockname: %w", err)
+	}
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), nil
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)), nil
+	}
+	return netip.AddrPort{}, fmt.Errorf("getsockname: family of %T", sa)
+}

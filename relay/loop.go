@@ -1,0 +1,281 @@
+package relay
+
+import (
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// An event loop: one goroutine locked to its thread, with its own epoll
+// instance, its own listeners (SO_REUSEPORT) and its own connections. Nothing of
+// it is touched by another thread, but for the inbox and the counters.
+//
+// A round serves, in this order: connections that are relayed, as their events
+// are read; timers; messages; connections that are being set up, for at most
+// setupBudget; new connections, acceptBudget of them. So a storm of hellos
+// cannot starve connections that are up.
+type loop struct {
+	engine  *Engine
+	epoll   int32
+	now     int64 // ns since the engine was made, read once a round
+	slots   []slot
+	gen     uint32
+	timers  [timerKinds]timerList
+	inbox   inbox
+	listen  []*listener
+	pause   timer // armed: no accepting
+	reserve int32 // a descriptor to give up when there is none left
+	coros   coros
+	chunks  chunks
+	pipes   pipes
+
+	ready  []*conn // to be pumped again: fairness stopped them
+	setups []*conn // in setup, and something happened to them
+	open   int     // connections of this loop
+	races  uint64  // dials that goroutines took part in
+	in     []byte  // what was just read
+	out    []byte  // what TLS just wrote
+
+	stats loopStats
+}
+
+// slot tells to what a descriptor belongs. Events carry the generation beside
+// the descriptor: an event for a descriptor that was closed and given out again
+// in the same round is not for its new owner.
+type slot struct {
+	gen  uint32
+	side side
+	c    *conn
+	l    *listener
+}
+
+// side is which of a connection's descriptors an event is for.
+type side uint8
+
+const (
+	clientSide side = iota
+	backendSide
+	trySide // and above: the tries of a dial that is under way
+)
+
+const (
+	outSize      = readSize + 8<<10 // a full read with the overhead of its TLS records
+	eventsPerRun = 256
+	setupBudget  = time.Millisecond
+	acceptBudget = 64
+)
+
+const watched = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff
+
+// run serves until the engine is stopped and the last connection is gone.
+func (l *loop) run() {
+	runtime.LockOSThread()
+	// Never unlocked: the coroutines are tied to this thread, which ends with them.
+	defer l.close()
+	events := make([]unix.EpollEvent, eventsPerRun)
+	for !l.done() {
+		n := l.poll(events)
+		began := l.now
+		l.dispatch(events[:n])
+		l.again()
+		l.expire()
+		l.readInbox()
+		l.goOnSetups()
+		l.acceptAll()
+		l.stats.round(began, l.tick())
+	}
+}
+
+// done reports whether the loop has nothing left to do.
+func (l *loop) done() bool { return l.engine.stopping.Load() && l.open == 0 && len(l.listen) == 0 }
+
+// tick reads the clock.
+func (l *loop) tick() int64 {
+	l.now = int64(time.Since(l.engine.began))
+	return l.now
+}
+
+// poll waits for events, but only after a look that does not wait found none:
+// under load there is always one, and the look costs no scheduler.
+func (l *loop) poll(events []unix.EpollEvent) int {
+	n := epollLook(l.epoll, events)
+	if n == 0 && !l.busy() {
+		n, _ = unix.EpollWait(int(l.epoll), events, l.nextTimeout())
+	}
+	l.tick()
+	return max(n, 0)
+}
+
+// busy reports whether work is left over from the last round.
+func (l *loop) busy() bool {
+	return len(l.ready) > 0 || len(l.setups) > 0 || l.acceptLeft()
+}
+
+func (l *loop) dispatch(events []unix.EpollEvent) {
+	for i := range events {
+		ev := &events[i]
+		if int(ev.Fd) >= len(l.slots) {
+			continue
+		}
+		s := &l.slots[ev.Fd]
+		switch {
+		case s.gen != uint32(ev.Pad):
+		case s.l != nil:
+			s.l.waiting = true
+		case s.c != nil:
+			l.event(s.c, s.side, ev.Events)
+		case ev.Fd == l.inbox.fd:
+			l.inbox.rung = true
+		}
+	}
+}
+
+// event hands one event to its connection.
+func (l *loop) event(c *conn, s side, ev uint32) {
+	switch s {
+	case clientSide:
+		c.client.onEvents(ev)
+	case backendSide:
+		c.backend.onEvents(ev)
+	default:
+		c.co.dialing.onEvents(int(s-trySide), ev)
+	}
+	switch c.phase {
+	case relaying:
+		c.pump()
+	case waiting:
+		if c.client.readable {
+			l.beginSetup(c)
+		}
+	case settingUp:
+		l.wake(c)
+	case lingering:
+		c.linger()
+	case closed:
+	}
+}
+
+// later asks for another pump of c in the next round.
+func (l *loop) later(c *conn) {
+	if !c.queued {
+		c.queued = true
+		l.ready = append(l.ready, c)
+	}
+}
+
+// wake asks for c's setup to go on in this round or a later one.
+func (l *loop) wake(c *conn) {
+	if !c.queued {
+		c.queued = true
+		l.setups = append(l.setups, c)
+	}
+}
+
+// again pumps the connections that fairness stopped in the last round.
+func (l *loop) again() {
+	n := len(l.ready)
+	for _, c := range l.ready[:n] {
+		c.queued = false
+		if c.phase == relaying {
+			c.pump()
+		}
+	}
+	l.ready = rest(l.ready, n)
+}
+
+// goOnSetups resumes setups in the order in which they were woken.
+func (l *loop) goOnSetups() {
+	n, until := 0, l.now+int64(setupBudget)
+	for n < len(l.setups) {
+		c := l.setups[n]
+		n++
+		c.queued = false
+		if c.phase == settingUp {
+			l.resume(c)
+		}
+		if int64(time.Since(l.engine.began)) > until {
+			break
+		}
+	}
+	l.setups = rest(l.setups, n)
+}
+
+// rest drops the first n of s and keeps its memory.
+func rest(s []*conn, n int) []*conn {
+	m := copy(s, s[n:])
+	clear(s[m:])
+	return s[:m]
+}
+
+// fire is called for each timer that expires.
+func (l *loop) fire(t *timer) {
+	c := t.c
+	switch {
+	case t.kind == timerAccept:
+		// The pause is over by itself: acceptAll asks whether its timer is armed.
+	case t.kind == timerIdle:
+		if l.now-c.last >= int64(l.engine.opts.Timeouts.Idle) {
+			c.end(IdleTimeout)
+			return
+		}
+		l.arm(t, timerIdle)
+	case c.phase == waiting:
+		c.end(HelloTimeout)
+	case c.phase == settingUp:
+		if t.kind == timerHedge {
+			c.co.dialing.hedged = true
+		} else {
+			c.expired = true
+		}
+		l.wake(c)
+	case c.phase == lingering:
+		c.close()
+	}
+}
+
+// watch registers a descriptor, once and for all: edge-triggered, both
+// directions, never modified.
+func (l *loop) watch(fd int32, s slot, events uint32) error {
+	for int(fd) >= len(l.slots) {
+		l.slots = append(l.slots, make([]slot, max(1024, len(l.slots)))...)
+	}
+	l.gen++
+	s.gen = l.gen
+	l.slots[fd] = s
+	return unix.EpollCtl(int(l.epoll), unix.EPOLL_CTL_ADD, int(fd),
+		&unix.EpollEvent{Events: events, Fd: fd, Pad: int32(s.gen)})
+}
+
+// forget closes a descriptor and its slot. Closing takes it out of epoll.
+func (l *loop) forget(fd int32) {
+	l.slots[fd] = slot{}
+	closeFD(fd)
+}
+
+// newLoop makes the loop's epoll instance and inbox.
+func newLoop(e *Engine) (*loop, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{engine: e, epoll: int32(fd), reserve: openReserve(), in: make([]byte, readSize), out: make([]byte, 0, outSize)}
+	l.pipes = pipes{loop: l, max: int64(e.maxPipes / e.opts.Loops)}
+	l.setTimeouts(e.opts.Timeouts)
+	if err := l.inbox.open(l); err != nil {
+		closeFD(l.epoll)
+		return nil, err
+	}
+	return l, nil
+}
+
+// close gives back what the loop holds besides connections.
+func (l *loop) close() {
+	l.coros.close()
+	l.pipes.close()
+	if l.reserve >= 0 {
+		closeFD(l.reserve)
+	}
+	l.inbox.close()
+	closeFD(l.epoll)
+}

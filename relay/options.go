@@ -1,0 +1,130 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"sallyport/internal/hello"
+)
+
+// MaxBackends is how many candidates a Decision may name.
+const MaxBackends = 3
+
+// Options tell an Engine what it needs. Nothing is changed after New.
+type Options struct {
+	// Listen are the addresses to serve. Port 0 takes a free port.
+	Listen []netip.AddrPort
+
+	// Route decides what becomes of a connection whose hello is complete. It is
+	// called on the loops' threads, by several at once: it must neither block nor
+	// keep h or d. It fills d, which is zero when it is called.
+	Route func(h *hello.Hello, client netip.AddrPort, d *Decision)
+
+	// Dial, if not nil, replaces the loops' own non-blocking connect, for backends
+	// that no kernel route reaches (a network stack in user space). It may block; it
+	// is called on a goroutine of its own for each try.
+	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+
+	Timeouts Timeouts
+
+	// Loops is the number of event loops; 0 is one per CPU.
+	Loops int
+
+	// MaxConnections bounds the clients' connections; 0 is what the descriptor
+	// limit allows.
+	MaxConnections int
+
+	// MaxPerSource bounds the connections from one client address (IPv6: one /64); 0
+	// is no limit.
+	MaxPerSource int
+
+	// ProxyProtocolFrom are the senders whose PROXY header is required and
+	// believed. From anybody else it is refused.
+	ProxyProtocolFrom []netip.Prefix
+
+	// BackendMSS is the TCP maximum segment size for connections to backends; 0
+	// leaves it to the kernel. Tunnels want it: a post-quantum hello that does not
+	// fit the path vanishes in a tunnel with a wrong MTU.
+	BackendMSS int
+
+	// Log takes one line per ended connection if Access is set, and the engine's own
+	// events. Required.
+	Log    *slog.Logger
+	Access bool
+}
+
+// Timeouts of a connection's phases; see the configuration for their meaning.
+// Idle 0 is never; the others must be positive.
+type Timeouts struct {
+	Hello, Handshake, Connect, Hedge, Idle, Drain time.Duration
+}
+
+// Decision is what a Route function answers.
+type Decision struct {
+	// Refuse, if not zero, ends the connection with this reason.
+	Refuse Reason
+
+	// TLS, if not nil, terminates the client's TLS here; nil passes it through.
+	TLS *tls.Config
+
+	// Backends are the candidates, the first N, in the order in which to try them.
+	Backends [MaxBackends]Backend
+	N        int
+
+	// Limit, if not nil, is asked for one connection before dialling and given it back
+	// at the end.
+	Limit Limit
+
+	// Mode and App are words for the log and the metrics.
+	Mode Mode
+	App  string
+}
+
+// Backend is one address to dial.
+type Backend struct {
+	Addr netip.AddrPort
+	Name string // for the log: the instance
+
+	// Watch, if not nil, hears of dials and connections. It is also the identity by
+	// which CloseBackend finds connections.
+	Watch Watcher
+
+	// SendProxy asks for a PROXY v2 header with the client's address before anything
+	// else.
+	SendProxy bool
+}
+
+// Watcher hears what happens to a backend. Its methods are called on the loops'
+// threads, by several at once, and must not block.
+type Watcher interface {
+	Dialled(took time.Duration, ok bool)
+	Opened()
+	Closed()
+}
+
+// Limit is a bound on concurrent connections. Its methods are called on the
+// loops' threads, by several at once, and must not block.
+type Limit interface {
+	Acquire() bool
+	Release()
+}
+
+// Mode is how a connection is served.
+type Mode uint8
+
+// The modes. Undecided is what a connection is before its decision.
+const (
+	Undecided Mode = iota
+	Terminate
+	TerminateH2
+	Passthrough
+	modes
+)
+
+func (m Mode) String() string {
+	return [...]string{"none", "terminate", "terminate_h2", "passthrough"}[m]
+}

@@ -1,0 +1,48 @@
+package relay
+
+// plainHTTP answers a client that speaks HTTP to the TLS port.
+const plainHTTP = "HTTP/1.1 400 Bad Request\r\n" +
+	"Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: 53\r\n\r\n" +
+	"This port speaks TLS: use https:// in front of name.\n"
+
+// lingerBytes bounds what a refused client may still send.
+const lingerBytes = 128 << 10
+
+// refuse tells the client why, if it can still be told, and ends the connection:
+// an alert and FIN, then what the client has under way is read and dropped for a
+// moment. Closing at once would answer it with RST, and RST takes the alert away
+// that the client has not read.
+func (c *conn) refuse(alert int) {
+	c.report()
+	c.closeBackend()
+	l := c.loop
+	if c.reason == PlainHTTP {
+		c.client.write([]byte(plainHTTP))
+	} else if alert != alertNone {
+		c.client.write(plaintextAlert(alert))
+	}
+	c.phase = lingering
+	c.up.bytes = 0
+	if c.client.broken || l.engine.hurry.Load() {
+		c.close()
+		return
+	}
+	shutdownWrite(c.client.fd)
+	l.arm(&c.timer, timerLinger)
+	c.linger()
+}
+
+// linger drops what a refused client sends, until it is done.
+func (c *conn) linger() {
+	l := c.loop
+	for c.client.readable && !c.client.over() && c.up.bytes < lingerBytes {
+		c.up.bytes += uint64(c.client.read(l.in))
+	}
+	if c.client.over() || c.up.bytes >= lingerBytes {
+		c.close()
+	}
+}
+
+// plaintextAlert is an alert record: type 21, version 1.2 as in every record,
+// length 2, level fatal (RFC 8446, 5.1 and 6).
+func plaintextAlert(alert int) []byte { return []byte{21, 3, 3, 0, 2, 2, byte(alert)} }

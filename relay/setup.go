@@ -1,0 +1,186 @@
+package relay
+
+import (
+	"net/netip"
+
+	"sallyport/internal/hello"
+)
+
+// setup is the state of a connection between its first byte and its first
+// relayed byte. It lives in a coroutine, which the connection leaves when it is
+// set up.
+type setup struct {
+	c *conn
+	l *loop
+
+	client   netip.AddrPort // who it is: the PROXY header's source, else the socket's
+	in       *chunk         // what the client has sent and no step has used up yet
+	parser   hello.Parser
+	decision Decision
+	dialing  dialing
+	postgres bool // the client sent an SSLRequest
+	chosen   *Backend
+	sealed   bool   // the TLS handshake has begun: no plaintext alert any more
+	alert    int    // to send if the setup fails; 0: the one of its Reason
+	late     Reason // what the end of the present deadline means
+}
+
+// run is the table of contents: what happens to a connection, in order.
+func (s *setup) run() Reason {
+	s.begin()
+	for _, step := range [...]func(*setup) Reason{
+		(*setup).readProxyHeader,
+		(*setup).admitSource,
+		(*setup).answerSSLRequest,
+		(*setup).readHello,
+		(*setup).route,
+		(*setup).dial,
+		(*setup).acceptTLS,
+		(*setup).sendPreface,
+	} {
+		if r := step(s); r != goOn {
+			return r
+		}
+	}
+	return goOn
+}
+
+// begin starts the hello's deadline. It was armed when the connection was
+// accepted: a client that sends nothing must go as well.
+func (s *setup) begin() {
+	s.client = s.c.addr
+	s.late = HelloTimeout
+	s.in = s.l.chunks.get(0)
+}
+
+// route asks for the decision and makes it the connection's.
+func (s *setup) route() Reason {
+	h, d, c := s.parser.Hello(), &s.decision, s.c
+	if c.log != nil {
+		c.log.serverName = string(h.ServerName)
+		c.log.client = s.client
+	}
+	s.l.engine.opts.Route(h, s.client, d)
+	c.mode = d.Mode
+	if c.log != nil {
+		c.log.app = d.App
+	}
+	if d.Refuse != goOn {
+		return d.Refuse
+	}
+	if d.N == 0 {
+		return NoHealthyInstance
+	}
+	if d.Limit != nil && !d.Limit.Acquire() {
+		return AppLimit
+	}
+	c.limit = d.Limit
+	return goOn
+}
+
+// wait gives the thread back to the loop until something happens to the
+// connection. A Reason other than goOn ends the setup.
+func (s *setup) wait() Reason {
+	c := s.c
+	c.co.yield(struct{}{})
+	switch {
+	case c.reason != goOn:
+		return c.reason // ended from outside
+	case c.expired:
+		return s.late
+	}
+	return goOn
+}
+
+// until arms the deadline of the next phase and says what missing it means.
+func (s *setup) until(kind timerKind, late Reason) {
+	s.l.arm(&s.c.timer, kind)
+	s.late = late
+}
+
+// more reads what the client has sent behind what is already there, and waits
+// for it. Whoever calls it bounds how much that may be.
+func (s *setup) more() Reason {
+	c := s.c
+	for {
+		if s.in.end == len(s.in.b) {
+			s.in = s.l.chunks.grow(s.in, 2*max(s.in.len(), chunkSizes[0]))
+		}
+		if n := c.client.read(s.in.b[s.in.end:]); n > 0 {
+			s.in.end += n
+			return goOn
+		}
+		if c.client.over() {
+			return s.gone()
+		}
+		if c.client.readable {
+			continue
+		}
+		if r := s.wait(); r != goOn {
+			return r
+		}
+	}
+}
+
+// gone is the reason for a client that left during setup.
+func (s *setup) gone() Reason {
+	if s.c.client.broken {
+		return ClientReset
+	}
+	return ClientGone
+}
+
+// reply sends a few bytes in the clear; a fresh socket always has room for them.
+func (s *setup) reply(b []byte) Reason {
+	if s.c.client.write(b) < len(b) {
+		return ClientGone
+	}
+	return goOn
+}
+
+// toBackend sends b and waits until it is taken.
+func (s *setup) toBackend(b []byte) Reason {
+	e := &s.c.backend
+	for {
+		b = b[e.write(b):]
+		switch {
+		case len(b) == 0:
+			return goOn
+		case e.deaf:
+			return InstanceReset
+		}
+		if r := s.wait(); r != goOn {
+			return r
+		}
+	}
+}
+
+// conclude makes the setup's outcome final: the connection is relayed from now on, or
+// refused.
+func (s *setup) conclude() {
+	c := s.c
+	s.settle(false)
+	if c.reason != goOn {
+		s.l.chunks.put(s.in)
+		c.refuse(s.alertFor(c.reason))
+		return
+	}
+	if c.tls == nil {
+		c.up.chunk = s.in // the hello, and what came behind it
+	}
+	c.phase = relaying
+	c.last = s.l.now
+	s.l.arm(&c.timer, timerIdle)
+}
+
+// alertFor is the plaintext alert that goes with a refusal. After the ServerHello
+// there is none: crypto/tls has sent its own, or nobody would understand it.
+func (s *setup) alertFor(r Reason) int {
+	switch {
+	case s.sealed:
+		return alertNone
+	case s.alert != 0:
+		return s.alert
+	}
+	return r.alert()
+}

@@ -1,0 +1,60 @@
+package relay
+
+import "golang.org/x/sys/unix"
+
+// Splicing moves bytes from one socket to the other through a pipe, without
+// copying them to this process. A pipe belongs to a flow only while bytes are in
+// it: fill takes one and puts bytes in, drain takes them out and gives the pipe
+// back, so an idle connection holds two descriptors and not six.
+
+const (
+	// A direction goes back to copying after that many fills in a row of less than
+	// thinFill bytes: a small message costs fewer system calls by read and write.
+	thinAfter = 8
+	thinFill  = 16 << 10
+)
+
+// fill puts bytes of the socket into the flow's pipe and returns how many it
+// moved. A splice that moves none says nothing about EOF: it answers 0 or EAGAIN
+// also when the kernel is short of pipe memory (haproxy issue 2505). Only the
+// socket's own read can tell, so one follows.
+func (c *conn) fill(f *flow, from, to *end) int {
+	n, errno := splice(from.fd, f.pipe.in, int(f.pipe.size))
+	if errno != 0 || n <= 0 {
+		c.loop.pipes.put(f)
+		if errno != unix.EAGAIN {
+			f.full = 0
+		}
+		return c.copy(f, from, to)
+	}
+	f.piped = int32(n)
+	if n >= thinFill {
+		f.thin = 0
+	} else if f.thin++; f.thin >= thinAfter {
+		f.thin, f.full = 0, 0
+	}
+	c.count(f, splicing, n)
+	return n
+}
+
+// drain takes the bytes out of the pipe; false means that some are left.
+func (c *conn) drain(f *flow, to *end) bool {
+	for f.piped > 0 {
+		if !to.writable {
+			return false
+		}
+		n, errno := splice(f.pipe.out, to.fd, int(f.piped))
+		switch {
+		case n > 0 && errno == 0:
+			f.piped -= int32(n)
+			c.last = c.loop.now
+		case errno == unix.EAGAIN:
+			to.writable = false
+		default:
+			to.deafen() // push drops the flow and its pipe
+			return true
+		}
+	}
+	c.loop.pipes.put(f)
+	return true
+}

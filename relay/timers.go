@@ -1,0 +1,121 @@
+package relay
+
+import "time"
+
+// Timers. Every kind of timeout has one constant duration, so that a list in
+// order of arming is a list in order of expiry: arming, stopping and expiring
+// are O(1), and no tree or wheel is needed.
+//
+// The idle timer is no different: its list is visited every eighth of the idle
+// time, and the visit compares the connection's last progress with the clock.
+// Moving a byte costs one store, never a list operation; a connection ends at
+// most an eighth late.
+
+type timerKind uint8
+
+const (
+	timerHello     timerKind = iota // first byte to the end of the ClientHello
+	timerHandshake                  // TLS handshake
+	timerConnect                    // dialling, all tries together
+	timerHedge                      // until the next candidate is tried as well
+	timerIdle                       // visit of an idle check, not the idle time itself
+	timerLinger                     // a refused client may read its alert
+	timerAccept                     // pause after descriptors ran out
+	timerKinds
+)
+
+const (
+	idleChecks  = 8
+	lingerTime  = 2 * time.Second
+	acceptPause = 100 * time.Millisecond
+)
+
+// timer is one entry of a timerList; its owner embeds it. Zero value: not armed.
+type timer struct {
+	next, prev *timer
+	deadline   int64 // on the loop's clock
+	c          *conn // nil: belongs to the loop
+	kind       timerKind
+	armed      bool
+}
+
+type timerList struct {
+	head, tail *timer
+	after      int64 // ns; 0: this kind never expires
+}
+
+// arm puts t at the end of its kind's list, after taking it from where it was.
+func (l *loop) arm(t *timer, kind timerKind) {
+	l.stop(t)
+	list := &l.timers[kind]
+	if list.after == 0 {
+		return
+	}
+	t.kind, t.armed, t.deadline = kind, true, l.now+list.after
+	t.prev, t.next = list.tail, nil
+	if list.tail != nil {
+		list.tail.next = t
+	} else {
+		list.head = t
+	}
+	list.tail = t
+}
+
+func (l *loop) stop(t *timer) {
+	if !t.armed {
+		return
+	}
+	list := &l.timers[t.kind]
+	if t.prev != nil {
+		t.prev.next = t.next
+	} else {
+		list.head = t.next
+	}
+	if t.next != nil {
+		t.next.prev = t.prev
+	} else {
+		list.tail = t.prev
+	}
+	t.next, t.prev, t.armed = nil, nil, false
+}
+
+// expire fires every timer whose deadline has passed.
+func (l *loop) expire() {
+	for kind := range l.timers {
+		list := &l.timers[kind]
+		for list.head != nil && list.head.deadline <= l.now {
+			t := list.head
+			l.stop(t)
+			l.fire(t)
+		}
+	}
+}
+
+// nextTimeout is how long epoll may wait, in milliseconds; -1 is for ever.
+func (l *loop) nextTimeout() int {
+	next := int64(-1)
+	for kind := range l.timers {
+		if head := l.timers[kind].head; head != nil && (next < 0 || head.deadline < next) {
+			next = head.deadline
+		}
+	}
+	if next < 0 {
+		return -1
+	}
+	// Rounded up: waking a millisecond early would only go round once more.
+	return int(max(0, next-l.now)/int64(time.Millisecond)) + 1
+}
+
+func (l *loop) setTimeouts(t Timeouts) {
+	for kind, d := range map[timerKind]time.Duration{
+		timerHello:     t.Hello,
+		timerHandshake: t.Handshake,
+		timerConnect:   t.Connect,
+		timerHedge:     t.Hedge,
+		timerIdle:      t.Idle / idleChecks,
+		timerLinger:    lingerTime,
+		timerAccept:    acceptPause,
+	} {
+		l.timers[kind].after = int64(d)
+	}
+}

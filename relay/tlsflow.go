@@ -1,0 +1,167 @@
+package relay
+
+import (
+	"errors"
+	"io"
+)
+
+// The two directions of a connection whose TLS ends here. They keep the promises
+// of flow.go: back-pressure, half-close, fairness.
+
+// outBacklog is how much TLS may have to say to a client that does not read, before
+// the client is not read either: each KeyUpdate it sends asks for an answer.
+const outBacklog = 16 << 10
+
+// pump moves both directions; true means that one stopped for fairness.
+func (t *tlsSide) pump(c *conn) bool {
+	again := t.decrypt(c)
+	return t.encrypt(c) || again
+}
+
+// decrypt moves client to backend. crypto/tls may hold bytes that it has read and
+// not yet given, so it is asked whether the socket is readable or not.
+func (t *tlsSide) decrypt(c *conn) bool {
+	f, to := &c.up, &c.backend
+	moved := 0
+	for !f.closed {
+		switch {
+		case to.deaf:
+			c.drop(f, to)
+			return false
+		case f.chunk != nil:
+			if !c.flush(f, to) {
+				return false
+			}
+		case t.over:
+			c.passBye(f, to)
+			return false
+		case t.wire.out != nil && t.wire.out.len() > outBacklog:
+			return false
+		case moved >= pushBudget:
+			return true
+		default:
+			n := t.read(c)
+			if n == 0 && !t.over {
+				return false
+			}
+			c.count(f, crypting, n)
+			w := to.write(c.loop.in[:n])
+			f.chunk = c.loop.chunks.keep(nil, c.loop.in[w:n])
+			moved += n
+		}
+	}
+	return false
+}
+
+// read fills the loop's buffer with plaintext as far as there is some. It notes
+// the client's last word and its kind in c.reason.
+func (t *tlsSide) read(c *conn) int {
+	n := 0
+	for p := c.loop.in; n < len(p); {
+		m, err := t.conn.Read(p[n:])
+		n += m
+		if err == nil {
+			continue
+		}
+		if errors.Is(err, wouldBlock) {
+			break
+		}
+		t.over = true
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF): // FIN without close_notify
+			c.endedBy(ClientTruncated)
+		case errors.Is(err, io.EOF):
+			c.endedBy(ClientClosed)
+		case c.client.broken:
+			c.endedBy(ClientReset)
+		default:
+			c.endedBy(BadRecord)
+			t.wire.flush() // crypto/tls has written its alert; nothing else may follow
+			c.client.deaf = true
+		}
+		break
+	}
+	return n
+}
+
+// passBye ends the direction to the backend after its last byte. A client that
+// FIN ends without close_notify is common, so the backend gets a FIN as well and
+// every byte before it; only the reason tells. What broke passes on no clean end.
+func (c *conn) passBye(f *flow, to *end) {
+	f.closed = true
+	if !c.down.closed && !c.client.deaf {
+		shutdownWrite(to.fd)
+	}
+}
+
+// encrypt moves backend to client.
+func (t *tlsSide) encrypt(c *conn) bool {
+	f, l := &c.down, c.loop
+	moved := 0
+	for !f.closed {
+		switch {
+		case c.client.deaf:
+			c.drop(f, &c.client)
+			return false
+		case t.wire.out != nil:
+			if !t.wire.flush() && !c.client.deaf {
+				return false
+			}
+		case t.bye:
+			f.closed = true
+			if !c.up.closed {
+				shutdownWrite(c.client.fd)
+			}
+			return false
+		case c.backend.over():
+			c.ended(&c.backend)
+			t.sayBye(c)
+		case !c.backend.readable:
+			return false
+		case moved >= pushBudget:
+			return true
+		default:
+			n := c.backend.read(l.in)
+			if n > 0 {
+				moved += n
+				c.count(f, crypting, n)
+				t.write(c, l.in[:n])
+			}
+		}
+	}
+	return false
+}
+
+// write encrypts p and sends it in one go; what the socket does not take is kept.
+func (t *tlsSide) write(c *conn, p []byte) {
+	l := c.loop
+	l.out = l.out[:0]
+	t.wire.direct = true
+	_, err := t.conn.Write(p)
+	t.wire.direct = false
+	n := c.client.write(l.out)
+	t.wire.out = l.chunks.keep(nil, l.out[n:])
+	if err != nil { // its alert is among what was just written
+		c.endedBy(BadRecord)
+		c.client.deafen()
+	}
+}
+
+// sayBye puts the close_notify behind what was written, but not after a reset: a
+// client must be able to tell a reply that was cut off.
+func (t *tlsSide) sayBye(c *conn) {
+	t.bye = true
+	if c.backend.eof {
+		// An error says that TLS has ended before; then there is nothing to say.
+		_ = t.conn.CloseWrite()
+	}
+}
+
+// close says goodbye as far as the socket takes it.
+func (t *tlsSide) close(c *conn) {
+	if !t.bye && c.reason.Party() == Gateway {
+		_ = t.conn.CloseWrite()
+		t.wire.flush()
+	}
+	t.wire.release()
+}

@@ -1,0 +1,52 @@
+package relay
+
+import (
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+var errPipeQuota = errors.New("the kernel gave a pipe of less than 64 KiB: the user's pipe quota (fs.pipe-user-pages-soft) is used up")
+
+// warnings keeps the engine's complaints rare: what happens to every connection
+// at once must not fill the log as well.
+type warnings struct {
+	pipes       sync.Once
+	descriptors atomic.Int64 // loop clock of the last complaint
+	dial        atomic.Int64
+}
+
+const warnEvery = int64(10 * time.Second)
+
+func (e *Engine) warnPipes(err error) {
+	e.warned.pipes.Do(func() {
+		e.opts.Log.Warn("bulk transfers are copied, not spliced; give the process CAP_SYS_RESOURCE or raise fs.pipe-user-pages-soft",
+			"error", err)
+	})
+}
+
+func (e *Engine) warnDescriptors(errno unix.Errno) {
+	if e.due(&e.warned.descriptors) {
+		e.opts.Log.Warn("no descriptor for a new connection; raise the limit (ulimit -n, LimitNOFILE=) or lower max_connections",
+			"error", errno, "connections", e.Open())
+	}
+}
+
+// warnDial tells of a dial that failed on this machine, not on the way.
+func (e *Engine) warnDial(to netip.AddrPort, err error) {
+	if e.due(&e.warned.dial) {
+		e.opts.Log.Warn("cannot even begin to connect to an instance; is the tunnel's interface up?",
+			"address", to.String(), "error", err)
+	}
+}
+
+// due reports whether the last complaint was long enough ago, and counts this one.
+func (e *Engine) due(last *atomic.Int64) bool {
+	now := int64(time.Since(e.began)) + warnEvery // never 0
+	before := last.Load()
+	return (before == 0 || now-before >= warnEvery) && last.CompareAndSwap(before, now)
+}
