@@ -1,0 +1,205 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"sallyport/internal/vm"
+)
+
+// Config is a checked configuration. It is not changed after Load or Parse, so
+// it may be read concurrently. The tag of a field is its key in the file.
+//
+// Durations are strings with a unit, such as "5s" or "250ms", from 1ms to 8760h.
+// Lists have up to 4,096 members. A relative path starts at the directory of the configuration file.
+type Config struct {
+	// Domains are the [[domain]] tables, at least one, at most 1,024.
+	Domains   []Domain  `toml:"domain"`
+	Proxy     Proxy     `toml:"proxy"`
+	WireGuard WireGuard `toml:"wireguard"`
+	Health    Health    `toml:"health"`
+	// Instances are the [[instance]] tables: static CVMs, beside those that
+	// register themselves. At most 65,536.
+	Instances []Instance `toml:"instance"`
+	Store     Store      `toml:"store"`
+	Log       Log        `toml:"log"`
+	Admin     Admin      `toml:"admin"`
+}
+
+// Domain is a base domain whose subdomains, one label deep, are served.
+type Domain struct {
+	// Name is the base domain, lower case, without "*." and trailing dot:
+	// "gw.example.com" serves *.gw.example.com. Required, unique.
+	Name string `toml:"name"`
+	// Cert is the PEM file of the certificate for *.Name, followed by its
+	// intermediates. Required: this version issues no certificates (acme = true
+	// is refused).
+	Cert string `toml:"cert"`
+	// Key is the PEM file of the certificate's private key. Required.
+	Key string `toml:"key"`
+}
+
+// Proxy is the side that clients see.
+type Proxy struct {
+	// Listen are the addresses for clients, IP:port. Port 0 takes any free
+	// port. Default ["0.0.0.0:443", "[::]:443"].
+	Listen []netip.AddrPort `toml:"listen"`
+	// Loops is the number of event loops, up to 1,024. Default 0: one per CPU.
+	Loops int `toml:"loops"`
+	// MaxConnections limits the open client connections. Default 0: what the
+	// descriptor limit allows, found at start.
+	MaxConnections int `toml:"max_connections"`
+	// MaxConnectionsPerApp limits the open connections to one app. Default
+	// 2000; 0 is no limit.
+	MaxConnectionsPerApp int `toml:"max_connections_per_app"`
+	// MaxConnectionsPerSource limits the open connections of one client IP
+	// (IPv6: of one /64). Default 0: no limit.
+	MaxConnectionsPerSource int `toml:"max_connections_per_source"`
+	// ProxyProtocolFrom are the networks whose PROXY v1/v2 header is required
+	// and believed; anyone in them can claim any client address. Default none.
+	ProxyProtocolFrom []netip.Prefix `toml:"proxy_protocol_from"`
+	// TLSMinVersion is tls.VersionTLS12 ("1.2", the default) or
+	// tls.VersionTLS13 ("1.3"), for connections that the gateway terminates.
+	TLSMinVersion uint16   `toml:"tls_min_version"`
+	Timeouts      Timeouts `toml:"timeouts"`
+}
+
+// Timeouts are the deadlines of a client's connection.
+type Timeouts struct {
+	// Hello is from the first byte to the end of the ClientHello, PROXY header
+	// and SSLRequest included. Default 5s.
+	Hello time.Duration `toml:"hello"`
+	// Handshake is for the TLS handshake of a terminated connection. Default 10s.
+	Handshake time.Duration `toml:"handshake"`
+	// Connect is for reaching an instance, all tries together. Default 5s.
+	Connect time.Duration `toml:"connect"`
+	// Hedge is how long the first candidate is waited for before the second is
+	// tried beside it. Less than Connect. Default 250ms.
+	Hedge time.Duration `toml:"hedge"`
+	// Idle ends a connection without a byte in either direction. Default 10m;
+	// "0s" is never.
+	Idle time.Duration `toml:"idle"`
+	// Drain is how long open connections may go on after SIGTERM. Default 30s.
+	Drain time.Duration `toml:"drain"`
+}
+
+// WireGuard is the side that CVMs see.
+type WireGuard struct {
+	// Mode is how the tunnel is made. Default "auto".
+	Mode WireGuardMode `toml:"mode"`
+	// Interface is the device's name, up to 15 of A-Z, a-z, 0-9, '_', '-', '.'.
+	// Default "wg-gw".
+	Interface string `toml:"interface"`
+	// PrivateKeyFile is made at first start, with mode 0600. Default
+	// wireguard.key in [store] path.
+	PrivateKeyFile string `toml:"private_key_file"`
+	// ListenPort is the UDP port. Default 51820; 0 takes any free port.
+	ListenPort uint16 `toml:"listen_port"`
+	// Endpoint is where guests reach ListenPort from outside; it is told to
+	// them when they register. Default none: no guest can be told.
+	Endpoint Endpoint `toml:"endpoint"`
+	// Address is the gateway's own address in the tunnel; its prefix, /8 to
+	// /30, is the tunnel network. IPv4, as guests are. Default 10.8.0.1/16.
+	Address netip.Prefix `toml:"address"`
+	// Pool is what this node hands out addresses from; several gateways in one
+	// network need disjoint pools. Default the whole network of Address.
+	Pool netip.Prefix `toml:"pool"`
+	// Reserved are networks inside the tunnel network that are never handed out.
+	// Default none.
+	Reserved []netip.Prefix `toml:"reserved"`
+	// MTU is the tunnel's, 1280 to 9000. Default 1420.
+	MTU int `toml:"mtu"`
+}
+
+// WireGuardMode says who moves the packets of the tunnel.
+type WireGuardMode string
+
+// The modes of [wireguard].
+const (
+	// ModeAuto is kernel if the module is there and may be configured, else
+	// userspace if a TUN device can be made, else netstack.
+	ModeAuto WireGuardMode = "auto"
+	// ModeKernel is the kernel's WireGuard.
+	ModeKernel WireGuardMode = "kernel"
+	// ModeUserspace is WireGuard in this process on a TUN device.
+	ModeUserspace WireGuardMode = "userspace"
+	// ModeNetstack is WireGuard and TCP/IP in this process: no privileges.
+	ModeNetstack WireGuardMode = "netstack"
+	// ModeNone dials instances directly, without a tunnel: development only.
+	ModeNone WireGuardMode = "none"
+)
+
+// Endpoint is a UDP endpoint told to guests. The zero Endpoint is none.
+type Endpoint struct {
+	Host string // an IPv4 address, or a DNS name in lower case
+	Port uint16
+}
+
+// IsZero reports whether e is unset.
+func (e Endpoint) IsZero() bool { return e == Endpoint{} }
+
+// String is Host:Port, or "" for the zero Endpoint.
+func (e Endpoint) String() string {
+	if e.IsZero() {
+		return ""
+	}
+	return e.Host + ":" + strconv.Itoa(int(e.Port))
+}
+
+// Health says who may receive connections.
+type Health struct {
+	// MaxHandshakeAge is the age of the last WireGuard handshake from which an
+	// instance is down. Default 5m. WireGuard renews a session every two
+	// minutes and drops it after three: less than 180s fails healthy instances.
+	MaxHandshakeAge time.Duration `toml:"max_handshake_age"`
+}
+
+// Instance is a CVM that does not register itself.
+type Instance struct {
+	// AppID is the app that it runs. Required.
+	AppID vm.AppID `toml:"app_id"`
+	// InstanceID is its own id, unique, and no app's id. Default the first 40
+	// hex digits of SHA-256("<app_id>/<address>").
+	InstanceID vm.InstanceID `toml:"instance_id"`
+	// PublicKey is its WireGuard key, unique. Required unless the mode is
+	// "none"; zero then.
+	PublicKey vm.WGKey `toml:"public_key"`
+	// Address is its address in the tunnel network, unique. With mode "none"
+	// any unicast address. Required.
+	Address netip.Addr `toml:"address"`
+}
+
+// Store is where the gateway keeps what must survive a restart.
+type Store struct {
+	// Path is a directory. Default /var/lib/gateway.
+	Path string `toml:"path"`
+}
+
+// Log is what is written to stderr.
+type Log struct {
+	// Level is debug, info, warn or error. Default info.
+	Level slog.Level `toml:"level"`
+	// Format is text or json. Default text.
+	Format LogFormat `toml:"format"`
+	// Access writes one line per connection at its end. Default false.
+	Access bool `toml:"access"`
+}
+
+// LogFormat is how a log line is written.
+type LogFormat string
+
+// The formats of [log].
+const (
+	FormatText LogFormat = "text"
+	FormatJSON LogFormat = "json"
+)
+
+// Admin is the operators' listener: API, dashboard, metrics.
+type Admin struct {
+	// Listen is its address, IP:port; keep it on loopback or a management
+	// network. Default 127.0.0.1:9901; "" or "off" is no listener, and the zero
+	// AddrPort here. Port 0 takes any free port.
+	Listen netip.AddrPort `toml:"listen"`
+}

@@ -1,0 +1,187 @@
+package config
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/internal/vm"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// smallest is the least that a file can say.
+const smallest = `[[domain]]
+name = "gw.example.com"
+cert = "/c"
+key = "/k"
+`
+
+// addresses compares values of net/netip, which have no exported fields.
+var addresses = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})
+
+func parse(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := Parse("/etc/gateway/gateway.toml", []byte(text))
+	if err != nil {
+		t.Fatalf("Parse:\n%v", err)
+	}
+	return c
+}
+
+func TestSmallestFileHasAllDefaults(t *testing.T) {
+	want := &Config{
+		Domains: []Domain{{Name: "gw.example.com", Cert: "/c", Key: "/k"}},
+		Proxy: Proxy{
+			Listen:               []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:443"), netip.MustParseAddrPort("[::]:443")},
+			MaxConnectionsPerApp: 2000,
+			TLSMinVersion:        tls.VersionTLS12,
+			Timeouts: Timeouts{
+				Hello: 5 * time.Second, Handshake: 10 * time.Second, Connect: 5 * time.Second,
+				Hedge: 250 * time.Millisecond, Idle: 10 * time.Minute, Drain: 30 * time.Second,
+			},
+		},
+		WireGuard: WireGuard{
+			Mode: ModeAuto, Interface: "wg-gw", PrivateKeyFile: "/var/lib/gateway/wireguard.key", ListenPort: 51820,
+			Address: netip.MustParsePrefix("10.8.0.1/16"), Pool: netip.MustParsePrefix("10.8.0.0/16"), MTU: 1420,
+		},
+		Health:    Health{MaxHandshakeAge: 5 * time.Minute},
+		Instances: nil,
+		Store:     Store{Path: "/var/lib/gateway"},
+		Log:       Log{Level: slog.LevelInfo, Format: FormatText},
+		Admin:     Admin{Listen: netip.MustParseAddrPort("127.0.0.1:9901")},
+	}
+	if d := cmp.Diff(want, parse(t, smallest), addresses, cmpopts.EquateEmpty()); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestEveryKeyIsRead(t *testing.T) {
+	c := parse(t, `
+[[domain]]
+name = "GW.Example.com"
+cert = "tls/chain.pem"
+key = "/k"
+acme = false
+[proxy]
+listen = ["127.0.0.1:0", "[::1]:8443"]
+loops = 2
+max_connections = 1_000
+max_connections_per_app = 0
+max_connections_per_source = 0x10
+proxy_protocol_from = ["192.0.2.0/24", "2001:db8::1"]
+tls_min_version = "1.3"
+timeouts = { hello = "1s", handshake = "2s", connect = "3s", hedge = "1ms", idle = "0s", drain = "4s" }
+[wireguard]
+mode = "userspace"
+interface = "wg1"
+private_key_file = "wg.key"
+listen_port = 0
+endpoint = "Gw.example.com:51820"
+address = "10.9.0.1/24"
+pool = "10.9.0.128/25"
+reserved = ["10.9.0.7", "10.9.0.16/28"]
+mtu = 1280
+[health]
+max_handshake_age = "1h30m"
+[[instance]]
+app_id = "ABCD"
+public_key = "`+key(1)+`"
+address = "10.9.0.2"
+[[instance]]
+app_id = "abcd"
+instance_id = "Mine"
+public_key = "`+key(2)+`"
+address = "10.9.0.3"
+[store]
+path = "state"
+[log]
+level = "debug"
+format = "json"
+access = true
+[admin]
+listen = "off"
+`)
+	prefix := netip.MustParsePrefix
+	want := &Config{
+		Domains: []Domain{{Name: "gw.example.com", Cert: "/etc/gateway/tls/chain.pem", Key: "/k"}},
+		Proxy: Proxy{
+			Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort("[::1]:8443")},
+			Loops:  2, MaxConnections: 1000, MaxConnectionsPerSource: 16,
+			ProxyProtocolFrom: []netip.Prefix{prefix("192.0.2.0/24"), prefix("2001:db8::1/128")},
+			TLSMinVersion:     tls.VersionTLS13,
+			Timeouts: Timeouts{
+				Hello: time.Second, Handshake: 2 * time.Second, Connect: 3 * time.Second,
+				Hedge: time.Millisecond, Drain: 4 * time.Second,
+			},
+		},
+		WireGuard: WireGuard{
+			Mode: ModeUserspace, Interface: "wg1", PrivateKeyFile: "/etc/gateway/wg.key",
+			Endpoint: Endpoint{"gw.example.com", 51820},
+			Address:  prefix("10.9.0.1/24"), Pool: prefix("10.9.0.128/25"),
+			Reserved: []netip.Prefix{prefix("10.9.0.7/32"), prefix("10.9.0.16/28")}, MTU: 1280,
+		},
+		Health: Health{MaxHandshakeAge: 90 * time.Minute},
+		Instances: []Instance{
+			{
+				AppID: "abcd", InstanceID: "73b5a3ca836aa55cf7e362bc9cee807c0423fb41",
+				PublicKey: vm.WGKey{1}, Address: netip.MustParseAddr("10.9.0.2"),
+			},
+			{AppID: "abcd", InstanceID: "mine", PublicKey: vm.WGKey{2}, Address: netip.MustParseAddr("10.9.0.3")},
+		},
+		Store: Store{Path: "/etc/gateway/state"},
+		Log:   Log{Level: slog.LevelDebug, Format: FormatJSON, Access: true},
+	}
+	if d := cmp.Diff(want, c, addresses); d != "" {
+		t.Error(d)
+	}
+}
+
+// key is the text of the WireGuard key whose first byte is b.
+func key(b byte) string { return vm.WGKey{b}.String() }
+
+func TestRelativePathsStartAtTheFilesDirectory(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	file := filepath.Join("sub", "gateway.toml")
+	if err := os.Mkdir("sub", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(smallest, `"/c"`, `"c.pem"`) + "[store]\npath = \"state\"\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{c.Domains[0].Cert, c.Domains[0].Key, c.Store.Path, c.WireGuard.PrivateKeyFile}
+	want := []string{"sub/c.pem", "/k", "sub/state", "sub/state/wireguard.key"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestLoadTellsWhyAFileCannotBeRead(t *testing.T) {
+	_, err := Load(filepath.Join(t.TempDir(), "none.toml"))
+	if err == nil || !strings.Contains(err.Error(), "none.toml: no such file") {
+		t.Error(err)
+	}
+}
+
+func TestFileAboveOneMebibyteIsRefused(t *testing.T) {
+	comment := "#" + strings.Repeat("x", maxSize-len(smallest)-2) + "\n"
+	if _, err := Parse("f", []byte(smallest+comment)); err != nil {
+		t.Errorf("at the limit: %v", err)
+	}
+	_, err := Parse("f", []byte(smallest+comment+"\n"))
+	if err == nil || err.Error() != "f:1:1: the file is larger than 1048576 bytes" {
+		t.Errorf("above the limit: %v", err)
+	}
+}

@@ -1,0 +1,50 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// maxSize bounds a configuration file in bytes, and with it all that is made
+// from it.
+const maxSize = 1 << 20
+
+// Load reads and checks the file at path. The error is Errors, unless the file
+// cannot be read.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("config: read %s: %w", path, err)
+	}
+	return Parse(path, data)
+}
+
+// Parse checks the text of a file; file is its name, for errors and relative
+// paths. It touches no disk. The error is Errors: all problems of the file at
+// once, or the first place where it is no TOML, since nothing after it can be
+// known.
+func Parse(file string, data []byte) (*Config, error) {
+	r := &report{file: file}
+	if len(data) > maxSize {
+		r.add(position{1, 1}, "", "the file is larger than %d bytes", maxSize)
+		return nil, r.err()
+	}
+	root := parseTree(data, r)
+	if root == nil {
+		return nil, r.err()
+	}
+	top := newRoot(root, r)
+	c := readConfig(top, filepath.Dir(file))
+	top.reportUnknown()
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}

@@ -1,0 +1,135 @@
+package config
+
+import (
+	"net/netip"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// The sections of the file, read and checked key by key. The defaults of the
+// schema are here.
+
+// maxDomains bounds the [[domain]] tables.
+const maxDomains = 1024
+
+// readConfig reads all sections; relative paths start at dir.
+func readConfig(t table, dir string) *Config {
+	path := pathIn(dir)
+	c := &Config{
+		Domains: readDomains(t, path),
+		Proxy:   readProxy(t.sub("proxy")),
+		Health:  readHealth(t.sub("health")),
+		Store:   readStore(t.sub("store"), path),
+		Log:     readLog(t.sub("log")),
+	}
+	c.WireGuard = readWireGuard(t.sub("wireguard"), c.Store, path)
+	c.Instances = readInstances(t, c.WireGuard)
+	c.Admin = readAdmin(t.sub("admin"), c.Proxy.Listen)
+	return c
+}
+
+func readDomains(t table, path func(string) (string, error)) []Domain {
+	if n := t.get("domain"); n == nil || n.kind == unstable.Array && len(n.items) == 0 {
+		t.fail("domain", `is missing: want at least one [[domain]] with name, cert and key`)
+	}
+	var domains []Domain
+	first := make(map[string]position)
+	for _, t := range t.subs("domain", maxDomains) {
+		d := Domain{Name: required(t, "name", `the base domain, such as "gw.example.com"`, parseDomain)}
+		if at, ok := first[d.Name]; ok && d.Name != "" {
+			t.fail("name", "%q is already the domain at line %d", d.Name, at.line)
+		} else {
+			first[d.Name] = t.place("name")
+		}
+		switch acme := t.flag("acme"); {
+		case acme && (t.has("cert") || t.has("key")):
+			t.fail("acme", "contradicts cert and key: this version issues no certificates; remove acme")
+		case acme:
+			t.fail("acme", "this version issues no certificates: remove acme, give cert and key")
+			continue
+		}
+		d.Cert = required(t, "cert", "the PEM file of the certificate chain", path)
+		d.Key = required(t, "key", "the PEM file of the certificate's private key", path)
+		domains = append(domains, d)
+	}
+	return domains
+}
+
+func readProxy(t table) Proxy {
+	p := Proxy{
+		Listen:                  list(t, "listen", []string{"0.0.0.0:443", "[::]:443"}, parseListen),
+		Loops:                   t.count("loops", 0, 0, 1024),
+		MaxConnections:          t.limit("max_connections", 0),
+		MaxConnectionsPerApp:    t.limit("max_connections_per_app", 2000),
+		MaxConnectionsPerSource: t.limit("max_connections_per_source", 0),
+		ProxyProtocolFrom:       list(t, "proxy_protocol_from", nil, parseNetwork),
+		TLSMinVersion:           text(t, "tls_min_version", "1.2", parseTLSVersion),
+		Timeouts:                readTimeouts(t.sub("timeouts")),
+	}
+	if t.has("listen") && len(t.get("listen").items) == 0 {
+		t.fail("listen", `is empty: want at least one IP:port, such as "0.0.0.0:443"`)
+	}
+	first := make(map[netip.AddrPort]int)
+	for i, a := range p.Listen {
+		if _, twice := first[a]; twice && a.Port() != 0 {
+			t.failItem("listen", i, "%q is listed twice", a)
+		}
+		first[a] = i
+	}
+	return p
+}
+
+func readTimeouts(t table) Timeouts {
+	to := Timeouts{
+		Hello:     t.duration("hello", "5s"),
+		Handshake: t.duration("handshake", "10s"),
+		Connect:   t.duration("connect", "5s"),
+		Hedge:     t.duration("hedge", "250ms"),
+		Idle:      text(t, "idle", "10m", parseDurationOrNever),
+		Drain:     t.duration("drain", "30s"),
+	}
+	if to.Connect > 0 && to.Hedge >= to.Connect {
+		// Only one of them may be in the file: point to that one.
+		key := "hedge"
+		if !t.has(key) {
+			key = "connect"
+		}
+		t.fail(key, "hedge (%s) must be less than connect (%s): the second try would never start", to.Hedge, to.Connect)
+	}
+	return to
+}
+
+func readHealth(t table) Health {
+	return Health{MaxHandshakeAge: t.duration("max_handshake_age", "5m")}
+}
+
+func readStore(t table, path func(string) (string, error)) Store {
+	return Store{Path: text(t, "path", "/var/lib/gateway", path)}
+}
+
+func readLog(t table) Log {
+	return Log{
+		Level:  text(t, "level", "info", parseLevel),
+		Format: text(t, "format", "text", parseFormat),
+		Access: t.flag("access"),
+	}
+}
+
+func readAdmin(t table, clients []netip.AddrPort) Admin {
+	a := Admin{Listen: text(t, "listen", "127.0.0.1:9901", parseAdminListen)}
+	for _, c := range clients {
+		if overlap(a.Listen, c) {
+			t.fail("listen", "%q is taken by proxy.listen %q: want another port", a.Listen, c)
+			break
+		}
+	}
+	return a
+}
+
+// overlap tells whether a and b cannot both be listened on.
+func overlap(a, b netip.AddrPort) bool {
+	if !a.IsValid() || !b.IsValid() || a.Port() != b.Port() || a.Port() == 0 || a.Addr().Is4() != b.Addr().Is4() {
+		return false
+	}
+	return a.Addr() == b.Addr() || a.Addr().IsUnspecified() || b.Addr().IsUnspecified()
+}

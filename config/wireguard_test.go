@@ -1,0 +1,113 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestWireGuardProblems(t *testing.T) {
+	wg := func(s string) string { return "[wireguard]\n" + s }
+	checkProblems(t, []problemCase{
+		{name: "mode", file: wg(`mode = "kernal"`), want: []string{
+			`f:6:1: wireguard.mode: "kernal" is not known: want one of "auto", "kernel", "userspace", "netstack", "none"`,
+		}},
+		{name: "interface", file: wg(`interface = "wireguard-gatew"`)},
+		{name: "interface too long", file: wg(`interface = "wireguard-gatewa"`), want: []string{
+			`f:6:1: wireguard.interface: "wireguard-gatewa" is no interface name: want 1 to 15 of A-Z, a-z, 0-9, '_', '.' and '-', such as "wg-gw"`,
+		}},
+		{name: "interface with a pattern", file: wg(`interface = "wg%d"`), want: []string{
+			`f:6:1: wireguard.interface: "wg%d" is no interface name: want 1 to 15 of A-Z, a-z, 0-9, '_', '.' and '-', such as "wg-gw"`,
+		}},
+		{name: "port and mtu", file: wg("listen_port = 65536\nmtu = 1279"), want: []string{
+			`f:6:1: wireguard.listen_port: 65536 is out of range: want 0 to 65535`,
+			`f:7:1: wireguard.mtu: 1279 is out of range: want 1280 to 9000`,
+		}},
+		{name: "IPv6 endpoint", file: wg(`endpoint = "[2001:db8::1]:51820"`), want: []string{
+			`f:6:1: wireguard.endpoint: "[2001:db8::1]:51820": an IPv6 endpoint breaks the guests' firewall: want IPv4:port or name:port`,
+		}},
+		{name: "endpoint without port", file: wg(`endpoint = "gw.example.com"`), want: []string{
+			`f:6:1: wireguard.endpoint: "gw.example.com" is no endpoint: want IPv4:port or name:port with a port from 1 to 65535, such as "203.0.113.7:51820"`,
+		}},
+		{name: "endpoint with port 0", file: wg(`endpoint = "192.0.2.1:0"`), want: []string{
+			`f:6:1: wireguard.endpoint: "192.0.2.1:0" is no endpoint: want IPv4:port or name:port with a port from 1 to 65535, such as "203.0.113.7:51820"`,
+		}},
+		{name: "endpoint nowhere", file: wg(`endpoint = "0.0.0.0:1"`), want: []string{
+			`f:6:1: wireguard.endpoint: "0.0.0.0" is no address that a guest can send to`,
+		}},
+		{name: "endpoint of a broken address", file: wg(`endpoint = "192.0.2.256:1"`), want: []string{
+			`f:6:1: wireguard.endpoint: "192.0.2.256" is no DNS name: want one that does not end in a number, up to 253 bytes`,
+		}},
+		{name: "address without prefix", file: wg(`address = "10.8.0.1"`), want: []string{
+			`f:6:1: wireguard.address: "10.8.0.1" is no address in a tunnel network: want IPv4/prefix with a prefix from 8 to 30, such as "10.8.0.1/16"`,
+		}},
+		{name: "network's address", file: wg(`address = "10.8.0.0/16"`), want: []string{
+			`f:6:1: wireguard.address: "10.8.0.0/16": 10.8.0.0 is the network's or its broadcast address: want another one of it, such as "10.8.0.1/16"`,
+		}},
+		{name: "broadcast address", file: wg(`address = "10.8.255.255/16"`), want: []string{
+			`f:6:1: wireguard.address: "10.8.255.255/16": 10.8.255.255 is the network's or its broadcast address: want another one of it, such as "10.8.0.1/16"`,
+		}},
+		{name: "pool and reserved outside", file: wg("pool = \"10.9.0.0/18\"\nreserved = [\"10.8.0.1\", \"10.0.0.0/8\"]"), want: []string{
+			`f:6:1: wireguard.pool: 10.9.0.0/18 is not inside the tunnel network 10.8.0.0/16 of address`,
+			`f:7:25: wireguard.reserved: 10.0.0.0/8 is not inside the tunnel network 10.8.0.0/16 of address`,
+		}},
+		{name: "IPv6 pool", file: wg(`pool = "fd00::/64"`), want: []string{
+			`f:6:1: wireguard.pool: "fd00::/64" is IPv6: guests have IPv4 addresses only`,
+		}},
+		{name: "only the address is told when it is wrong", file: wg("address = \"x\"\npool = \"10.9.0.0/18\"\n" + instance("a", "10.9.0.1", key(1))), want: []string{
+			`f:6:1: wireguard.address: "x" is no address in a tunnel network: want IPv4/prefix with a prefix from 8 to 30, such as "10.8.0.1/16"`,
+		}},
+	})
+}
+
+// instance is an [[instance]] of 4 lines.
+func instance(app, address, key string) string {
+	return "[[instance]]\napp_id = \"" + app + "\"\naddress = \"" + address + "\"\npublic_key = \"" + key + "\"\n"
+}
+
+func TestInstanceProblems(t *testing.T) {
+	checkProblems(t, []problemCase{
+		{name: "nothing in it", file: "[[instance]]", want: []string{
+			`f:5:3: instance.app_id: is missing: want the id of the app that it runs`,
+			`f:5:3: instance.address: is missing: want its address in the tunnel network`,
+			`f:5:3: instance.public_key: is missing: want the CVM's WireGuard key (only wireguard.mode = "none" goes without)`,
+		}},
+		{name: "bad values", file: instance("a-b", "::", "AAAA"), want: []string{
+			`f:6:1: instance.app_id: app id "a-b": want 1 to 63 of a-z, 0-9 (upper case is folded)`,
+			`f:7:1: instance.address: "::" is no machine's address: want one such as "10.8.0.2"`,
+			"f:8:1: instance.public_key: want 44 characters of standard base64 (32 bytes), as `wg pubkey` prints",
+		}},
+		{name: "the gateway's own address", file: instance("a", "10.8.0.1", key(1)), want: []string{
+			`f:7:1: instance.address: 10.8.0.1 is the gateway's own, wireguard.address`,
+		}},
+		{name: "outside, broadcast", file: instance("a", "10.9.0.1", key(1)) + instance("a", "10.8.255.255", key(2)), want: []string{
+			`f:7:1: instance.address: 10.9.0.1 cannot be a CVM's in the tunnel network 10.8.0.0/16 of wireguard.address`,
+			`f:11:1: instance.address: 10.8.255.255 cannot be a CVM's in the tunnel network 10.8.0.0/16 of wireguard.address`,
+		}},
+		{name: "address and key twice", file: instance("a", "10.8.0.2", key(1)) + instance("a", "10.8.0.2", key(1)), want: []string{
+			`f:11:1: instance.address: 10.8.0.2 is already the address of the instance at line 7`,
+			`f:12:1: instance.public_key: ` + key(1) + ` is already the public_key of the instance at line 8`,
+		}},
+		{
+			name: "id twice",
+			file: instance("a", "10.8.0.2", key(1)) + "instance_id = \"i\"\n" + instance("b", "10.8.0.3", key(2)) + "instance_id = \"I\"",
+			want: []string{`f:14:1: instance.instance_id: i is already the instance_id of the instance at line 9`},
+		},
+		{name: "id of an app", file: instance("a", "10.8.0.2", key(1)) + "instance_id = \"b\"\n" + instance("b", "10.8.0.3", key(2)), want: []string{
+			`f:9:1: instance.instance_id: "b" is the app_id at line 11: names of that app would all lead here`,
+		}},
+		{name: "no tunnel: any address, no key", file: "[wireguard]\nmode = \"none\"\n" +
+			"[[instance]]\napp_id = \"a\"\naddress = \"127.0.0.1\"\n[[instance]]\napp_id = \"a\"\naddress = \"::1\""},
+		{name: "no tunnel: still unique", file: "[wireguard]\nmode = \"none\"\n" +
+			"[[instance]]\napp_id = \"a\"\naddress = \"127.0.0.1\"\n[[instance]]\napp_id = \"b\"\naddress = \"127.0.0.1\"", want: []string{
+			`f:12:1: instance.address: 127.0.0.1 is already the address of the instance at line 9`,
+		}},
+	})
+}
+
+func TestInstancesAreBounded(t *testing.T) {
+	checkProblems(t, []problemCase{
+		{name: "one too many", whole: true, file: "instance = [" + strings.Repeat("{},", maxInstances+1) + "]\n" + smallest, want: []string{
+			`f:1:1: instance: 65537 are too many: want at most 65536`,
+		}},
+	})
+}
