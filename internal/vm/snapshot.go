@@ -1,0 +1,64 @@
+package vm
+
+import (
+	"hash/maphash"
+	"iter"
+)
+
+// Snapshot is all that the data plane knows about apps and instances at one
+// moment. It is immutable and shares what did not change with its predecessor. All
+// methods may be called concurrently; none locks or allocates.
+type Snapshot struct {
+	// Version grows by one with each Snapshot of a Builder.
+	Version uint64
+
+	seed      maphash.Seed
+	shift     uint8
+	slots     paged[slot]
+	apps      paged[*App]
+	instances paged[*Instance]
+	nApps     int
+	nInst     int
+}
+
+// Lookup finds what a label in lower case names: an instance and its app, or an app
+// alone. Of an instance and an app with the same id the instance is found. Both
+// are nil if the label names neither.
+func (s *Snapshot) Lookup(label []byte) (*App, *Instance) {
+	hash := maphash.Bytes(s.seed, label)
+	tag := uint32(hash)
+	page := s.slots.pages[hash>>s.shift]
+	var found *App
+	for i := tag; ; i++ {
+		e := &page[i%pageSize]
+		switch {
+		case e.ref == 0:
+			return found, nil
+		case e.tag != tag:
+		case e.ref.isInstance():
+			if inst := s.instances.at(e.ref.number()); string(inst.label.Bytes()) == string(label) {
+				return s.apps.at(inst.app), inst
+			}
+		default:
+			if app := s.apps.at(e.ref.number()); string(app.label.Bytes()) == string(label) {
+				found = app
+			}
+		}
+	}
+}
+
+// Apps iterates over all apps, in no particular order.
+func (s *Snapshot) Apps() iter.Seq[*App] {
+	return func(yield func(*App) bool) {
+		for _, page := range s.apps.pages {
+			for _, app := range page {
+				if app != nil && !yield(app) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Len tells how many apps and instances there are.
+func (s *Snapshot) Len() (apps, instances int) { return s.nApps, s.nInst }
