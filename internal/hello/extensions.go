@@ -1,5 +1,7 @@
 package hello
 
+import "slices"
+
 // extensionSet finds an extension that is sent twice (RFC 8446, 4.2). 64 KiB
 // hold 16,384 extensions, so a scan of those before would be quadratic, and a
 // set of all 65,536 types is 8 KiB to clear for a hello that has fifteen. Hence
@@ -19,10 +21,8 @@ func (s *extensionSet) add(kind uint16) bool {
 		s.low |= bit
 		return fresh
 	}
-	for _, k := range s.few[:s.n] {
-		if k == kind {
-			return false
-		}
+	if slices.Contains(s.few[:s.n], kind) {
+		return false
 	}
 	if s.n < len(s.few) {
 		s.few[s.n] = kind

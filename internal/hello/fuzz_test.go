@@ -27,6 +27,7 @@ package hello
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -121,19 +122,18 @@ func wantSame(t *testing.T, h *Hello, info *tls.ClientHelloInfo) {
 
 // stricter reports whether err is a listed refusal of what crypto/tls accepts.
 func stricter(err error, stream []byte, info *tls.ClientHelloInfo) bool {
-	switch err {
-	case ErrServerName, errTrailing, errCompression:
+	const alert = 21
+	is := func(target *Error) bool { return errors.Is(err, target) }
+	switch {
+	case is(ErrServerName), is(errTrailing), is(errCompression), is(errRecordVersion):
 		return true
-	case ErrNotTLS:
+	case is(ErrNotTLS):
 		return stream[0] == typeHandshake && stream[1] != 3
-	case errRecordVersion:
-		return true
-	case errRecordType:
-		const alert = 21
+	case is(errRecordType):
 		return stream[0] == alert
-	case ErrTooLarge:
+	case is(ErrTooLarge):
 		return len(stream) > MaxStream
-	case errBody:
+	case is(errBody):
 		return len(info.CipherSuites) == 0 || joined(stream)[messageHeader+2+lengthRandom] > maxSessionID
 	}
 	return false
@@ -189,7 +189,7 @@ func anyCutIsTheSame(t *testing.T, stream []byte, rng *rand.Rand) {
 	t.Helper()
 	h, done, err := parse(stream)
 	h2, done2, err2 := parse(stream, cuts(len(stream), rng)...)
-	if done2 != done || err2 != err || !reflect.DeepEqual(h2, h) {
+	if done2 != done || !errors.Is(err2, err) || !reflect.DeepEqual(h2, h) {
 		t.Fatalf("cut into reads: got %+v %v %v, whole %+v %v %v", h2, done2, err2, h, done, err)
 	}
 	if !done {
@@ -204,7 +204,7 @@ func anyCutIsTheSame(t *testing.T, stream []byte, rng *rand.Rand) {
 	}
 	recut := records(message, sizes...)
 	h2, done2, err2 = parse(recut, cuts(len(recut), rng)...)
-	if err2 == ErrTooLarge && len(recut) > MaxStream {
+	if errors.Is(err2, ErrTooLarge) && len(recut) > MaxStream {
 		return
 	}
 	h2.Length = h.Length

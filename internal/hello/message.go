@@ -6,8 +6,7 @@ package hello
 
 import (
 	"bytes"
-
-	"golang.org/x/crypto/cryptobyte"
+	"encoding/binary"
 )
 
 const (
@@ -26,35 +25,42 @@ const (
 
 // decode fills h from message, a whole handshake message with its header.
 func (h *Hello) decode(message []byte) *Error {
-	s := cryptobyte.String(message)
-	var session, suites, methods, extensions cryptobyte.String
-	if !s.Skip(messageHeader) ||
-		!s.ReadUint16(&h.Versions.legacy) ||
-		!s.Skip(lengthRandom) ||
-		!s.ReadUint8LengthPrefixed(&session) || len(session) > maxSessionID ||
-		!s.ReadUint16LengthPrefixed(&suites) || len(suites) == 0 || len(suites)%2 != 0 ||
-		!s.ReadUint8LengthPrefixed(&methods) {
+	const fixed = messageHeader + 2 + lengthRandom
+	if len(message) < fixed {
 		return errBody
 	}
-	h.SessionID = session
-	if bytes.IndexByte(methods, compressionNull) < 0 {
+	h.Versions.legacy = binary.BigEndian.Uint16(message[messageHeader:])
+	session, rest, ok1 := vector8(message[fixed:])
+	suites, rest, ok2 := vector16(rest)
+	methods, rest, ok3 := vector8(rest)
+	switch {
+	case !ok1 || !ok2 || !ok3,
+		len(session) > maxSessionID,
+		len(suites) == 0 || len(suites)%2 != 0:
+		return errBody
+	case bytes.IndexByte(methods, compressionNull) < 0:
 		return errCompression
 	}
-	if s.Empty() {
+	h.SessionID = session
+	if len(rest) == 0 {
 		return nil // RFC 5246, 7.4.1.2: there may be no extensions at all
 	}
-	if !s.ReadUint16LengthPrefixed(&extensions) || !s.Empty() {
+	extensions, rest, ok := vector16(rest)
+	if !ok || len(rest) > 0 {
 		return errExtensions
 	}
 	return h.decodeExtensions(extensions)
 }
 
-func (h *Hello) decodeExtensions(extensions cryptobyte.String) *Error {
+func (h *Hello) decodeExtensions(extensions []byte) *Error {
 	var seen extensionSet
-	for !extensions.Empty() {
-		var kind uint16
-		var data cryptobyte.String
-		if !extensions.ReadUint16(&kind) || !extensions.ReadUint16LengthPrefixed(&data) {
+	for len(extensions) > 0 {
+		if len(extensions) < 2 {
+			return errExtensions
+		}
+		kind := binary.BigEndian.Uint16(extensions)
+		data, rest, ok := vector16(extensions[2:])
+		if !ok {
 			return errExtensions
 		}
 		if !seen.add(kind) {
@@ -72,32 +78,32 @@ func (h *Hello) decodeExtensions(extensions cryptobyte.String) *Error {
 		if err != nil {
 			return err
 		}
+		extensions = rest
 	}
 	return nil
 }
 
 // decodeServerName returns the host name in a ServerNameList. Names of another
 // type are skipped: RFC 6066 gives all of them a length to skip by.
-func decodeServerName(data cryptobyte.String) ([]byte, *Error) {
-	var list, host cryptobyte.String
-	if !data.ReadUint16LengthPrefixed(&list) || !data.Empty() || list.Empty() {
+func decodeServerName(data []byte) (host []byte, err *Error) {
+	list, rest, ok := vector16(data)
+	if !ok || len(rest) > 0 || len(list) == 0 {
 		return nil, errNameList
 	}
-	for !list.Empty() {
-		var kind uint8
-		var name cryptobyte.String
-		if !list.ReadUint8(&kind) || !list.ReadUint16LengthPrefixed(&name) || name.Empty() {
+	for len(list) > 0 {
+		name, rest, ok := vector16(list[1:])
+		if !ok || len(name) == 0 {
 			return nil, errNameList
 		}
-		if kind != nameTypeHost {
-			continue
+		if list[0] == nameTypeHost {
+			if host != nil {
+				return nil, errTwoNames
+			}
+			host = name
 		}
-		if host != nil {
-			return nil, errTwoNames
-		}
-		host = name
+		list = rest
 	}
-	if host != nil && !isHostName(host) {
+	if !isHostName(host) {
 		return nil, ErrServerName
 	}
 	return host, nil
@@ -106,26 +112,20 @@ func decodeServerName(data cryptobyte.String) ([]byte, *Error) {
 // isHostName reports whether name is made of labels of 1 to 63 letters, digits
 // and '-', with a dot between them and perhaps one at the end.
 func isHostName(name []byte) bool {
-	if len(name) > maxName {
-		return false
-	}
-	for len(name) > 0 {
-		label, rest, _ := bytes.Cut(name, []byte{'.'})
-		if len(label) == 0 || len(label) > maxLabel {
+	label := 0 // where the label begins
+	for i, c := range name {
+		if isLDH[c] {
+			continue
+		}
+		if c != '.' || i == label || i-label > maxLabel {
 			return false
 		}
-		for _, c := range label {
-			if !isLDH[c] {
-				return false
-			}
-		}
-		name = rest
+		label = i + 1
 	}
-	return true
+	return len(name) <= maxName && len(name)-label <= maxLabel
 }
 
-// isLDH marks letters, digits and '-'. A table takes a third of the time of
-// comparisons, which were half of the time for a whole hello.
+// isLDH marks letters, digits and '-': faster than six comparisons a byte.
 var isLDH = func() (table [256]bool) {
 	for _, c := range "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
 		table[c] = true
@@ -133,24 +133,43 @@ var isLDH = func() (table [256]bool) {
 	return table
 }()
 
-func decodeALPN(data cryptobyte.String) (ALPN, *Error) {
-	var list cryptobyte.String
-	if !data.ReadUint16LengthPrefixed(&list) || !data.Empty() || list.Empty() {
+func decodeALPN(data []byte) (ALPN, *Error) {
+	list, rest, ok := vector16(data)
+	if !ok || len(rest) > 0 || len(list) == 0 {
 		return ALPN{}, errALPN
 	}
-	for rest := list; !rest.Empty(); {
-		var proto cryptobyte.String
-		if !rest.ReadUint8LengthPrefixed(&proto) || proto.Empty() {
+	for rest := list; len(rest) > 0; {
+		var proto []byte
+		if proto, rest, ok = vector8(rest); !ok || len(proto) == 0 {
 			return ALPN{}, errALPN
 		}
 	}
 	return ALPN{list}, nil
 }
 
-func decodeVersions(data cryptobyte.String) ([]byte, *Error) {
-	var list cryptobyte.String
-	if !data.ReadUint8LengthPrefixed(&list) || !data.Empty() || list.Empty() || len(list)%2 != 0 {
+func decodeVersions(data []byte) ([]byte, *Error) {
+	list, rest, ok := vector8(data)
+	if !ok || len(rest) > 0 || len(list) == 0 || len(list)%2 != 0 {
 		return nil, errVersions
 	}
 	return list, nil
+}
+
+// vector8 splits s behind a vector with a length of one byte (RFC 8446, 3.4).
+// These two instead of x/crypto/cryptobyte halve the time for a hello.
+func vector8(s []byte) (content, rest []byte, ok bool) {
+	if len(s) < 1 || len(s)-1 < int(s[0]) {
+		return nil, nil, false
+	}
+	n := 1 + int(s[0])
+	return s[1:n:n], s[n:], true
+}
+
+// vector16 is vector8 with a length of two bytes.
+func vector16(s []byte) (content, rest []byte, ok bool) {
+	if len(s) < 2 || len(s)-2 < int(binary.BigEndian.Uint16(s)) {
+		return nil, nil, false
+	}
+	n := 2 + int(binary.BigEndian.Uint16(s))
+	return s[2:n:n], s[n:], true
 }
