@@ -30,6 +30,9 @@ func (c *conn) pump() {
 	} else {
 		again = c.push(&c.up, &c.client, &c.backend)
 		again = c.push(&c.down, &c.backend, &c.client) || again
+		if c.oneIsGone() {
+			again = c.push(&c.up, &c.client, &c.backend) || again
+		}
 	}
 	if c.up.bytes+c.down.bytes != before {
 		c.last = c.loop.now
@@ -40,6 +43,12 @@ func (c *conn) pump() {
 	case again:
 		c.loop.later(c)
 	}
+}
+
+// oneIsGone reports whether the direction up, which was served first, has yet to
+// hear that one of the two ends is gone.
+func (c *conn) oneIsGone() bool {
+	return !c.up.closed && (c.client.deaf || c.backend.deaf)
 }
 
 // push moves one direction of a connection that is passed through; true means

@@ -167,6 +167,7 @@ func (s *setup) conclude() {
 	}
 	if c.tls == nil {
 		c.up.chunk = s.in // the hello, and what came behind it
+		c.count(&c.up, copying, s.in.len())
 	}
 	c.phase = relaying
 	c.last = s.l.now

@@ -63,6 +63,7 @@ type wire struct {
 	replay *chunk // the hello, read before crypto/tls was asked
 	out    *chunk // written by crypto/tls, not yet taken by the socket
 	direct bool   // writes go to the loop's buffer, which is flushed at once
+	eof    bool   // the socket said EOF, and crypto/tls was told
 	ended  Reason // why Read gave up during the handshake
 }
 
@@ -103,6 +104,7 @@ func (w *wire) Read(p []byte) (int, error) {
 			w.ended = ClientReset
 			return 0, errReset
 		case e.eof:
+			w.eof = true
 			return 0, io.EOF
 		case e.readable:
 			continue

@@ -15,7 +15,11 @@ const outBacklog = 16 << 10
 // pump moves both directions; true means that one stopped for fairness.
 func (t *tlsSide) pump(c *conn) bool {
 	again := t.decrypt(c)
-	return t.encrypt(c) || again
+	again = t.encrypt(c) || again
+	if c.oneIsGone() {
+		again = t.decrypt(c) || again
+	}
+	return again
 }
 
 // decrypt moves client to backend. crypto/tls may hold bytes that it has read and
@@ -68,9 +72,9 @@ func (t *tlsSide) read(c *conn) int {
 		}
 		t.over = true
 		switch {
-		case errors.Is(err, io.ErrUnexpectedEOF): // FIN without close_notify
+		case t.wire.eof: // crypto/tls calls it EOF, or unexpected inside a record
 			c.endedBy(ClientTruncated)
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF): // close_notify
 			c.endedBy(ClientClosed)
 		case c.client.broken:
 			c.endedBy(ClientReset)

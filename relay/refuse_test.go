@@ -1,0 +1,200 @@
+package relay
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/internal/hello"
+)
+
+// alertIn reads to the EOF and returns the alert that came before it, or
+// alertNone. Anything but one plaintext alert fails the test.
+func alertIn(t *testing.T, c net.Conn) int {
+	t.Helper()
+	b, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatalf("the refusal ended with %v after % x", err, b)
+	}
+	if len(b) == 0 {
+		return alertNone
+	}
+	if len(b) != 7 || string(b[:6]) != "\x15\x03\x03\x00\x02\x02" {
+		t.Fatalf("not one alert: % x", b)
+	}
+	return int(b[6])
+}
+
+func TestRefusalsTellTheClient(t *testing.T) {
+	valid := helloFor(t, "raw.test")
+	broken := append([]byte(nil), valid...)
+	broken[5] = 2 // a ServerHello
+	for _, test := range []struct {
+		name   string
+		send   []byte
+		alert  int
+		reason Reason
+	}{
+		{"garbage", []byte("\x80garbage"), alertNone, NotTLS},
+		{"a server's message", broken, 10, BadHello},
+		{"record of 16 KiB + 1", []byte("\x16\x03\x01\x40\x01"), 22, BadHello},
+		{"message of 64 KiB + 1", []byte("\x16\x03\x01\x40\x00\x01\x01\x00\x01"), 47, HelloTooLarge},
+		{"SSLRequest twice", []byte(sslRequest + sslRequest), alertNone, NotTLS},
+		{"no candidate", valid, alertInternalError, NoHealthyInstance},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g := start(t, nil)
+			c := g.dial()
+			write(t, c, test.send)
+			if strings.HasPrefix(string(test.send), sslRequest) {
+				readExactly(t, c, 1)
+			}
+			if got := alertIn(t, c); got != test.alert {
+				t.Errorf("alert %d, want %d", got, test.alert)
+			}
+			if got := g.ended(); got != test.reason.String() {
+				t.Errorf("reason %s, want %s", got, test.reason)
+			}
+		})
+	}
+}
+
+func TestPlainHTTPIsAnswered(t *testing.T) {
+	g := start(t, nil)
+	c := g.dial()
+	write(t, c, []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+	b, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, body, _ := strings.Cut(string(b), "\r\n\r\n")
+	if !strings.HasPrefix(head, "HTTP/1.1 400 ") || !strings.Contains(head, "Content-Length: 53") || len(body) != 53 {
+		t.Errorf("answer %q", b)
+	}
+	if got := g.ended(); got != "plain_http" {
+		t.Errorf("reason %s", got)
+	}
+}
+
+func TestRouteRefusalsCarryTheirAlert(t *testing.T) {
+	for reason, alert := range map[Reason]int{
+		NoServerName: alertUnrecognizedName, UnknownDomain: alertUnrecognizedName, UnknownApp: alertUnrecognizedName,
+		BadName: alertUnrecognizedName, PortDenied: alertAccessDenied, NoProtocol: alertNoApplicationProtocol,
+	} {
+		g := start(t, func(_ *gateway, o *Options) {
+			o.Route = func(_ *hello.Hello, _ netip.AddrPort, d *Decision) { d.Refuse = reason }
+		})
+		if got := alertIn(t, g.pass()); got != alert {
+			t.Errorf("%s: alert %d, want %d", reason, got, alert)
+		}
+		if got := g.ended(); got != reason.String() {
+			t.Errorf("reason %s, want %s", got, reason)
+		}
+	}
+}
+
+// A client that has more to say than its hello must still be able to read why it
+// was refused: closing with bytes unread would reset the connection.
+func TestAlertSurvivesBytesUnderWay(t *testing.T) {
+	g := start(t, nil)
+	c := g.dial()
+	write(t, c, append(helloFor(t, "raw.test"), make([]byte, 50<<10)...))
+	if got := alertIn(t, c); got != alertInternalError {
+		t.Errorf("alert %d", got)
+	}
+}
+
+func TestPanicInRouteEndsOneConnectionOnly(t *testing.T) {
+	g := start(t, func(_ *gateway, o *Options) {
+		route := o.Route
+		o.Route = func(h *hello.Hello, a netip.AddrPort, d *Decision) {
+			if string(h.ServerName) == "panic.test" {
+				panic("boom")
+			}
+			route(h, a, d)
+		}
+	}).to(afterHello(t, echo))
+	other := g.pass()
+	c := g.dial()
+	write(t, c, helloFor(t, "panic.test"))
+	if got := alertIn(t, c); got != alertInternalError {
+		t.Errorf("alert %d", got)
+	}
+	write(t, other, []byte("x"))
+	readExactly(t, other, 1)
+	g.log.wait(t, "boom")
+}
+
+func TestSilentAndSlowClientsMeetTheHelloDeadline(t *testing.T) {
+	for name, send := range map[string][]byte{"silent": nil, "half a hello": helloFor(t, "raw.test")[:100]} {
+		t.Run(name, func(t *testing.T) {
+			g := start(t, func(_ *gateway, o *Options) { o.Timeouts.Hello = 50 * time.Millisecond })
+			c := g.dial()
+			write(t, c, send)
+			want := alertNone
+			if send != nil {
+				want = alertDecodeError
+			}
+			if got := alertIn(t, c); got != want {
+				t.Errorf("alert %d, want %d", got, want)
+			}
+			if got := g.ended(); got != "hello_timeout" {
+				t.Errorf("reason %s", got)
+			}
+		})
+	}
+}
+
+func TestConnectionsOverTheLimitAreToldSo(t *testing.T) {
+	g := start(t, func(_ *gateway, o *Options) { o.MaxConnections = 1 }).to(afterHello(t, echo))
+	first := g.pass()
+	write(t, first, []byte("x"))
+	readExactly(t, first, 1)
+	if got := alertIn(t, g.dial()); got != alertAccessDenied {
+		t.Errorf("alert %d", got)
+	}
+	if got := g.ended(); got != "connection_limit" {
+		t.Errorf("reason %s", got)
+	}
+}
+
+func TestSourceLimitCountsAnAddress(t *testing.T) {
+	g := start(t, func(_ *gateway, o *Options) { o.MaxPerSource = 1 }).to(afterHello(t, echo))
+	first := g.pass()
+	write(t, first, []byte("x"))
+	readExactly(t, first, 1)
+	if got := alertIn(t, g.pass()); got != alertAccessDenied {
+		t.Errorf("alert %d", got)
+	}
+	if got := g.ended(); got != "source_limit" {
+		t.Errorf("reason %s", got)
+	}
+	first.Close()
+	g.ended()
+	again := g.pass()
+	write(t, again, []byte("x"))
+	readExactly(t, again, 1)
+}
+
+func TestSourceOfIPv6IsItsNetwork(t *testing.T) {
+	a := sourceOf(netip.MustParseAddr("2001:db8:1:2:3::4"))
+	if a != sourceOf(netip.MustParseAddr("2001:db8:1:2:ffff::")) || a == sourceOf(netip.MustParseAddr("2001:db8:1:3::")) {
+		t.Errorf("source %v", a)
+	}
+	if sourceOf(netip.MustParseAddr("::ffff:192.0.2.1")) != sourceOf(netip.MustParseAddr("192.0.2.1")) {
+		t.Error("a mapped address is another source")
+	}
+}
+
+func TestEveryReasonHasAName(t *testing.T) {
+	seen := map[string]bool{}
+	for r := goOn + 1; r < reasons; r++ {
+		if name := r.String(); name == "" || seen[name] {
+			t.Errorf("reason %d: name %q", r, name)
+		}
+		seen[r.String()] = true
+	}
+}
