@@ -1,0 +1,111 @@
+package router
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+
+	"sallyport/internal/vm"
+)
+
+// The grammar of the first label of a server name:
+//
+//	<id>[-[<port>][s|g]]
+//
+//	id         port 80, terminate        id-s       port 443, passthrough
+//	id-        the same                  id-8443s   port 8443, passthrough
+//	id-8080    port 8080, terminate      id-g       port 80, terminate, HTTP/2
+//	                                     id-50051g  port 50051, terminate, HTTP/2
+//
+// An id has letters and digits only, so that the first '-' ends it. Case does not
+// matter. Ports are 1 to 65535, in decimal.
+
+// Name is what the first label asks for. It is comparable.
+type Name struct {
+	ID   vm.Label // of an instance, else of an app
+	Port uint16
+	Mode Mode
+}
+
+// What may be wrong with a label.
+var (
+	errID       = errors.New("the id is not 1 to 63 letters and digits")
+	errParts    = errors.New("more than one part after the id")
+	errSuffixes = errors.New("both suffixes, s and g")
+	errPort     = errors.New("the port is not a number from 1 to 65535")
+)
+
+// ParseName reads the first label of a server name. The error is one of a few
+// fixed ones; nothing is allocated.
+func ParseName(label []byte) (Name, error) {
+	id, rest, _ := bytes.Cut(label, []byte("-"))
+	var n Name
+	var ok bool
+	if n.ID, ok = vm.ParseLabel(id); !ok {
+		return Name{}, errID
+	}
+	rest, err := n.cutSuffix(rest)
+	if err != nil {
+		return Name{}, err
+	}
+	if n.Port, err = parsePort(rest, n.Mode.port()); err != nil {
+		return Name{}, err
+	}
+	return n, nil
+}
+
+// String is the shortest label that means n.
+func (n Name) String() string {
+	label := n.ID.String()
+	if n.Mode == Terminate && n.Port == n.Mode.port() {
+		return label
+	}
+	label += "-"
+	if n.Port != n.Mode.port() {
+		label += strconv.Itoa(int(n.Port))
+	}
+	return label + n.Mode.suffix()
+}
+
+func (n *Name) cutSuffix(rest []byte) ([]byte, error) {
+	for len(rest) > 0 {
+		end := len(rest) - 1
+		var m Mode
+		switch rest[end] | 0x20 { // lower case
+		case 's':
+			m = Passthrough
+		case 'g':
+			m = TerminateH2
+		default:
+			return rest, nil
+		}
+		if n.Mode != Terminate {
+			return nil, errSuffixes
+		}
+		n.Mode, rest = m, rest[:end]
+	}
+	return rest, nil
+}
+
+// parsePort reads digits alone: no sign, no space. Leading zeros do no harm.
+func parsePort(digits []byte, otherwise uint16) (uint16, error) {
+	if len(digits) == 0 {
+		return otherwise, nil
+	}
+	port := 0
+	for _, c := range digits {
+		switch {
+		case c == '-':
+			return 0, errParts
+		case c < '0' || c > '9':
+			return 0, errPort
+		}
+		if port = port*10 + int(c-'0'); port > 65535 {
+			return 0, errPort
+		}
+	}
+	if port == 0 {
+		return 0, errPort
+	}
+	return uint16(port), nil
+}

@@ -1,0 +1,36 @@
+package router
+
+// Refusal tells why a connection goes nowhere. Its text is a word for metrics and
+// logs.
+type Refusal uint8
+
+// The refusals, in the order in which they are found.
+const (
+	None              Refusal = iota // not refused
+	NoServerName                     // the client named nobody
+	UnknownDomain                    // the name is not one label below a served domain
+	BadName                          // it is, but the label breaks the grammar
+	UnknownApp                       // nobody has this id
+	NoHealthyInstance                // the app is there, none of its instances is reachable
+	PolicyUnknown                    // no instance has told yet which ports are open
+	PortDenied                       // the app does not open this port
+	NoProtocol                       // the client offers ALPN, but nothing that this name serves
+	AppLimit                         // the app has as many connections as it may
+	refusals
+)
+
+func (r Refusal) String() string {
+	return [refusals]string{
+		"none", "no_server_name", "unknown_domain", "bad_name", "unknown_app", "no_healthy_instance",
+		"policy_unknown", "port_denied", "no_protocol", "app_limit",
+	}[r]
+}
+
+// Refusals lists all words a Refusal may be, so that metrics can begin at 0.
+func Refusals() []Refusal {
+	all := make([]Refusal, refusals)
+	for i := range all {
+		all[i] = Refusal(i)
+	}
+	return all
+}
