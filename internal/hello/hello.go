@@ -47,7 +47,7 @@ func (a ALPN) All() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for list := a.list; len(list) > 0; {
 			n := int(list[0])
-			if !yield(list[1 : 1+n]) {
+			if !yield(list[1 : 1+n : 1+n]) {
 				return
 			}
 			list = list[1+n:]

@@ -39,7 +39,7 @@ func TestNameIsKeptAsSent(t *testing.T) {
 func TestNameThatIsNoHostNameIsRefused(t *testing.T) {
 	for _, name := range []string{
 		".", ".a", "a..b", "a..", "a b", "a\x00.example", "a_b.example", "bücher.example", "::1", "a\n",
-		"*.example", "a/b", strings.Repeat("a", 64) + ".example", strings.Repeat("a.", 128),
+		"*.example", "a/b", strings.Repeat("a", 64) + ".example", "www." + strings.Repeat("a", 64), strings.Repeat("a.", 128),
 	} {
 		_, done, err := parseMessage(clientHello{extensions: []extension{serverName(name)}})
 		wantError(t, done, err, ErrServerName)

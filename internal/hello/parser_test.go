@@ -3,6 +3,7 @@ package hello
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -126,6 +127,21 @@ func TestHelloInTooManyRecordsIsRefused(t *testing.T) {
 	}
 }
 
+func TestMaxStreamIsTheMostThatRecordsMayTake(t *testing.T) {
+	for _, c := range []struct {
+		body, stream int
+	}{{65532, MaxStream}, {65533, MaxStream + 1}} {
+		stream := records(sized(c.body), slices.Repeat([]int{79}, 819)...)
+		if len(stream) != c.stream {
+			t.Fatalf("the test's stream is %d bytes, want %d", len(stream), c.stream)
+		}
+		_, done, err := parse(stream)
+		if tooLarge := errors.Is(err, ErrTooLarge); done == tooLarge || done != (c.stream == MaxStream) {
+			t.Errorf("%d bytes: got done %v, error %v", c.stream, done, err)
+		}
+	}
+}
+
 func TestStreamOfMaxStreamIsDecided(t *testing.T) {
 	message := sized(60 << 10)
 	for size := 1; size < 200; size++ {
@@ -199,6 +215,33 @@ func TestAnswerIsFinal(t *testing.T) {
 		if done, err := q.Parse([]byte(stream)); done || !errors.Is(err, ErrNotTLS) {
 			t.Errorf("got done %v, error %v; want ErrNotTLS", done, err)
 		}
+	}
+}
+
+func TestRefusedHelloTellsNothing(t *testing.T) {
+	stream := records(clientHello{session: make([]byte, 32), extensions: []extension{
+		serverName("a.example"), alpn("h2"), {extSupportedVersions, nil},
+	}}.message())
+	h, _, err := parse(stream)
+	if !errors.Is(err, errVersions) || !reflect.DeepEqual(*h, Hello{}) {
+		t.Errorf("got %+v with %v", h, err)
+	}
+}
+
+func TestAppendToAViewLeavesTheStreamAlone(t *testing.T) {
+	stream := records(clientHello{session: make([]byte, 32), extensions: []extension{
+		serverName("a.example"), alpn("h2"), {65000, nil},
+	}}.message())
+	before := slices.Clone(stream)
+	h, done, err := parse(stream)
+	wantName(t, h, done, err, "a.example")
+	_ = append(h.ServerName, '!')
+	_ = append(h.SessionID, '!')
+	for proto := range h.ALPN.All() {
+		_ = append(proto, '!')
+	}
+	if !bytes.Equal(stream, before) {
+		t.Error("the stream has changed")
 	}
 }
 
