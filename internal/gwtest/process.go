@@ -1,0 +1,133 @@
+package gwtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// maxLogShown is what a failed test prints of a process's output: its end.
+const maxLogShown = 8 << 10
+
+// Process is a program that runs on a host until the test ends.
+type Process struct {
+	Name string
+
+	cmd  *exec.Cmd
+	out  buffer
+	done chan struct{}
+	err  error // after done
+}
+
+// Start runs cmd on h. Its output is shown if the test fails; it is killed when
+// the test ends, or the test process does.
+func (h *Host) Start(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
+	p := &Process{Name: filepath.Base(cmd.Path), cmd: cmd, done: make(chan struct{})}
+	if cmd.Stdout == nil {
+		cmd.Stdout = &p.out
+	}
+	cmd.Stderr = &p.out
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	if err := h.Do(cmd.Start); err != nil {
+		t.Fatalf("start %s on %s: %v", p.Name, h.name, err)
+	}
+	go func() {
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.Signal(t, syscall.SIGKILL)
+		<-p.done
+		if t.Failed() {
+			t.Logf("--- %s on %s:\n%s", p.Name, h.name, p.tail())
+		}
+	})
+	return p
+}
+
+// Output runs a program on h to its end and returns what it printed, both
+// streams; stdin is its input.
+func (h *Host) Output(ctx context.Context, stdin string, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	cmd.WaitDelay = time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := h.Do(cmd.Start)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return out.String(), fmt.Errorf("%s: %w", name, err)
+	}
+	return out.String(), nil
+}
+
+// PID is the process's id, also after its end.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Signal sends s; a process that has ended already ignores it.
+func (p *Process) Signal(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("signal %s to %s: %v", s, p.Name, err)
+	}
+}
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Wait waits for the end of the process and returns how it ended, or an error
+// when it has not by then.
+func (p *Process) Wait(limit time.Duration) error {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+		return p.err
+	case <-timer.C:
+		return fmt.Errorf("%s still runs after %s", p.Name, limit)
+	}
+}
+
+// Log is everything that the process has printed so far.
+func (p *Process) Log() string { return p.out.String() }
+
+func (p *Process) tail() string {
+	s := p.Log()
+	if len(s) > maxLogShown {
+		s = "…" + s[len(s)-maxLogShown:]
+	}
+	return s
+}
+
+// buffer is a bytes.Buffer for several goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
