@@ -7,7 +7,7 @@ import (
 )
 
 // MaxSize is the longest header that [Parse] takes. The specification allows
-// 64 KiB; what is used is under 2 KiB, a client certificate in a TLV included.
+// 64 KiB; this leaves room for a client certificate in a TLV, 1 to 2 KiB.
 const MaxSize = 4096
 
 // Header is what a PROXY header says.
