@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -12,20 +13,31 @@ import (
 // next one after the hedge time or at once on failure; the first to connect
 // wins, and the others are closed before a byte is sent to them.
 type dialing struct {
-	tries  [MaxBackends]try
-	n      int // begun
-	hedge  timer
-	hedged bool   // the hedge time has passed
-	serial uint64 // which race of the loop this is
-	ctx    context.Context
-	cancel context.CancelFunc // of the tries on goroutines
+	tries   [MaxBackends]try
+	n       int // begun
+	hedge   timer
+	hedged  bool   // the hedge time has passed
+	starved bool   // there was no descriptor for a try
+	serial  uint64 // which race of the loop this is
+	ctx     context.Context
+	cancel  context.CancelFunc // of the tries on goroutines
 }
 
 type try struct {
 	end
-	began int64
-	state tryState
+	began   int64
+	state   tryState
+	verdict verdict
 }
+
+// verdict is what a failed try says about the instance.
+type verdict uint8
+
+const (
+	silence verdict = iota // it did not answer
+	refused                // it lives, and nobody listens on the port
+	ours                   // this machine could not even try
+)
 
 type tryState uint8
 
@@ -43,6 +55,9 @@ func (d *dialing) onEvents(i int, ev uint32) {
 	case t.state != connecting:
 	case ev&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
 		t.state = failed
+		if socketError(t.fd) == unix.ECONNREFUSED {
+			t.verdict = refused
+		}
 	case ev&unix.EPOLLOUT != 0:
 		t.state = connected
 	}
@@ -75,6 +90,8 @@ func (s *setup) race() Reason {
 		case d.n < candidates && (pending == 0 || d.hedged):
 			s.tryNext()
 			continue
+		case pending == 0 && d.starved:
+			return Descriptor
 		case pending == 0:
 			return DialFailed
 		}
@@ -108,7 +125,8 @@ func (s *setup) tryNext() {
 	}
 	if err != nil {
 		s.l.engine.warnDial(to, err)
-		t.state = failed
+		d.starved = d.starved || errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
+		t.state, t.verdict = failed, ours
 	}
 }
 
@@ -149,26 +167,30 @@ func (s *setup) won(i int) {
 }
 
 // settle ends the race: it closes the losers and tells the candidates how they
-// did. A candidate that a later one overtook has failed, since it had more time;
-// one that was begun after the winner has not. With blame false nobody has: the
-// race was called off.
-func (s *setup) settle(blame bool) {
+// did. With judge false the race was called off, and nobody is blamed.
+func (s *setup) settle(judge bool) {
 	d, l := &s.dialing, s.l
+	winner := -1
 	for i := range d.n {
-		t, watch := &d.tries[i], s.decision.Backends[i].Watch
-		won := t.state == connected && t.fd < 0
-		if t.fd >= 0 {
+		t := &d.tries[i]
+		switch {
+		case t.state == connected && t.fd < 0:
+			winner = i
+		case t.fd >= 0:
 			l.forget(t.fd)
 			t.fd = -1
 		}
-		if won || t.state == failed || blame {
-			took := time.Duration(l.now - t.began)
-			l.engine.metrics.dialled(took, won)
-			if watch != nil {
-				watch.Dialled(took, won)
-			}
+	}
+	for i := range d.n {
+		t, watch := &d.tries[i], s.decision.Backends[i].Watch
+		if i != winner && !(judge && t.blamed(i, winner)) {
+			continue
 		}
-		blame = blame && !won
+		took := time.Duration(l.now - t.began)
+		l.engine.metrics.dialled(took, i == winner)
+		if watch != nil {
+			watch.Dialled(took, i == winner)
+		}
 	}
 	d.n = 0
 	l.stop(&d.hedge)
@@ -176,4 +198,19 @@ func (s *setup) settle(blame bool) {
 		d.cancel()
 		d.cancel = nil
 	}
+}
+
+// blamed reports whether try i speaks against its instance. Silence does, if the
+// try had more time than the winner, or nobody won. A refused port does only if
+// another instance took the connection: the client chooses the port, and could
+// otherwise have every instance of an app put aside.
+func (t *try) blamed(i, winner int) bool {
+	switch t.verdict {
+	case refused:
+		return winner >= 0
+	case ours:
+		return false
+	case silence:
+	}
+	return winner < 0 || i < winner
 }

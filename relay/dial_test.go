@@ -135,6 +135,23 @@ func TestWatchersHearHowDialsWent(t *testing.T) {
 	}
 }
 
+// A client chooses the port: it must not be able to have all instances of an app
+// put aside by asking for one where nobody listens.
+func TestRefusedPortIsNoFailureOfTheInstance(t *testing.T) {
+	var alone, compared, winner watcher
+	g := start(t, nil)
+	g.backends.Store(&[]Backend{{Addr: refusing(t), Watch: &alone}})
+	alertIn(t, g.pass())
+	if alone.failed.Load() != 0 {
+		t.Error("blamed for a port that nobody listens on")
+	}
+	g.backends.Store(&[]Backend{{Addr: refusing(t), Watch: &compared}, {Addr: afterHello(t, echo), Watch: &winner}})
+	mustEcho(t, g.pass())
+	if compared.failed.Load() != 1 {
+		t.Error("not blamed, though another instance took the connection")
+	}
+}
+
 // limit lets so many in.
 type limit struct{ left atomic.Int64 }
 

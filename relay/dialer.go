@@ -49,7 +49,13 @@ func (s *setup) dialed(i int, fd int32, err error) {
 		err = s.l.watch(fd, slot{c: s.c, side: trySide + side(i)}, watched)
 	}
 	if err != nil {
-		t.state = failed
+		// Stacks in user space have their own words for a refused port, but every one
+		// tells a timeout.
+		t.state, t.verdict = failed, refused
+		var late net.Error
+		if errors.As(err, &late) && late.Timeout() || errors.Is(err, context.Canceled) {
+			t.verdict = silence
+		}
 	} else {
 		t.state = connected
 	}
