@@ -1,0 +1,58 @@
+package certs
+
+import (
+	"crypto/rand"
+	"time"
+)
+
+// Session tickets. Left alone, every tls.Config keeps keys of its own, and a
+// ticket could only be resumed with the config that issued it: a browser that
+// comes back with another ALPN would pay a full handshake. So all configs of
+// the process share one list of keys, which only Run changes.
+//
+// Whoever learns a ticket key can read recorded TLS 1.2 sessions that were
+// resumed with it (TLS 1.3 adds a fresh key exchange). So a key issues
+// tickets for a day, is forgotten after a week, which is also the longest life
+// that crypto/tls gives a TLS 1.3 ticket (RFC 8446, 4.6.1), and is never
+// written anywhere.
+const (
+	ticketRotation = 24 * time.Hour
+	ticketLifetime = 7 * 24 * time.Hour
+)
+
+// tickets are the keys, the newest first: it issues, all are accepted.
+type tickets []ticketKey
+
+type ticketKey struct {
+	key  [32]byte
+	made time.Time
+}
+
+// due tells whether it is time to rotate.
+func (t tickets) due(now time.Time) bool {
+	return len(t) == 0 || now.Sub(t[0].made) >= ticketRotation
+}
+
+// rotate makes a new key, forgets the old ones and gives the list to all
+// configs. For the moment in which only some have it, a ticket with the newest
+// key may cost a full handshake.
+func (t *tickets) rotate(now time.Time, domains []*domain) {
+	fresh := ticketKey{made: now}
+	rand.Read(fresh.key[:])
+	kept := tickets{fresh}
+	for _, k := range *t {
+		if now.Sub(k.made) < ticketLifetime {
+			kept = append(kept, k)
+		}
+	}
+	*t = kept
+	keys := make([][32]byte, len(kept))
+	for i, k := range kept {
+		keys[i] = k.key
+	}
+	for _, d := range domains {
+		for _, c := range d.configs {
+			c.SetSessionTicketKeys(keys)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pass lets fake time go by, and all that is due then happen.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// run starts Run and ends it with the test.
+func run(t *testing.T, x *Index) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- x.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+func TestTicketIsResumedWithEveryConfig(t *testing.T) {
+	ca := newAuthority(t)
+	x := open(t, Options{}, ca.issue(t, nil).save(t, t.TempDir(), "gw.example"))
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		cl := client(ca)
+		cl.ClientSessionCache, cl.MaxVersion = tls.NewLRUClientSessionCache(1), version
+		for i, a := range []ALPN{ALPNNone, ALPNHTTP1, ALPNPostgreSQL, ALPNH2} {
+			st, err := handshake(x.TLSConfig("gw.example", a), cl)
+			if err != nil || st.DidResume != (i > 0) {
+				t.Errorf("%s, %q: resumed %v, %v", tls.VersionName(version), a, st.DidResume, err)
+			}
+		}
+	}
+}
+
+func TestTicketOutlivesARotationAndANewCertificate(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		ca := newAuthority(t)
+		x := open(t, Options{}, ca.issue(t, nil).save(t, dir, "gw.example"))
+		defer run(t, x)()
+		cl := client(ca)
+		cl.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+		if _, err := handshake(x.TLSConfig("gw.example", ALPNNone), cl); err != nil {
+			t.Fatal(err)
+		}
+		first := x.tickets[0].key
+		ca.issue(t, nil).save(t, dir, "gw.example")
+		pass(ticketRotation + time.Minute)
+		st, err := handshake(x.TLSConfig("gw.example", ALPNHTTP1), cl)
+		if err != nil || !st.DidResume {
+			t.Errorf("resumed %v, %v", st.DidResume, err)
+		}
+		if x.tickets[0].key == first || len(x.tickets) != 2 {
+			t.Error("no rotation after a day")
+		}
+	})
+}
+
+func TestTicketOfAnotherProcessIsAFullHandshake(t *testing.T) {
+	ca := newAuthority(t)
+	s := ca.issue(t, nil).save(t, t.TempDir(), "gw.example")
+	cl := client(ca)
+	cl.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	for range 2 {
+		st, err := handshake(open(t, Options{}, s).TLSConfig("gw.example", ALPNNone), cl)
+		if err != nil || st.DidResume {
+			t.Errorf("resumed %v, %v", st.DidResume, err)
+		}
+	}
+}
+
+func TestTicketKeyIsForgottenAfterAWeek(t *testing.T) {
+	var keys tickets
+	start := time.Now()
+	for day := range 20 {
+		now := start.Add(time.Duration(day) * ticketRotation)
+		if !keys.due(now) {
+			t.Fatalf("day %d: not due", day)
+		}
+		keys.rotate(now, nil)
+		if keys.due(now.Add(ticketRotation - 1)) {
+			t.Fatalf("day %d: due too early", day)
+		}
+		if want := min(day+1, 7); len(keys) != want {
+			t.Fatalf("day %d: %d keys, want %d", day, len(keys), want)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package certs
+
+import (
+	"crypto/tls"
+	"strings"
+)
+
+// ALPN is the application protocol that the gateway selects when it terminates
+// a connection.
+type ALPN uint8
+
+// What can be selected.
+const (
+	ALPNNone       ALPN = iota // the client offered none, or none that is known
+	ALPNHTTP1                  // "http/1.1"
+	ALPNPostgreSQL             // "postgresql"
+	ALPNH2                     // "h2"
+
+	alpnCount
+)
+
+// alpnNames is indexed by ALPN.
+var alpnNames = [alpnCount]string{ALPNHTTP1: "http/1.1", ALPNPostgreSQL: "postgresql", ALPNH2: "h2"}
+
+// String is the protocol's name on the wire, "" for none.
+func (a ALPN) String() string {
+	if a < alpnCount {
+		return alpnNames[a]
+	}
+	return ""
+}
+
+// curves are the key exchanges. crypto/tls ignores the order and prefers the
+// post-quantum hybrid itself. Its defaults P-521 and the hybrids with P-256 and
+// P-384 are left out: they cost the gateway more per handshake, and a client
+// that has one of them has one of these too.
+var curves = []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384}
+
+// TLSConfig is what a connection of a name below the domain is terminated with.
+// It is nil for an unknown domain or protocol. The pointer stays the same for
+// the life of the index: a new certificate is served by the same config. It
+// does not allocate. domain must be lower case; the caller must not change the
+// config.
+//
+// A config with a protocol still lets a client through that offers no ALPN.
+// crypto/tls also lets one through that offers http/1.1 and not h2 where h2
+// alone is served (Go issue 46310): whoever wants it refused looks at the
+// hello first.
+func (x *Index) TLSConfig(domain string, proto ALPN) *tls.Config {
+	d := x.byName[domain]
+	if d == nil || proto >= alpnCount {
+		return nil
+	}
+	return d.configs[proto]
+}
+
+// newConfigs makes the domain's configs, one per protocol.
+func (d *domain) newConfigs(minVersion uint16) (configs [alpnCount]*tls.Config) {
+	for a := range configs {
+		c := &tls.Config{
+			MinVersion:       minVersion,
+			CurvePreferences: curves,
+			GetCertificate:   d.certificate,
+		}
+		if name := ALPN(a).String(); name != "" {
+			c.NextProtos = []string{name}
+		}
+		configs[a] = c
+	}
+	return configs
+}
+
+// certificate is called by each full handshake, so that it takes the newest.
+func (d *domain) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return d.served.Load().cert, nil
+}
+
+// covers tells whether the names of a certificate hold all names one label
+// below the domain.
+func covers(names []string, domain string) bool {
+	for _, n := range names {
+		if base, ok := strings.CutPrefix(n, "*."); ok && strings.EqualFold(base, domain) {
+			return true
+		}
+	}
+	return false
+}
