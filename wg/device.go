@@ -1,0 +1,161 @@
+package wg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"sallyport/internal/vm"
+)
+
+// Device is one WireGuard device and what is known of its peers. All methods may
+// be called concurrently, except Run, which is called once.
+type Device struct {
+	o          Options
+	mode       Mode
+	public     vm.WGKey
+	listenPort int
+	backend    backend
+	metrics    *metrics
+	count      atomic.Int64 // peers that are set
+
+	// turn holds one token: whoever took it may talk to the device and use what
+	// follows. It only puts changes in order, because a device takes one at a time;
+	// it is a channel so that waiting ends with the caller's context. The data
+	// plane never needs it.
+	turn      chan struct{}
+	closed    bool
+	peers     map[vm.WGKey]*peer
+	owners    map[netip.Addr]vm.WGKey
+	endpoints map[vm.WGKey]netip.AddrPort // last seen, or restored and not seen yet
+	unsaved   bool                        // endpoints changed since they were saved
+	dumped    time.Time                   // when last dumped
+}
+
+// peer is one peer of the device.
+type peer struct {
+	address   netip.Addr // not valid: to be applied again
+	handshake handshake
+}
+
+var errClosed = fmt.Errorf("wg: device: %w", net.ErrClosed)
+
+// readyTimeout bounds how long Ready waits for its turn.
+const readyTimeout = time.Second
+
+// Open makes the device, isolates it, and brings it up without peers. A kernel
+// interface that an earlier gateway with the same key left behind is adopted
+// with its peers, so that their sessions go on: call RemovePeersExcept before
+// the first SetPeer. Errors say what is in the way and what to do.
+func Open(ctx context.Context, o Options) (*Device, error) {
+	return open(ctx, o, openers())
+}
+
+func open(ctx context.Context, o Options, by map[Mode]opener) (*Device, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("wg: open: %w", err)
+	}
+	d := &Device{
+		o: o, metrics: newMetrics(), turn: make(chan struct{}, 1),
+		peers: make(map[vm.WGKey]*peer), owners: make(map[netip.Addr]vm.WGKey),
+	}
+	if !o.PrivateKey.IsZero() {
+		d.public = o.PrivateKey.Public()
+	}
+	if d.endpoints, err = loadEndpoints(o.EndpointsFile, o.Log); err != nil {
+		return nil, err
+	}
+	if d.backend, d.mode, err = choose(o, by); err != nil {
+		return nil, err
+	}
+	if err := d.adopt(); err != nil {
+		return nil, errors.Join(err, d.backend.close())
+	}
+	logOpened(o.Log, d)
+	return d, nil
+}
+
+// adopt takes over the peers that the device has already.
+func (d *Device) adopt() error {
+	s, err := d.backend.dump()
+	if err != nil {
+		return fmt.Errorf("wg: first dump: %w", err)
+	}
+	d.listenPort = s.listenPort
+	for key, p := range s.peers {
+		d.peers[key] = &peer{}
+		d.claim(key, p.address)
+	}
+	d.count.Store(int64(len(d.peers)))
+	d.observe(s, time.Now())
+	return nil
+}
+
+// Mode is the mode in use, never auto.
+func (d *Device) Mode() Mode { return d.mode }
+
+// PublicKey is the device's own key; zero in mode none without a private key.
+func (d *Device) PublicKey() vm.WGKey { return d.public }
+
+// Name is the name of the interface.
+func (d *Device) Name() string { return d.o.Interface }
+
+// ListenPort is the UDP port in use.
+func (d *Device) ListenPort() int { return d.listenPort }
+
+// Dial opens a TCP connection through a netstack device. In the other modes the
+// system's own sockets reach the tunnel, and Dial is an error.
+func (d *Device) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	return d.backend.dial(ctx, to)
+}
+
+// Listen accepts TCP connections from the tunnel on a netstack device of a
+// guest. A gateway serves nothing to its guests: there it is an error.
+func (d *Device) Listen(at netip.AddrPort) (net.Listener, error) {
+	if !d.o.Guest {
+		return nil, errors.New("wg: a gateway does not listen inside the tunnel")
+	}
+	return d.backend.listen(at)
+}
+
+// Ready says why the device cannot carry traffic; nil if it can.
+func (d *Device) Ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	return d.inTurn(ctx, d.backend.ready)
+}
+
+// Close removes the interface, its isolation and its socket, and waits for what
+// Open started. Stop Run before. A second call does nothing.
+func (d *Device) Close() error {
+	err := d.inTurn(context.Background(), func() error {
+		d.closed = true
+		return d.backend.close()
+	})
+	if errors.Is(err, errClosed) {
+		return nil
+	}
+	return err
+}
+
+// inTurn runs f when no other call talks to the device.
+func (d *Device) inTurn(ctx context.Context, f func() error) error {
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("wg: waiting for the device: %w", ctx.Err())
+	}
+	if d.closed {
+		return errClosed
+	}
+	return f()
+}

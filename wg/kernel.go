@@ -1,0 +1,79 @@
+package wg
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+)
+
+// The kernel keeps an interface, its peers and their sessions when the gateway is
+// killed. The next run of the same key adopts it, and the guests notice nothing.
+
+func kernelMaker() maker { return maker{adopt: adoptKernel, make: makeKernel} }
+
+// adoptKernel refuses an interface that is not the gateway's own: taking an
+// operator's VPN by its name would remove all its peers.
+func adoptKernel(t *tunnel, link netlink.Link) error {
+	if link.Type() != "wireguard" {
+		return nameTaken(link)
+	}
+	if err := t.checkKey(); err != nil {
+		return err
+	}
+	t.o.Log.Info("wireguard interface of an earlier run adopted", "interface", t.o.Interface)
+	t.link = link
+	t.later(t.removeLink)
+	return nil
+}
+
+// checkKey tells whether the interface that is there has our key.
+func (t *tunnel) checkKey() error {
+	if err := t.openControl(); err != nil {
+		return err
+	}
+	dev, err := t.wg.Device(t.o.Interface)
+	if err != nil {
+		return fmt.Errorf("read interface %s: %w", t.o.Interface, err)
+	}
+	if dev.PrivateKey != wgtypes.Key(t.o.PrivateKey.secret) {
+		return fmt.Errorf("interface %s is there with another private key: if nothing uses it, remove it (ip link del %s), else choose another [wireguard] interface",
+			t.o.Interface, t.o.Interface)
+	}
+	return nil
+}
+
+func makeKernel(t *tunnel) error {
+	wanted := &netlink.Wireguard{LinkAttrs: netlink.LinkAttrs{Name: t.o.Interface, MTU: t.o.MTU}}
+	if err := t.nl.LinkAdd(wanted); err != nil {
+		return fmt.Errorf("%w: make interface %s: %w", errNotPossible, t.o.Interface, kernelHint(err))
+	}
+	t.later(t.removeLink)
+	return nil
+}
+
+func kernelHint(err error) error {
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("the kernel has no WireGuard (modprobe wireguard): %w", err)
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("CAP_NET_ADMIN is missing: %w", err)
+	}
+	return err
+}
+
+func nameTaken(link netlink.Link) error {
+	name := link.Attrs().Name
+	return fmt.Errorf("interface %s is there already (type %s): remove it (ip link del %s), or choose another [wireguard] interface",
+		name, link.Type(), name)
+}
+
+func (t *tunnel) removeLink() error {
+	err := t.nl.LinkDel(&netlink.Wireguard{LinkAttrs: netlink.LinkAttrs{Name: t.o.Interface}})
+	if err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("remove interface %s: %w", t.o.Interface, err)
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package wg
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.zx2c4.com/wireguard/device"
+)
+
+// wireguard-go complains once per packet or per try. A hostile peer, or many dead
+// ones, must not fill the log: this many lines pass per interval, and the next
+// line says how many did not.
+const (
+	warnBurst    = 10
+	warnInterval = 10 * time.Second
+)
+
+type warnLimit struct {
+	mu      sync.Mutex
+	since   time.Time
+	passed  int
+	dropped int
+}
+
+// pass tells whether a line may be written, and how many were dropped before it.
+func (l *warnLimit) pass(now time.Time) (dropped int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.since) >= warnInterval {
+		l.since, l.passed = now, 0
+	}
+	if l.passed == warnBurst {
+		l.dropped++
+		return 0, false
+	}
+	l.passed++
+	dropped, l.dropped = l.dropped, 0
+	return dropped, true
+}
+
+// deviceLogger routes wireguard-go's log: errors become warnings, because the
+// tunnels of the other peers go on; the rest is for debugging.
+func deviceLogger(log *slog.Logger) *device.Logger {
+	var limit warnLimit
+	return &device.Logger{
+		Verbosef: func(format string, args ...any) {
+			if log.Enabled(context.Background(), slog.LevelDebug) {
+				log.Debug("wireguard", "text", fmt.Sprintf(format, args...))
+			}
+		},
+		Errorf: func(format string, args ...any) {
+			if dropped, ok := limit.pass(time.Now()); ok {
+				log.Warn("wireguard", "text", fmt.Sprintf(format, args...), "lines_dropped", dropped)
+			}
+		},
+	}
+}

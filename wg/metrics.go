@@ -1,0 +1,30 @@
+package wg
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	roams        prometheus.Counter
+	dumpFailures prometheus.Counter
+}
+
+func newMetrics() *metrics {
+	return &metrics{
+		roams: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gateway_wireguard_endpoint_roams_total",
+			Help: "Peers seen at another endpoint than before.",
+		}),
+		dumpFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gateway_wireguard_dump_failures_total",
+			Help: "Times the device did not tell its peers' handshakes.",
+		}),
+	}
+}
+
+// Collectors are the device's metrics, for a registry.
+func (d *Device) Collectors() []prometheus.Collector {
+	peers := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gateway_wireguard_peers",
+		Help: "Peers that are set on the device.",
+	}, func() float64 { return float64(d.count.Load()) })
+	return []prometheus.Collector{peers, d.metrics.roams, d.metrics.dumpFailures}
+}

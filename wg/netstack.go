@@ -1,0 +1,71 @@
+package wg
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+	"golang.zx2c4.com/wireguard/conn"
+	"golang.zx2c4.com/wireguard/device"
+)
+
+// netstackDevice is wireguard-go on a TCP/IP stack of our own: it needs no
+// privilege, and no packet of a guest ever reaches the kernel's stack, so there is
+// nothing to isolate. It is slower than a TUN device, and its connections are no
+// sockets.
+type netstackDevice struct {
+	wgo   *device.Device
+	stack *stackTUN
+}
+
+func openNetstack(o Options) (backend, error) {
+	stack, err := newStackTUN(o.Address.Addr(), o.MTU)
+	if err != nil {
+		return nil, err
+	}
+	n := &netstackDevice{stack: stack, wgo: device.NewDevice(stack, conn.NewDefaultBind(), deviceLogger(o.Log))}
+	if err := n.wgo.IpcSet(deviceText(o.PrivateKey, o.ListenPort)); err != nil {
+		return nil, errors.Join(fmt.Errorf("configure device: %w", err), n.close())
+	}
+	if err := n.wgo.Up(); err != nil {
+		if errors.Is(err, unix.EADDRINUSE) {
+			err = portInUse(o.ListenPort, err)
+		}
+		return nil, errors.Join(fmt.Errorf("start device: %w", err), n.close())
+	}
+	return n, nil
+}
+
+func (n *netstackDevice) apply(c change) error { return n.wgo.IpcSet(c.text()) }
+
+func (n *netstackDevice) dump() (state, error) {
+	var b bytes.Buffer
+	if err := n.wgo.IpcGetOperation(&b); err != nil {
+		return state{}, err
+	}
+	return parseDump(&b)
+}
+
+func (n *netstackDevice) ready() error {
+	select {
+	case <-n.wgo.Wait():
+		return errors.New("wg: the device has stopped: restart the gateway")
+	default:
+		return nil
+	}
+}
+
+func (n *netstackDevice) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	return n.stack.dial(ctx, to)
+}
+
+func (n *netstackDevice) listen(at netip.AddrPort) (net.Listener, error) { return n.stack.listen(at) }
+
+func (n *netstackDevice) close() error {
+	n.wgo.Close()
+	return nil
+}

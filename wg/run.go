@@ -1,0 +1,84 @@
+package wg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"time"
+
+	"sallyport/internal/vm"
+)
+
+const (
+	// saveEvery is how often the endpoints file is written, if anything changed.
+	saveEvery = 5 * time.Second
+	// lookEvery is how old a dump may get before Run takes one itself.
+	lookEvery = 30 * time.Second
+)
+
+// Run keeps the endpoints file up to date until ctx ends, and writes it once more
+// then. It returns nil, or why the last write failed. Close comes after it.
+func (d *Device) Run(ctx context.Context) error {
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := d.keepEndpoints(ctx, lookEvery); err != nil && ctx.Err() == nil {
+				d.o.Log.Warn("peers' endpoints are not kept: after a restart peers are reachable only when they speak",
+					"file", d.o.EndpointsFile, "error", err.Error())
+			}
+		case <-ctx.Done():
+			return d.keepEndpoints(context.WithoutCancel(ctx), 0)
+		}
+	}
+}
+
+// keepEndpoints looks at the device if the last look is older than stale, and
+// writes the file if anything changed.
+func (d *Device) keepEndpoints(ctx context.Context, stale time.Duration) error {
+	var changed map[vm.WGKey]netip.AddrPort
+	err := d.inTurn(ctx, func() error {
+		var err error
+		if time.Since(d.dumped) >= stale {
+			_, err = d.dump()
+		}
+		if d.unsaved && d.o.EndpointsFile != "" {
+			changed = d.endpointsToSave()
+			d.unsaved = false
+		}
+		return err
+	})
+	if changed == nil {
+		return err
+	}
+	if serr := d.save(changed); serr != nil {
+		// Whatever happens to the device, the next round tries again.
+		_ = d.inTurn(ctx, func() error { d.unsaved = true; return nil })
+		err = errors.Join(err, serr)
+	}
+	return err
+}
+
+// endpointsToSave is a copy. If restored endpoints that nobody asked for yet do
+// not fit beside those of the peers, they are left out.
+func (d *Device) endpointsToSave() map[vm.WGKey]netip.AddrPort {
+	all := maps.Clone(d.endpoints)
+	if len(all) > MaxPeers {
+		maps.DeleteFunc(all, func(k vm.WGKey, _ netip.AddrPort) bool { return d.peers[k] == nil })
+	}
+	return all
+}
+
+func (d *Device) save(endpoints map[vm.WGKey]netip.AddrPort) error {
+	data, err := encodeEndpoints(endpoints)
+	if err == nil {
+		err = replaceFile(d.o.EndpointsFile, data)
+	}
+	if err != nil {
+		return fmt.Errorf("wg: save endpoints: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,279 @@
+package wg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+	"golang.zx2c4.com/wireguard/wgctrl"
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"sallyport/internal/vm"
+)
+
+// tunnel is a network interface that speaks WireGuard. Only its making differs
+// between the kernel's and wireguard-go's: addresses, isolation, peers and dumps
+// go through netlink and wgctrl for both.
+//
+// All sockets are opened once and kept, so that the tunnel stays in the network
+// namespace of the thread that opened it.
+type tunnel struct {
+	o    Options
+	nl   *netlink.Handle
+	nft  *nftables.Conn
+	wg   *wgctrl.Client
+	link netlink.Link
+	// bind takes the UDP port, for a device whose link does not do it when it comes up.
+	bind func() error
+	undo []func() error // what close does, last first
+}
+
+// maker is what the two kinds differ in. Both set t.link.
+type maker struct {
+	adopt func(*tunnel, netlink.Link) error // an interface of our name is there: take or refuse it
+	make  func(*tunnel) error
+}
+
+// openTunnel builds a tunnel. Isolation comes before the interface, and the key
+// before the link is up: no packet passes a half-made tunnel.
+func openTunnel(o Options, mk maker) (backend, error) {
+	t := &tunnel{o: o, bind: func() error { return nil }}
+	for _, step := range []func() error{
+		t.openSockets,
+		t.checkAddress,
+		func() error { return t.find(mk.adopt) },
+		t.isolate,
+		func() error { return t.make(mk.make) },
+		t.openControl,
+		t.configure,
+		t.setAddress,
+		t.disableIPv6,
+		t.up,
+	} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, t.close())
+		}
+	}
+	return t, nil
+}
+
+func (t *tunnel) openSockets() (err error) {
+	if t.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return fmt.Errorf("%w: netlink: %w", errNotPossible, err)
+	}
+	t.later(func() error { t.nl.Close(); return nil })
+	if t.nft, err = nftables.New(nftables.AsLasting()); err != nil {
+		return fmt.Errorf("%w: netlink for nftables: %w", errNotPossible, err)
+	}
+	t.later(t.nft.CloseLasting)
+	return nil
+}
+
+// openControl comes after the interface is there: before, the kernel may not have
+// loaded its WireGuard, and wgctrl would not look for it again.
+func (t *tunnel) openControl() (err error) {
+	if t.wg != nil {
+		return nil
+	}
+	if t.wg, err = wgctrl.New(); err != nil {
+		return fmt.Errorf("%w: generic netlink: %w", errNotPossible, err)
+	}
+	t.later(t.wg.Close)
+	return nil
+}
+
+// checkAddress refuses an address or a network that another interface has: the
+// kernel would route the guests' packets to either of them.
+func (t *tunnel) checkAddress() error {
+	own := t.o.Address
+	addrs, err := t.nl.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("list addresses: %w", err)
+	}
+	for _, a := range addrs {
+		p, ok := prefixOf(a.IPNet)
+		if !ok || (p.Addr() != own.Addr() && p.Masked() != own.Masked()) {
+			continue
+		}
+		link, err := t.nl.LinkByIndex(a.LinkIndex)
+		if err != nil || link.Attrs().Name == t.o.Interface {
+			continue // gone meanwhile, or ours of before
+		}
+		return fmt.Errorf("address %s collides with %s on interface %s: choose another [wireguard] address, or take that one away",
+			own, p, link.Attrs().Name)
+	}
+	return nil
+}
+
+// find looks for an interface of our name. It comes before isolate, which must
+// not filter what belongs to somebody else.
+func (t *tunnel) find(adopt func(*tunnel, netlink.Link) error) error {
+	link, err := t.nl.LinkByName(t.o.Interface)
+	if _, none := errors.AsType[netlink.LinkNotFoundError](err); none {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for interface %s: %w", t.o.Interface, err)
+	}
+	return adopt(t, link)
+}
+
+func (t *tunnel) make(mk func(*tunnel) error) error {
+	if t.link != nil {
+		return nil
+	}
+	if err := mk(t); err != nil {
+		return err
+	}
+	link, err := t.nl.LinkByName(t.o.Interface)
+	if err != nil {
+		return fmt.Errorf("find interface %s just made: %w", t.o.Interface, err)
+	}
+	t.link = link
+	return nil
+}
+
+// configure sets what the device does not have yet: setting the port of an
+// adopted device again would make it forget where its peers are.
+func (t *tunnel) configure() error {
+	cur, err := t.wg.Device(t.o.Interface)
+	if err != nil {
+		return fmt.Errorf("read device: %w", err)
+	}
+	var c wgtypes.Config
+	if key := wgtypes.Key(t.o.PrivateKey.secret); cur.PrivateKey != key {
+		c.PrivateKey = &key
+	}
+	if t.o.ListenPort != 0 && cur.ListenPort != t.o.ListenPort {
+		c.ListenPort = &t.o.ListenPort
+	}
+	if c.PrivateKey == nil && c.ListenPort == nil {
+		return nil
+	}
+	return t.portError(t.wg.ConfigureDevice(t.o.Interface, c))
+}
+
+// setAddress leaves the interface with our address alone; its prefix makes the
+// route to the guests.
+func (t *tunnel) setAddress() error {
+	if err := t.nl.LinkSetMTU(t.link, t.o.MTU); err != nil {
+		return fmt.Errorf("set mtu %d: %w", t.o.MTU, err)
+	}
+	old, err := t.nl.AddrList(t.link, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("list addresses: %w", err)
+	}
+	for _, a := range old {
+		if p, ok := prefixOf(a.IPNet); ok && p == t.o.Address {
+			continue
+		}
+		if err := t.nl.AddrDel(t.link, &a); err != nil {
+			return fmt.Errorf("remove old address %s: %w", a.IPNet, err)
+		}
+	}
+	own := &net.IPNet{IP: t.o.Address.Addr().AsSlice(), Mask: net.CIDRMask(t.o.Address.Bits(), 32)}
+	if err := t.nl.AddrReplace(t.link, &netlink.Addr{IPNet: own}); err != nil {
+		return fmt.Errorf("set address %s: %w", t.o.Address, err)
+	}
+	return nil
+}
+
+// disableIPv6 keeps the interface from having an fe80:: address at all. The
+// isolation drops IPv6 anyway, so failing (a read-only /proc/sys) is no harm.
+func (t *tunnel) disableIPv6() error {
+	path := "/proc/sys/net/ipv6/conf/" + t.o.Interface + "/disable_ipv6"
+	if err := os.WriteFile(path, []byte("1"), 0); err != nil {
+		t.o.Log.Debug("IPv6 stays on the interface, filtered", "interface", t.o.Interface, "error", err.Error())
+	}
+	return nil
+}
+
+func (t *tunnel) up() error {
+	if err := t.portError(t.bind()); err != nil {
+		return err
+	}
+	return t.portError(t.nl.LinkSetUp(t.link))
+}
+
+func (t *tunnel) portError(err error) error {
+	if errors.Is(err, unix.EADDRINUSE) {
+		return portInUse(t.o.ListenPort, err)
+	}
+	if err != nil {
+		return fmt.Errorf("configure device: %w", err)
+	}
+	return nil
+}
+
+// apply writes one peer. A wg(8) user would write the same with `wg set`.
+func (t *tunnel) apply(c change) error {
+	p := wgtypes.PeerConfig{PublicKey: wgtypes.Key(c.key), Remove: c.remove, UpdateOnly: c.remove}
+	if !c.remove {
+		interval := keepalive
+		p.PersistentKeepaliveInterval = &interval
+		p.ReplaceAllowedIPs = true
+		p.AllowedIPs = []net.IPNet{{IP: c.address.AsSlice(), Mask: net.CIDRMask(32, 32)}}
+		if c.endpoint.IsValid() {
+			p.Endpoint = net.UDPAddrFromAddrPort(c.endpoint)
+		}
+	}
+	return t.wg.ConfigureDevice(t.o.Interface, wgtypes.Config{Peers: []wgtypes.PeerConfig{p}})
+}
+
+func (t *tunnel) dump() (state, error) {
+	dev, err := t.wg.Device(t.o.Interface)
+	if err != nil {
+		return state{}, err
+	}
+	s := state{listenPort: dev.ListenPort, peers: make(map[vm.WGKey]peerState, len(dev.Peers))}
+	for _, p := range dev.Peers {
+		s.peers[vm.WGKey(p.PublicKey)] = peerState{
+			address:   addressOf(prefixesOf(p.AllowedIPs), p.PersistentKeepaliveInterval),
+			endpoint:  addrPortOf(p.Endpoint),
+			handshake: handshakeTime(p.LastHandshakeTime),
+		}
+	}
+	return s, nil
+}
+
+func (t *tunnel) ready() error {
+	link, err := t.nl.LinkByName(t.o.Interface)
+	if err != nil {
+		return fmt.Errorf("wg: interface %s: restart the gateway to make it again: %w", t.o.Interface, err)
+	}
+	if link.Attrs().Flags&net.FlagUp == 0 {
+		return fmt.Errorf("wg: interface %s is down: run ip link set %s up", t.o.Interface, t.o.Interface)
+	}
+	return nil
+}
+
+func (t *tunnel) dial(context.Context, netip.AddrPort) (net.Conn, error) { return nil, errNoSockets }
+
+func (t *tunnel) listen(netip.AddrPort) (net.Listener, error) { return nil, errNoSockets }
+
+func (t *tunnel) later(f func() error) { t.undo = append(t.undo, f) }
+
+func (t *tunnel) close() error {
+	var errs []error
+	for _, undo := range slices.Backward(t.undo) {
+		errs = append(errs, undo())
+	}
+	t.undo = nil
+	return errors.Join(errs...)
+}
+
+// handshakeTime is "never" for the epoch too, which is how some report it.
+func handshakeTime(at time.Time) time.Time {
+	if at.Unix() <= 0 {
+		return time.Time{}
+	}
+	return at
+}

@@ -1,0 +1,85 @@
+package wg
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+	"golang.zx2c4.com/wireguard/conn"
+	"golang.zx2c4.com/wireguard/device"
+	"golang.zx2c4.com/wireguard/tun"
+)
+
+const tunPath = "/dev/net/tun"
+
+// userspaceMaker adopts nothing: an interface of ours would have gone with its
+// process.
+func userspaceMaker() maker {
+	return maker{
+		adopt: func(_ *tunnel, link netlink.Link) error { return nameTaken(link) },
+		make:  makeUserspace,
+	}
+}
+
+// makeUserspace makes a TUN interface with wireguard-go behind it, and the socket
+// through which wgctrl and wg(8) configure it like a kernel one.
+func makeUserspace(t *tunnel) error {
+	if err := unix.Access(tunPath, unix.R_OK|unix.W_OK); err != nil {
+		return fmt.Errorf("%w: open %s: %w", errNotPossible, tunPath, err)
+	}
+	dev, err := tun.CreateTUN(t.o.Interface, t.o.MTU)
+	if errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("interface %s is in use by another process: choose another [wireguard] interface: %w", t.o.Interface, err)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: make TUN interface %s (needs CAP_NET_ADMIN): %w", errNotPossible, t.o.Interface, err)
+	}
+	quiet := newQuietTUN(dev)
+	wgo := device.NewDevice(quiet, conn.NewDefaultBind(), deviceLogger(t.o.Log))
+	t.bind = wgo.Up
+	t.later(func() error { wgo.Close(); quiet.wait(); return nil })
+	sock, err := serveUAPI(t.o.Interface, wgo.IpcHandle)
+	if err != nil {
+		return err
+	}
+	t.later(sock.close)
+	return nil
+}
+
+// quietTUN keeps the interface's up and down events from wireguard-go. It would
+// start the device at the first of them, which comes before the key is set, bind
+// a random UDP port, and drop the error when our port is taken. We start it
+// ourselves, once.
+type quietTUN struct {
+	tun.Device
+	events chan tun.Event
+	done   sync.WaitGroup
+}
+
+func newQuietTUN(dev tun.Device) *quietTUN {
+	q := &quietTUN{Device: dev, events: make(chan tun.Event)}
+	q.done.Go(q.forward)
+	return q
+}
+
+func (q *quietTUN) Events() <-chan tun.Event { return q.events }
+
+// forward ends when the interface closes its own channel.
+func (q *quietTUN) forward() {
+	defer close(q.events)
+	for e := range q.Device.Events() {
+		if e&tun.EventMTUUpdate != 0 {
+			q.events <- tun.EventMTUUpdate
+		}
+	}
+}
+
+func (q *quietTUN) wait() { q.done.Wait() }
+
+// denied tells whether err means that this process may not, or this system cannot.
+func denied(err error) bool {
+	return errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EROFS)
+}
