@@ -1,0 +1,29 @@
+package wg
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestFloodOfComplaintsDoesNotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		l := deviceLogger(slog.New(slog.NewTextHandler(&out, nil)))
+		for range 1000 {
+			l.Errorf("packet %d", 1)
+		}
+		time.Sleep(warnInterval) //nolint:forbidigo // the bubble's clock
+		l.Errorf("packet %d", 2)
+		l.Verbosef("not at this level")
+		if n := strings.Count(out.String(), "\n"); n != warnBurst+1 {
+			t.Errorf("%d lines", n)
+		}
+		if !strings.Contains(out.String(), "lines_dropped=990") {
+			t.Error("the dropped lines are not counted")
+		}
+	})
+}
