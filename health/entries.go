@@ -1,0 +1,105 @@
+package health
+
+import (
+	"time"
+
+	"sallyport/internal/vm"
+)
+
+// Upsert adds instances, or changes those that are there already. One that comes
+// with another key, address or app is a new one: its predecessor is gone, and it
+// waits for its first handshake. One that comes as it was is left alone.
+func (m *Monitor) Upsert(specs ...vm.Spec) {
+	var gone []*vm.Instance
+	now := time.Now()
+	m.mu.Lock()
+	for _, s := range specs {
+		e := m.entries[s.ID]
+		switch {
+		case e == nil:
+			m.addLocked(s, now)
+		case e.spec == s:
+		case e.spec.SameTunnel(s):
+			e.spec = s
+			m.showLocked(e)
+		default:
+			gone = append(gone, m.dropLocked(e))
+			m.addLocked(s, now)
+		}
+	}
+	m.publishLocked()
+	m.mu.Unlock()
+	m.wake()
+	m.mourn(gone, Rekeyed)
+}
+
+// Remove takes instances out. Those that are not there are left out.
+func (m *Monitor) Remove(ids ...vm.InstanceID) {
+	var gone []*vm.Instance
+	m.mu.Lock()
+	for _, id := range ids {
+		if e := m.entries[id]; e != nil {
+			gone = append(gone, m.dropLocked(e))
+			m.builder.Remove(id)
+		}
+	}
+	m.publishLocked()
+	m.mu.Unlock()
+	m.mourn(gone, Removed)
+}
+
+func (m *Monitor) addLocked(s vm.Spec, now time.Time) {
+	e := &entry{spec: s, first: !m.settled}
+	e.static = m.o.Handshakes == nil
+	e.live = &vm.Live{OnFailures: func(n int32) {
+		if n == 0 || n >= maxFailures {
+			m.noteDials(e)
+		}
+	}}
+	m.entries[s.ID] = e
+	m.newcomer = now
+	m.reviewLocked(e, now)
+}
+
+// dropLocked forgets an entry, except for the snapshot.
+func (m *Monitor) dropLocked(e *entry) *vm.Instance {
+	shown := e.shown
+	e.shown = nil
+	m.due.remove(e)
+	m.counts[e.verdict.health]--
+	delete(m.entries, e.spec.ID)
+	return shown
+}
+
+func (m *Monitor) mourn(gone []*vm.Instance, why Gone) {
+	if m.o.OnGone == nil {
+		return
+	}
+	for _, inst := range gone {
+		m.o.OnGone(inst, why)
+	}
+}
+
+// noteDials asks for a review. It runs on the data plane's threads: it never
+// blocks, and asks once until the review begins. Should the queue be full, everybody
+// is reviewed.
+func (m *Monitor) noteDials(e *entry) {
+	if !e.queued.CompareAndSwap(false, true) {
+		return
+	}
+	select {
+	case m.dialled <- e:
+	default:
+		e.queued.Store(false)
+		m.lost.Store(true)
+		m.wake()
+	}
+}
+
+// wake lets Run look at the deadlines anew.
+func (m *Monitor) wake() {
+	select {
+	case m.rearm <- struct{}{}:
+	default: // it is about to
+	}
+}

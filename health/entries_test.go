@@ -1,0 +1,148 @@
+package health
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"sallyport/internal/vm"
+)
+
+func TestRekeyedInstanceStartsAnew(t *testing.T) {
+	for what, change := range map[string]func(*vm.Spec){
+		"key":     func(s *vm.Spec) { s.Key = vm.WGKey{9} },
+		"address": func(s *vm.Spec) { s.Addr = s.Addr.Next() },
+		"app":     func(s *vm.Spec) { s.App = "other" },
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, spec("app", "a", 1))
+				w.shake(1, time.Now())
+				w.run()
+				old := w.find("a")
+				s := old.Spec
+				change(&s)
+				w.Upsert(s)
+				w.want("a", vm.Never, 0)
+				if w.find("a").Live == old.Live || !slices.Equal(w.gone, []string{"a rekeyed"}) {
+					t.Errorf("told %q, the counters are the old ones: %v", w.gone, w.find("a").Live == old.Live)
+				}
+				old.Live.Dialled(0, false) // late words about the old one
+				old.Live.Dialled(0, false)
+				old.Live.Dialled(0, false)
+				w.want("a", vm.Never, 0)
+			})
+		})
+	}
+}
+
+func TestNewPolicyKeepsTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, spec("app", "a", 1))
+		w.shake(1, time.Now())
+		w.run()
+		old := w.find("a")
+		s := old.Spec
+		s.Policy, s.Compose = vm.PortPolicy{}, vm.ComposeHash{1}
+		w.Upsert(s)
+		w.want("a", vm.Fresh, 100)
+		if got := w.find("a"); got.Spec != s || got.Live != old.Live || len(w.gone) > 0 {
+			t.Errorf("%+v, gone %v", got, w.gone)
+		}
+	})
+}
+
+func TestRemovedInstanceIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, spec("app", "a", 1), spec("app", "b", 2))
+		w.shake(1, time.Now())
+		w.run()
+		live := w.find("a").Live
+		w.Remove("a", "a", "nobody")
+		if app, inst := w.Snapshot().Lookup([]byte("a")); app != nil || inst != nil {
+			t.Errorf("found %v, %v", app, inst)
+		}
+		if !slices.Equal(w.gone, []string{"a removed"}) {
+			t.Errorf("told %q", w.gone)
+		}
+		live.Dialled(0, false)
+		live.Dialled(0, false)
+		live.Dialled(0, false)
+		pass(time.Hour)
+		if _, n := w.Snapshot().Len(); n != 1 || len(w.Status()) != 1 {
+			t.Errorf("%d instances, status %v", n, w.Status())
+		}
+	})
+}
+
+func TestEachStateIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, spec("a", "fresh", 1), spec("a", "never", 2), spec("a", "down", 3), spec("a", "gone", 4))
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(w.Collectors()...)
+		w.shake(1, time.Now())
+		w.shake(3, time.Now().Add(-time.Hour))
+		w.shake(4, time.Now())
+		w.run()
+		w.Remove("gone")
+		var want strings.Builder
+		want.WriteString("# HELP gateway_instances Instances by what the gateway believes about them.\n# TYPE gateway_instances gauge\n")
+		for _, state := range []string{"down 1", "ejected 0", "fresh 1", "never 1", "stale 0", "warming 0"} {
+			name, n, _ := strings.Cut(state, " ")
+			fmt.Fprintf(&want, "gateway_instances{state=%q} %s\n", name, n)
+		}
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want.String())); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestStatusTellsStateReasonAndAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, spec("b", "x", 1), spec("a", "y", 2), spec("a", "x2", 3))
+		start := time.Now()
+		w.shake(1, start)
+		w.run()
+		w.find("x").Live.Opened()
+		pass(4 * time.Minute)
+		all := w.Status()
+		if len(all) != 3 || all[0].Instance != "x2" || all[1].Instance != "y" || all[2].Instance != "x" {
+			t.Fatalf("order %+v", all)
+		}
+		s := all[2]
+		if s.Health != vm.Stale || s.Age != 4*time.Minute || s.Since.Sub(start) != staleAge || s.Open != 1 ||
+			s.Weight != staleWeight || !strings.Contains(s.Reason, "session") {
+			t.Errorf("%+v", s)
+		}
+		if all[0].Health != vm.Never || all[0].Age >= 0 {
+			t.Errorf("%+v", all[0])
+		}
+	})
+}
+
+func TestTransitionsAreLoggedWithTheirReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, spec("app", "a", 1))
+		w.shake(1, time.Now())
+		w.run()
+		pass(6 * time.Minute)
+		for _, line := range []string{
+			"first handshakes read\" fresh=1",
+			"instance=a app=app from=fresh to=stale reason=\"its session has expired",
+			"from=stale to=down reason=\"no handshake for 5m0s\"",
+		} {
+			if !strings.Contains(w.log.String(), line) {
+				t.Errorf("no line with %s in:\n%s", line, w.log.String())
+			}
+		}
+		if n := strings.Count(w.log.String(), "\n"); n != 3 {
+			t.Errorf("%d lines, want 3:\n%s", n, w.log.String())
+		}
+	})
+}
