@@ -131,7 +131,13 @@ func (g *gateway) pass() *net.TCPConn {
 // tls connects a client whose TLS ends at the gateway.
 func (g *gateway) tls() *tls.Conn {
 	g.t.Helper()
-	c := tls.Client(g.dial(), &tls.Config{ServerName: "tls.test", RootCAs: g.roots})
+	return g.upgrade(g.dial())
+}
+
+// upgrade does the TLS handshake on c.
+func (g *gateway) upgrade(raw net.Conn) *tls.Conn {
+	g.t.Helper()
+	c := tls.Client(raw, &tls.Config{ServerName: "tls.test", RootCAs: g.roots})
 	if err := c.Handshake(); err != nil {
 		g.t.Fatal(err)
 	}

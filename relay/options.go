@@ -68,8 +68,10 @@ type Decision struct {
 	// Refuse, if not zero, ends the connection with this reason.
 	Refuse Reason
 
-	// TLS, if not nil, terminates the client's TLS here; nil passes it through.
-	TLS *tls.Config
+	// Mode says whether the client's TLS ends here, and TLS is what ends it: required
+	// unless the mode is Passthrough.
+	Mode Mode
+	TLS  *tls.Config
 
 	// Backends are the candidates, the first N, in the order in which to try them.
 	Backends [MaxBackends]Backend
@@ -79,9 +81,8 @@ type Decision struct {
 	// at the end.
 	Limit Limit
 
-	// Mode and App are words for the log and the metrics.
-	Mode Mode
-	App  string
+	// App is a word for the log.
+	App string
 }
 
 // Backend is one address to dial.

@@ -68,8 +68,11 @@ func (s *setup) route() Reason {
 	if d.Refuse != goOn {
 		return d.Refuse
 	}
-	if d.N == 0 {
+	switch {
+	case d.N == 0:
 		return NoHealthyInstance
+	case d.Mode != Passthrough && d.TLS == nil:
+		return Internal // fail closed: never pass through what should end here
 	}
 	if d.Limit != nil && !d.Limit.Acquire() {
 		return AppLimit

@@ -28,7 +28,7 @@ type tlsSide struct {
 // crypto/tls can send no alert of our choosing once it has begun: this way a
 // client of a dead instance is told so.
 func (s *setup) acceptTLS() Reason {
-	if s.decision.TLS == nil {
+	if s.decision.Mode == Passthrough {
 		return goOn
 	}
 	s.until(timerHandshake, HandshakeTimeout)

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/certs"
+	"sallyport/config"
+)
+
+func newCheck() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "check --config FILE",
+		Short: "Check a configuration",
+		Long: `check reads a configuration and the certificates it names, and prints every
+problem, one a line, as file:line:column: key: what is wrong. It changes nothing.
+
+Exit code 0: gateway run would start with it. 1: there is a problem.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out := cmd.OutOrStdout()
+			cfg, err := config.Load(file)
+			if problems := (config.Errors)(nil); errors.As(err, &problems) {
+				fmt.Fprintln(out, problems)
+				return errSaid
+			}
+			if err != nil {
+				return err
+			}
+			if _, err := certs.Open(sources(cfg), certs.Options{MinVersion: cfg.Proxy.TLSMinVersion}); err != nil {
+				fmt.Fprintln(out, err)
+				return errSaid
+			}
+			fmt.Fprintf(out, "%s: ok: %d domains, %d static instances\n", file, len(cfg.Domains), len(cfg.Instances))
+			return nil
+		},
+	}
+	configFlag(cmd, &file)
+	return cmd
+}
+
+// configFlag adds the flag for the configuration file.
+func configFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVar(file, "config", "/etc/gateway/gateway.toml", "configuration file")
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"sallyport/config"
+	"sallyport/internal/vm"
+	"sallyport/wg"
+)
+
+// The demo's world: one domain, one app, two machines that run it.
+const (
+	demoDomain = "gw.localhost"
+	demoApp    = vm.AppID("deadbeef111111111111111111111111deadbeef")
+)
+
+func newDemo() *cobra.Command {
+	var listen string
+	cmd := &cobra.Command{
+		Use:   "demo [--listen 127.0.0.1:8443]",
+		Short: "Show a gateway and two machines in one process",
+		Long: `demo runs a gateway and two machines of a demo app in one process, joined by real
+WireGuard tunnels that need no root, and prints the commands that reach them. It
+writes to a directory of its own, which it removes at the end, and sends nothing
+outside this machine. Ctrl-C ends it.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			at, err := netip.ParseAddrPort(listen)
+			if err != nil {
+				return usageError{fmt.Errorf("--listen: want IP:port: %w", err)}
+			}
+			return demo(cmd.Context(), at, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8443", "address for clients")
+	return cmd
+}
+
+func demo(ctx context.Context, listen netip.AddrPort, out, logs io.Writer) error {
+	dir, err := os.MkdirTemp("", "gateway-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	d := &demonstration{dir: dir, out: out}
+	d.log, _ = newLogger(logs, config.Log{Level: slog.LevelWarn})
+	if err := d.prepare(listen); err != nil {
+		return err
+	}
+	defer tuneRuntime(0)()
+	if d.gateway, err = newGateway(ctx, d.config, d.log); err != nil {
+		return err
+	}
+	ctx, stop := untilSignal(ctx, d.gateway.relay.Abort)
+	defer stop()
+	return d.run(ctx)
+}
+
+// demonstration is one run of the demo.
+type demonstration struct {
+	dir      string
+	out      io.Writer
+	log      *slog.Logger
+	ca       *demoCA
+	machines []*demoMachine
+	config   *config.Config
+	gateway  *gateway
+}
+
+// prepare writes what an operator would: certificates and a configuration.
+func (d *demonstration) prepare(listen netip.AddrPort) (err error) {
+	if d.ca, err = newDemoCA(); err != nil {
+		return err
+	}
+	if err := d.ca.writeTo(d.path("ca.pem")); err != nil {
+		return err
+	}
+	if err := d.ca.issue(d.path("fullchain.pem"), d.path("key.pem"), "*."+demoDomain); err != nil {
+		return err
+	}
+	for i := range 2 {
+		m, err := newDemoMachine(i, d.ca)
+		if err != nil {
+			return err
+		}
+		d.machines = append(d.machines, m)
+	}
+	var text strings.Builder
+	err = demoConfig.Execute(&text, map[string]any{
+		"Domain": demoDomain, "Dir": d.dir, "Listen": listen, "App": demoApp, "Machines": d.machines,
+	})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(d.path("gateway.toml"), []byte(text.String()), 0o600); err != nil {
+		return err
+	}
+	d.config, err = config.Load(d.path("gateway.toml"))
+	return err
+}
+
+func (d *demonstration) path(name string) string { return filepath.Join(d.dir, name) }
+
+var demoConfig = template.Must(template.New("").Parse(`
+[[domain]]
+name = "{{.Domain}}"
+cert = "{{.Dir}}/fullchain.pem"
+key = "{{.Dir}}/key.pem"
+
+[proxy]
+listen = ["{{.Listen}}"]
+[proxy.timeouts]
+drain = "1s"
+
+[wireguard]
+mode = "netstack"
+listen_port = 0
+address = "10.8.0.1/16"
+
+[store]
+path = "{{.Dir}}"
+[admin]
+listen = "127.0.0.1:0"
+{{range .Machines}}
+[[instance]]
+app_id = "{{$.App}}"
+instance_id = "{{.ID}}"
+public_key = "{{.Key.Public}}"
+address = "{{.Addr}}"
+{{end}}`))
+
+// run serves until ctx is done: the gateway, the machines, and whoever tells the user.
+func (d *demonstration) run(ctx context.Context) error {
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.Go(func() error { return d.gateway.serve(ctx) })
+	gateway := wg.Peer{
+		Key:     d.gateway.tunnel.PublicKey(),
+		Address: d.config.WireGuard.Address.Addr(),
+		Endpoint: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(d.gateway.tunnel.ListenPort())),
+	}
+	for _, m := range d.machines {
+		parts.Go(func() error { return m.run(ctx, gateway, d.log) })
+	}
+	parts.Go(func() error {
+		if !d.waitReady(ctx) {
+			return nil
+		}
+		return d.tell()
+	})
+	return parts.Wait()
+}
+
+// waitReady waits until every machine's tunnel is up.
+func (d *demonstration) waitReady(ctx context.Context) bool {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ready := 0
+		for _, s := range d.gateway.health.Status() {
+			if s.Health.Serves() {
+				ready++
+			}
+		}
+		if ready == len(d.machines) {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+}
+
+// tell prints what to try.
+func (d *demonstration) tell() error {
+	at := d.gateway.addrs[0]
+	return demoText.Execute(d.out, map[string]any{
+		"At": at, "Dir": d.dir, "App": demoApp, "Domain": demoDomain, "Machines": d.machines,
+		"Curl":  fmt.Sprintf("curl --cacert %s --connect-to ::%s", d.path("ca.pem"), at),
+		"Admin": d.gateway.adminAt.Addr(),
+	})
+}
+
+var demoText = template.Must(template.New("").Parse(`
+A gateway listens on {{.At}} for *.{{.Domain}}. Two machines run the app
+{{.App}} behind WireGuard tunnels. Try, in another terminal:
+
+# TLS ends at the gateway; either machine answers from its port 80
+{{.Curl}} https://{{.App}}.{{.Domain}}/
+
+# the same with HTTP/2 (g) to port 8080
+{{.Curl}} https://{{.App}}-8080g.{{.Domain}}/
+
+# passed through unread (s): the machine's own certificate, TLS ends there
+{{.Curl}} https://{{.App}}-443s.{{.Domain}}/
+
+# one machine by its own id
+{{.Curl}} https://{{(index .Machines 1).ID}}.{{.Domain}}/
+
+# send something and get it back
+{{.Curl}} --data-binary 'bytes there and back' https://{{.App}}.{{.Domain}}/echo
+
+# no app has the id "nobody": the TLS alert says so, and curl ends with error 35
+#   {{.Curl}} https://nobody.{{.Domain}}/
+
+# a raw echo on port 7, and a WebSocket echo for a client of yours
+openssl s_client -quiet -CAfile {{.Dir}}/ca.pem -connect {{.At}} -servername {{.App}}-7.{{.Domain}}
+wss://{{.App}}.{{.Domain}}/ws
+
+# what operators see
+curl http://{{.Admin}}/readyz
+curl http://{{.Admin}}/metrics
+
+The configuration is {{.Dir}}/gateway.toml. Ctrl-C ends the demo.
+`))
