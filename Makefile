@@ -33,8 +33,8 @@ fuzz:  ## each fuzz target for $(FUZZTIME)
 bench:  ## the packages' own benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
-soak:  ## the long end-to-end tests
-	GATEWAY_SOAK=1 bash .ci/test.sh -run Soak ./e2e
+soak:  ## the long end-to-end tests, GATEWAY_SOAK=30m each
+	bash .ci/test.sh -tags soak -run Soak -timeout 2h ./e2e
 
 image:  ## the container image (needs docker)
 	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE):$(VERSION) .

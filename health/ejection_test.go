@@ -124,7 +124,7 @@ func TestEjectedAppStaysReachable(t *testing.T) {
 		w.dial("a", false, false, false)
 		w.dial("b", false, false, false)
 		app, _ := w.Snapshot().Lookup([]byte("app"))
-		if !app.Ready.Empty() || len(app.Spare.First.Members) != 2 {
+		if app.Ready.Total != 0 || app.Spare == nil || len(app.Spare.Members) != 2 {
 			t.Errorf("ready %v, spare %v, want both as spare", app.Ready, app.Spare)
 		}
 	})

@@ -18,7 +18,7 @@ func (d *Decision) choose(app *vm.App, random func(uint32) uint32) Refusal {
 	line := &app.Ready
 	left := length(line, d.Port)
 	if left == 0 {
-		line = &app.Spare
+		line = app.Spare
 		left = length(line, d.Port)
 	}
 	if left == 0 {
@@ -75,30 +75,26 @@ func (d *Decision) add(c drawn) {
 }
 
 // length of the line as far as it allows the port.
-func length(line *vm.Line, port uint16) uint32 {
-	sum := uint32(0)
-	if line.First.Policy.Allows(port) {
-		sum = line.First.Total
-	}
-	for i := range line.More {
-		if line.More[i].Policy.Allows(port) {
-			sum += line.More[i].Total
+func length(line *vm.Group, port uint16) (sum uint32) {
+	for g := line; g != nil; g = g.Next {
+		if g.Policy.Allows(port) {
+			sum += g.Total
 		}
 	}
 	return sum
 }
 
 // draw tells who lies at point of the line as far as it allows the port.
-func draw(line *vm.Line, port uint16, point uint32) (drawn, stretch) {
-	g, before := &line.First, uint32(0)
-	for i := range line.More {
-		if g.Policy.Allows(port) {
-			if point-before < g.Total {
-				break
-			}
-			before += g.Total
+func draw(line *vm.Group, port uint16, point uint32) (drawn, stretch) {
+	g, before := line, uint32(0)
+	for ; g.Next != nil; g = g.Next { // the last one needs no question
+		if !g.Policy.Allows(port) {
+			continue
 		}
-		g = &line.More[i]
+		if point-before < g.Total {
+			break
+		}
+		before += g.Total
 	}
 	m, start, end := g.At(point - before)
 	return drawn{g, m}, stretch{before + start, before + end}
@@ -115,12 +111,14 @@ func (s stretch) around(point uint32) uint32 {
 
 // refusal tells why none of the app's instances is a candidate.
 func refusal(app *vm.App) Refusal {
-	if app.Ready.Empty() && app.Spare.Empty() {
+	if app.Ready.Total == 0 && app.Spare == nil {
 		return NoHealthyInstance
 	}
-	for _, line := range [...]*vm.Line{&app.Ready, &app.Spare} {
-		if line.First.Policy.State() != vm.PolicyUnknown || len(line.More) > 0 {
-			return PortDenied
+	for _, line := range [...]*vm.Group{&app.Ready, app.Spare} {
+		for g := line; g != nil; g = g.Next {
+			if g.Policy.State() != vm.PolicyUnknown {
+				return PortDenied
+			}
 		}
 	}
 	return PolicyUnknown

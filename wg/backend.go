@@ -13,12 +13,13 @@ import (
 	"sallyport/internal/vm"
 )
 
-// backend is a device of one kind. apply, dump, ready and close are called one
-// at a time; dial and listen at any time.
+// backend is a device of one kind. Its calls come one at a time, but dial and
+// listen at any time.
 type backend interface {
 	apply(change) error
 	dump() (state, error)
 	ready() error
+	guard() (restored bool, err error) // puts back isolation that somebody removed
 	dial(context.Context, netip.AddrPort) (net.Conn, error)
 	listen(netip.AddrPort) (net.Listener, error)
 	close() error // removes what open made
@@ -134,8 +135,9 @@ func (n *noTunnel) dump() (state, error) {
 	return s, nil
 }
 
-func (n *noTunnel) ready() error { return nil }
-func (n *noTunnel) close() error { return nil }
+func (n *noTunnel) ready() error         { return nil }
+func (n *noTunnel) guard() (bool, error) { return false, nil }
+func (n *noTunnel) close() error         { return nil }
 
 func (n *noTunnel) dial(context.Context, netip.AddrPort) (net.Conn, error) {
 	return nil, errNoSockets

@@ -37,13 +37,46 @@ import (
 // tableName is the name of the interface's table.
 func tableName(iface string) string { return "sallyport-" + iface }
 
-// isolate writes the table in one transaction, replacing what an earlier run left
-// behind: there is no moment without rules.
 func (t *tunnel) isolate() error {
 	if t.o.Guest {
 		return nil
 	}
-	table := &nftables.Table{Name: tableName(t.o.Interface), Family: nftables.TableFamilyINet}
+	if err := t.writeRules(); err != nil {
+		return err
+	}
+	t.later(t.unisolate)
+	return nil
+}
+
+// guard writes the rules again if somebody removed them: reloading a host's
+// firewall often begins with "flush ruleset", which takes every table.
+func (t *tunnel) guard() (restored bool, err error) {
+	if t.isolated() {
+		return false, nil
+	}
+	return true, t.writeRules()
+}
+
+// isolated tells whether every rule is there. What cannot be read counts as
+// missing: writing it again does no harm.
+func (t *tunnel) isolated() bool {
+	if t.o.Guest {
+		return true
+	}
+	table := t.table()
+	for chain, want := range map[string]int{"input": len(replies()) + 1, "forward": 2} {
+		rules, err := t.nft.GetRules(table, &nftables.Chain{Name: chain, Table: table})
+		if err != nil || len(rules) != want {
+			return false
+		}
+	}
+	return true
+}
+
+// writeRules replaces the table in one transaction, also what an earlier run left
+// behind: there is no moment without rules.
+func (t *tunnel) writeRules() error {
+	table := t.table()
 	t.nft.AddTable(table) // so that deleting it is no error
 	t.nft.DelTable(table)
 	t.nft.AddTable(table)
@@ -60,17 +93,22 @@ func (t *tunnel) isolate() error {
 		return fmt.Errorf("%w: isolate interface %s (needs CAP_NET_ADMIN and nf_tables in the kernel; mode netstack isolates without): %w",
 			errNotPossible, t.o.Interface, err)
 	}
-	t.later(t.unisolate)
 	return nil
 }
 
 // unisolate removes the table; the interface is gone by then.
 func (t *tunnel) unisolate() error {
-	t.nft.DelTable(&nftables.Table{Name: tableName(t.o.Interface), Family: nftables.TableFamilyINet})
+	table := t.table()
+	t.nft.AddTable(table) // so that deleting it is no error
+	t.nft.DelTable(table)
 	if err := t.nft.Flush(); err != nil {
-		return fmt.Errorf("remove nftables table %s: %w", tableName(t.o.Interface), err)
+		return fmt.Errorf("remove nftables table %s: %w", table.Name, err)
 	}
 	return nil
+}
+
+func (t *tunnel) table() *nftables.Table {
+	return &nftables.Table{Name: tableName(t.o.Interface), Family: nftables.TableFamilyINet}
 }
 
 func (t *tunnel) chain(table *nftables.Table, name string, hook *nftables.ChainHook) *nftables.Chain {

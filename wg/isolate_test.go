@@ -183,6 +183,36 @@ func TestStaleRulesOfEarlierRunAreReplaced(t *testing.T) {
 	s.join(s.guests[0])
 }
 
+func TestFlushedRulesAreBackWhileRunning(t *testing.T) {
+	s := newSite(t)
+	s.open()
+	s.gateway.do(func() {
+		c, err := nftables.New()
+		must(t, err)
+		c.FlushRuleset()
+		must(t, c.Flush())
+	})
+	if err := s.device.Ready(); err == nil || !strings.Contains(err.Error(), "not isolated") {
+		t.Errorf("ready without rules: %v", err)
+	}
+	stop := running(t, s.device)
+	eventually(t, "the rules are back", func() bool { return s.device.Ready() == nil })
+	must(t, stop())
+}
+
+func TestCloseAfterFlushedRulesIsNoError(t *testing.T) {
+	s := newSite(t)
+	s.open()
+	s.gateway.do(func() {
+		c, err := nftables.New()
+		must(t, err)
+		c.FlushRuleset()
+		must(t, c.Flush())
+	})
+	must(t, s.device.Close())
+	nothingLeft(t, s.gateway, s.options.Interface)
+}
+
 func TestOpenFailsWhereIsolationIsNotPossible(t *testing.T) {
 	s := newSite(t)
 	s.gateway.do(func() {

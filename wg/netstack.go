@@ -59,6 +59,8 @@ func (n *netstackDevice) ready() error {
 	}
 }
 
+func (n *netstackDevice) guard() (bool, error) { return false, nil }
+
 func (n *netstackDevice) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	return n.stack.dial(ctx, to)
 }

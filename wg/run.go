@@ -12,20 +12,29 @@ import (
 )
 
 const (
+	// guardEvery is how long a removed isolation may go unnoticed.
+	guardEvery = time.Second
 	// saveEvery is how often the endpoints file is written, if anything changed.
 	saveEvery = 5 * time.Second
 	// lookEvery is how old a dump may get before Run takes one itself.
 	lookEvery = 30 * time.Second
 )
 
-// Run keeps the endpoints file up to date until ctx ends, and writes it once more
-// then. It returns nil, or why the last write failed. Close comes after it.
+// Run watches over the isolation of the interface and keeps the endpoints file up
+// to date, until ctx ends; then it writes the file once more. It returns nil, or
+// why the last write failed. Close comes after it.
 func (d *Device) Run(ctx context.Context) error {
-	tick := time.NewTicker(saveEvery)
-	defer tick.Stop()
+	guard, save := time.NewTicker(guardEvery), time.NewTicker(saveEvery)
+	defer guard.Stop()
+	defer save.Stop()
 	for {
 		select {
-		case <-tick.C:
+		case <-guard.C:
+			if err := d.guard(ctx); err != nil && ctx.Err() == nil {
+				d.o.Log.Error("the tunnel is not isolated, guests may reach this host: restore CAP_NET_ADMIN or stop the gateway",
+					"interface", d.o.Interface, "error", err.Error())
+			}
+		case <-save.C:
 			if err := d.keepEndpoints(ctx, lookEvery); err != nil && ctx.Err() == nil {
 				d.o.Log.Warn("peers' endpoints are not kept: after a restart peers are reachable only when they speak",
 					"file", d.o.EndpointsFile, "error", err.Error())
@@ -34,6 +43,17 @@ func (d *Device) Run(ctx context.Context) error {
 			return d.keepEndpoints(context.WithoutCancel(ctx), 0)
 		}
 	}
+}
+
+func (d *Device) guard(ctx context.Context) error {
+	return d.inTurn(ctx, func() error {
+		restored, err := d.backend.guard()
+		if restored && err == nil {
+			d.o.Log.Warn("nftables rules of the tunnel were removed and are back: reload the firewall without flush ruleset",
+				"interface", d.o.Interface, "table", tableName(d.o.Interface))
+		}
+		return err
+	})
 }
 
 // keepEndpoints looks at the device if the last look is older than stale, and

@@ -252,6 +252,9 @@ func (t *tunnel) ready() error {
 	if link.Attrs().Flags&net.FlagUp == 0 {
 		return fmt.Errorf("wg: interface %s is down: run ip link set %s up", t.o.Interface, t.o.Interface)
 	}
+	if !t.isolated() {
+		return fmt.Errorf("wg: interface %s is not isolated: nftables table %s was removed or changed", t.o.Interface, tableName(t.o.Interface))
+	}
 	return nil
 }
 

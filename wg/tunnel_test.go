@@ -1,7 +1,6 @@
 package wg
 
 import (
-	"context"
 	"net/netip"
 	"os/exec"
 	"path/filepath"
@@ -204,7 +203,7 @@ func TestGatewayDialsAtOnceAfterRestart(t *testing.T) {
 			g := s.guests[0]
 			s.open()
 			s.join(g)
-			runUntilSaved(t, s.device)
+			must(t, running(t, s.device)()) // saves at its end
 			must(t, s.device.Close())
 			must(t, g.device.RemovePeer(t.Context(), g.gateway.Key))
 			must(t, g.device.SetPeer(t.Context(), Peer{Key: g.gateway.Key, Address: g.gateway.Address}))
@@ -224,16 +223,6 @@ func TestGatewayDialsAtOnceAfterRestart(t *testing.T) {
 			}
 		})
 	}
-}
-
-// runUntilSaved runs the device's loop and stops it, which saves.
-func runUntilSaved(t *testing.T, d *Device) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- d.Run(ctx) }()
-	cancel()
-	must(t, <-done)
 }
 
 func TestToolsOfOthersReadTheDevice(t *testing.T) {

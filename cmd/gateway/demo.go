@@ -146,8 +146,8 @@ func (d *demonstration) run(ctx context.Context) error {
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return d.gateway.serve(ctx) })
 	gateway := wg.Peer{
-		Key:     d.gateway.tunnel.PublicKey(),
-		Address: d.config.WireGuard.Address.Addr(),
+		Key:      d.gateway.tunnel.PublicKey(),
+		Address:  d.config.WireGuard.Address.Addr(),
 		Endpoint: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(d.gateway.tunnel.ListenPort())),
 	}
 	for _, m := range d.machines {

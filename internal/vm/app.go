@@ -12,33 +12,28 @@ type App struct {
 	label Label
 
 	// Ready are the instances that take new connections. Empty if none is healthy.
-	Ready Line
+	Ready Group
 
 	// Spare are those that serve only if no Ready one may: they are ejected for now.
-	Spare Line
+	// nil if there are none.
+	Spare *Group
 
 	ID        AppID
 	Open      *Gauge // live connections of the app
 	Instances []*Instance
-}
 
-// Line is a set of instances by port policy. Usually there is one policy, First;
-// while an app is being updated there may be More.
-type Line struct {
-	First Group
-	More  []Group
+	_ [48]byte // up to whole cache lines
 }
-
-// Empty reports whether there is no instance.
-func (l *Line) Empty() bool { return l.First.Total == 0 }
 
 // Group is a set of instances with one port policy, laid out on a line on which
 // each takes as much room as its weight: a random point on it is a weighted choice.
+// While an app is being updated there may be a Next group with another policy.
 type Group struct {
 	Members []Member
 	Policy  PortPolicy
-	Total   uint32   // length of the line
-	width   uint32   // of each member if all are alike, else 0
+	Total   uint32 // length of the line; 0 if the group is empty
+	width   uint32 // of each member if all are alike, else 0
+	Next    *Group
 	ends    []uint32 // where each member ends on the line
 }
 
@@ -65,50 +60,54 @@ func (g *Group) At(point uint32) (m *Member, start, end uint32) {
 	return &g.Members[i], start, g.ends[i]
 }
 
-// newApp works out the lines of an app's instances, which it keeps.
+// newApp works out the groups of an app's instances, which it keeps.
 func newApp(id AppID, open *Gauge, instances []*Instance) *App {
 	a := &App{ID: id, Open: open, Instances: instances}
 	a.label, _ = ParseLabel(string(id))
 	a.Ready.fill(instances, func(i *Instance) uint32 { return uint32(i.Weight) })
-	a.Spare.fill(instances, func(i *Instance) uint32 {
+	spare := Group{}
+	spare.fill(instances, func(i *Instance) uint32 {
 		if i.Weight == 0 {
 			return 1
 		}
 		return 0
 	})
+	if spare.Total > 0 {
+		a.Spare = &spare
+	}
 	return a
 }
 
-// fill takes in the serving instances whose weight is not 0.
-func (l *Line) fill(instances []*Instance, weight func(*Instance) uint32) {
-	groups := make([]Group, 0, 1)
-	at := make(map[PortPolicy]int, 1)
+// fill takes in the serving instances whose weight is not 0: those with the first
+// one's policy into g, the others into groups that follow it.
+func (g *Group) fill(instances []*Instance, weight func(*Instance) uint32) {
+	byPolicy := make(map[PortPolicy]*Group, 1)
+	last := g
 	for i, inst := range instances {
 		w := weight(inst)
 		if w == 0 || !inst.Health.Serves() {
 			continue
 		}
-		n, known := at[inst.Policy]
-		if !known {
-			n = len(groups)
-			at[inst.Policy] = n
-			groups = append(groups, Group{Policy: inst.Policy, width: w})
-			if n == 0 { // the first policy is usually the only one
-				groups[0].Members = make([]Member, 0, len(instances)-i)
-				groups[0].ends = make([]uint32, 0, len(instances)-i)
-			}
+		to := byPolicy[inst.Policy]
+		switch {
+		case to != nil:
+		case g.Total == 0:
+			to = g
+			to.Members = make([]Member, 0, len(instances)-i)
+			to.ends = make([]uint32, 0, len(instances)-i)
+		default:
+			to = new(Group)
+			last.Next, last = to, to
 		}
-		groups[n].add(inst, w)
-	}
-	if len(groups) > 0 {
-		l.First = groups[0]
-	}
-	if len(groups) > 1 {
-		l.More = groups[1:]
+		byPolicy[inst.Policy] = to
+		to.add(inst, w)
 	}
 }
 
 func (g *Group) add(inst *Instance, weight uint32) {
+	if g.Total == 0 {
+		g.Policy, g.width = inst.Policy, weight
+	}
 	if weight != g.width {
 		g.width = 0
 	}

@@ -1,6 +1,9 @@
 package vm
 
-import "testing"
+import (
+	"testing"
+	"unsafe"
+)
 
 func TestGroupPointsFallOnMembersByWeight(t *testing.T) {
 	for _, weights := range [][]uint16{{100}, {100, 100, 100}, {1, 100, 10}, {5, 5, 1}, {7, 1, 7, 7}} {
@@ -8,7 +11,7 @@ func TestGroupPointsFallOnMembersByWeight(t *testing.T) {
 		for _, w := range weights {
 			instances = append(instances, &Instance{Spec: Spec{Policy: OpenPolicy()}, Health: Fresh, Weight: w})
 		}
-		g := &newApp("a", nil, instances).Ready.First
+		g := &newApp("a", nil, instances).Ready
 		hits := make(map[*Instance]uint16)
 		for point := range g.Total {
 			m, start, end := g.At(point)
@@ -38,16 +41,25 @@ func TestAppSortsInstancesByHealthAndPolicy(t *testing.T) {
 		make(Ejected, 5, restricted),
 		make(Stale, 10, OpenPolicy()),
 	})
-	if g := a.Ready.First; g.Policy != OpenPolicy() || len(g.Members) != 2 || g.Total != 110 {
+	if g := a.Ready; g.Policy != OpenPolicy() || len(g.Members) != 2 || g.Total != 110 {
 		t.Errorf("first group: %+v", g)
 	}
-	if len(a.Ready.More) != 1 || a.Ready.More[0].Policy != restricted || a.Ready.More[0].Total != 5 {
-		t.Errorf("more groups: %+v", a.Ready.More)
+	if g := a.Ready.Next; g == nil || g.Policy != restricted || g.Total != 5 || g.Next != nil {
+		t.Errorf("next group: %+v", g)
 	}
-	if a.Spare.Empty() || len(a.Spare.First.Members) != 1 || a.Spare.First.Total != 1 {
+	if a.Spare == nil || len(a.Spare.Members) != 1 || a.Spare.Total != 1 {
 		t.Errorf("spare: %+v", a.Spare)
 	}
-	if none := newApp("a", nil, a.Instances[:2]); !none.Ready.Empty() || !none.Spare.Empty() {
+	if none := newApp("a", nil, a.Instances[:2]); none.Ready.Total != 0 || none.Spare != nil {
 		t.Errorf("unreachable instances serve: %+v", none)
+	}
+}
+
+func TestAppFillsCacheLines(t *testing.T) {
+	if size := unsafe.Sizeof(App{}); size%64 != 0 {
+		t.Errorf("an App takes %d bytes: its first two cache lines become three", size)
+	}
+	if end := unsafe.Offsetof(App{}.Ready) + unsafe.Offsetof(Group{}.ends); end != 128 {
+		t.Errorf("what a lookup reads ends after %d bytes, want 128", end)
 	}
 }

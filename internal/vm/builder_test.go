@@ -130,7 +130,7 @@ func agree(t *testing.T, s *Snapshot, want map[InstanceID]AppID) {
 		}
 		slices.Sort(ids)
 		slices.Sort(apps[app.ID])
-		if !slices.Equal(ids, apps[app.ID]) || len(app.Ready.First.Members) != len(ids) {
+		if !slices.Equal(ids, apps[app.ID]) || len(app.Ready.Members) != len(ids) {
 			t.Fatalf("version %d: app %v has %v, want %v", s.Version, app.ID, ids, apps[app.ID])
 		}
 	}
