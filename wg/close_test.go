@@ -119,6 +119,7 @@ func TestAddressInUseIsSaid(t *testing.T) {
 }
 
 func TestSocketOfKilledProcessIsReplaced(t *testing.T) {
+	h := newHost(t)
 	o := autoOptions(t)
 	o.Mode = ModeUserspace
 	must(t, os.MkdirAll(uapiDir, 0o755))
@@ -126,7 +127,7 @@ func TestSocketOfKilledProcessIsReplaced(t *testing.T) {
 	must(t, err)
 	l.SetUnlinkOnClose(false)
 	must(t, l.Close())
-	newHost(t).open(o)
+	h.open(o)
 	info, err := os.Stat(filepath.Join(uapiDir, o.Interface+".sock"))
 	must(t, err)
 	if info.Mode().Perm() != 0o600 {
