@@ -2,6 +2,7 @@ package relay
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,12 +28,7 @@ func (l *loop) mayAccept(ln *listener) bool {
 
 // acceptLeft reports whether the last round left connections in the kernel's queue.
 func (l *loop) acceptLeft() bool {
-	for _, ln := range l.listen {
-		if l.mayAccept(ln) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.listen, l.mayAccept)
 }
 
 func (l *loop) acceptOne(ln *listener) {

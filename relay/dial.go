@@ -183,13 +183,14 @@ func (s *setup) settle(judge bool) {
 	}
 	for i := range d.n {
 		t, watch := &d.tries[i], s.decision.Backends[i].Watch
-		if i != winner && !(judge && t.blamed(i, winner)) {
+		won := i == winner
+		if !won && (!judge || !t.blamed(i, winner)) {
 			continue
 		}
 		took := time.Duration(l.now - t.began)
-		l.engine.metrics.dialled(took, i == winner)
+		l.engine.metrics.dialled(took, won)
 		if watch != nil {
-			watch.Dialled(took, i == winner)
+			watch.Dialled(took, won)
 		}
 	}
 	d.n = 0

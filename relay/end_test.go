@@ -13,11 +13,7 @@ import (
 // waitOpen waits until n connections are open.
 func (g *gateway) waitOpen(n int) {
 	g.t.Helper()
-	for end := time.Now().Add(20 * time.Second); g.Open() != n; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			g.t.Fatalf("%d connections open, want %d", g.Open(), n)
-		}
-	}
+	eventually(g.t, "as many connections open as wanted", func() bool { return g.Open() == n })
 }
 
 // client is either kind of client, for tests that hold for both.
@@ -136,11 +132,7 @@ func TestResetIsPassedOn(t *testing.T) {
 // waitBytes waits until n bytes went in a direction.
 func (g *gateway) waitBytes(dir int, n uint64) {
 	g.t.Helper()
-	for end := time.Now().Add(20 * time.Second); g.bytes(dir, copying) < n; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			g.t.Fatal("the bytes did not come through")
-		}
-	}
+	eventually(g.t, "the bytes came through", func() bool { return g.bytes(dir, copying) >= n })
 }
 
 func TestTruncatedClientLosesNoByte(t *testing.T) {
@@ -205,7 +197,7 @@ func TestProgressKeepsAConnection(t *testing.T) {
 	c := g.pass()
 	for range 10 {
 		mustEcho(t, c)
-		time.Sleep(100 * time.Millisecond) // shorter than idle, ten times longer in all
+		<-time.After(100 * time.Millisecond) // shorter than idle, ten times longer in all
 	}
 }
 

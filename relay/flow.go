@@ -125,7 +125,8 @@ func (c *conn) passEOF(f *flow, from, to *end) {
 	c.ended(from)
 	// The second direction to end needs no FIN of its own: close sends it. After a
 	// reset there is no clean end to pass on.
-	if from.eof && !(c.up.closed && c.down.closed) {
+	last := c.up.closed && c.down.closed
+	if from.eof && !last {
 		shutdownWrite(to.fd)
 	}
 }

@@ -35,7 +35,7 @@ func FuzzRelay(f *testing.F) {
 					break
 				}
 				if op%8 == 7 {
-					time.Sleep(time.Duration(op) * time.Microsecond) // a pause is part of the input
+					<-time.After(time.Duration(op) * time.Microsecond) // a pause is part of the input
 				}
 				chunk := bytes.Repeat([]byte{op}, int(op)*int(op))
 				r.sent = append(r.sent, chunk...)

@@ -286,15 +286,27 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 // wait returns the next line that has part in it.
 func (l *logBuffer) wait(t *testing.T, part string) string {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if line, ok := l.find(part); ok {
-			return line
+	line := ""
+	eventually(t, "a line with "+part+" in the log", func() (ok bool) {
+		line, ok = l.find(part)
+		return ok
+	})
+	return line
+}
+
+// eventually waits until what is true.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	late := time.After(20 * time.Second)
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("waited in vain: %s", what)
 		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t.Fatalf("no line with %q in the log:\n%s", part, l.text.String())
-	return ""
 }
 
 func (l *logBuffer) find(part string) (string, bool) {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -93,12 +94,12 @@ func bind(addr netip.AddrPort, shared bool) (int32, error) {
 
 // hint says what to do about an error of bind.
 func hint(err error) string {
-	switch err {
-	case unix.EADDRINUSE:
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
 		return "; another process listens there (ss -ltnp tells which)"
-	case unix.EACCES:
+	case errors.Is(err, unix.EACCES):
 		return "; ports below 1024 need CAP_NET_BIND_SERVICE"
-	case unix.EADDRNOTAVAIL:
+	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return "; no interface of this machine has that address"
 	}
 	return ""

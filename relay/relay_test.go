@@ -151,7 +151,7 @@ func sum(r io.Reader, slow bool) [32]byte {
 			return [32]byte(h.Sum(nil))
 		}
 		if slow {
-			time.Sleep(time.Millisecond) // the point of the test, not a wait for something
+			<-time.After(time.Millisecond) // the point of the test, not a wait for something
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -40,7 +41,8 @@ func (s *setup) acceptTLS() Reason {
 	t.conn = tls.Server(&t.wire, s.decision.TLS)
 	c.tls = t
 	began := time.Now()
-	err := t.conn.Handshake()
+	// A context that can end would cost a goroutine for each handshake.
+	err := t.conn.HandshakeContext(context.Background())
 	t.wire.setup = nil
 	t.wire.flush()
 	if err != nil {

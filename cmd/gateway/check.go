@@ -23,7 +23,7 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
 			cfg, err := config.Load(file)
-			if problems := (config.Errors)(nil); errors.As(err, &problems) {
+			if problems := config.Errors(nil); errors.As(err, &problems) {
 				fmt.Fprintln(out, problems)
 				return errSaid
 			}

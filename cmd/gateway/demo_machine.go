@@ -57,7 +57,7 @@ func (m *demoMachine) run(ctx context.Context, gateway wg.Peer, log *slog.Logger
 	if err != nil {
 		return err
 	}
-	defer device.Close()
+	defer func() { _ = device.Close() }() // its tunnel ends with the demo in any case
 	if err := device.SetPeer(ctx, gateway); err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ SIGHUP reads the certificates anew. SIGUSR1 switches debug logging on and off.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(file)
-			if problems := (config.Errors)(nil); errors.As(err, &problems) {
+			if problems := config.Errors(nil); errors.As(err, &problems) {
 				fmt.Fprintln(cmd.ErrOrStderr(), problems)
 				return errSaid
 			}
@@ -195,6 +195,7 @@ func (g *gateway) openRelay(context.Context) error {
 		opts.Dial = g.tunnel.Dial
 	case wg.ModeKernel, wg.ModeUserspace:
 		opts.BackendMSS = wg.MSS(g.cfg.WireGuard.MTU)
+	default: // mode none: no tunnel, no limit of its own
 	}
 	var err error
 	if g.relay, err = relay.New(opts); err != nil {
