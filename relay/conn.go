@@ -34,6 +34,7 @@ type conn struct {
 	mode    Mode
 	queued  bool // stands in a list of the loop
 	expired bool // the phase's deadline has passed
+	guarded bool // the kernel watches the backend for vanishing
 }
 
 type phase uint8

@@ -144,7 +144,7 @@ func (l *loop) connect(to netip.AddrPort) (int32, error) {
 	if mss := l.engine.opts.BackendMSS; mss > 0 {
 		setInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, mss)
 	}
-	l.engine.setSocketOptions(fd)
+	setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	if errno := connect(fd, to); errno != 0 && errno != unix.EINPROGRESS {
 		closeFD(fd)
 		return -1, errno

@@ -35,7 +35,8 @@ func (l *loop) listenOn(addr netip.AddrPort) (netip.AddrPort, error) {
 		return addr, err
 	}
 	// Accepted sockets inherit these.
-	l.engine.setSocketOptions(fd)
+	setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	l.engine.guard(fd)
 	if err := unix.Listen(int(fd), backlog); err != nil {
 		closeFD(fd)
 		return addr, fmt.Errorf("listen on %v: %w", addr, err)
@@ -105,13 +106,11 @@ func hint(err error) string {
 	return ""
 }
 
-// setSocketOptions sets what every connection's sockets share. TCP_USER_TIMEOUT is
-// the idle time: it ends a connection whose peer vanished with bytes under way. It
-// must not be shorter, because it also ends one whose peer just reads nothing
-// (tcp_probe_timer: a zero window that lasts as long), and how long that may last
-// is what idle says.
-func (e *Engine) setSocketOptions(fd int32) {
-	setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+// guard has the kernel find out that a peer vanished. TCP_USER_TIMEOUT, for one
+// with bytes under way, is the idle time: it must not be shorter, because it also
+// ends a connection whose peer just reads nothing (tcp_probe_timer: a zero window
+// that lasts as long), and how long that may last is what idle says.
+func (e *Engine) guard(fd int32) {
 	setInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepIdle)
 	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepInterval)

@@ -215,11 +215,7 @@ func (l *loop) fire(t *timer) {
 	case t.kind == timerAccept:
 		// The pause is over by itself: acceptAll asks whether its timer is armed.
 	case t.kind == timerIdle:
-		if l.now-c.last >= int64(l.engine.opts.Timeouts.Idle) {
-			c.end(IdleTimeout)
-			return
-		}
-		l.arm(t, timerIdle)
+		c.visitIdle()
 	case c.phase == waiting:
 		c.end(HelloTimeout)
 	case c.phase == settingUp:
