@@ -3,6 +3,7 @@ package config
 import (
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -22,10 +23,13 @@ type Config struct {
 	Health    Health    `toml:"health"`
 	// Instances are the [[instance]] tables: static CVMs, beside those that
 	// register themselves. At most 65,536.
-	Instances []Instance `toml:"instance"`
-	Store     Store      `toml:"store"`
-	Log       Log        `toml:"log"`
-	Admin     Admin      `toml:"admin"`
+	Instances    []Instance   `toml:"instance"`
+	RPC          RPC          `toml:"rpc"`
+	Registry     Registry     `toml:"registry"`
+	CustomDomain CustomDomain `toml:"custom_domain"`
+	Store        Store        `toml:"store"`
+	Log          Log          `toml:"log"`
+	Admin        Admin        `toml:"admin"`
 }
 
 // Domain is a base domain whose subdomains, one label deep, are served.
@@ -98,7 +102,7 @@ type WireGuard struct {
 	// ListenPort is the UDP port. Default 51820; 0 takes any free port.
 	ListenPort uint16 `toml:"listen_port"`
 	// Endpoint is where guests reach ListenPort from outside; it is told to
-	// them when they register. Default none: no guest can be told.
+	// them when they register. Required if RPC.Listen is set; no default.
 	Endpoint Endpoint `toml:"endpoint"`
 	// Address is the gateway's own address in the tunnel; its prefix, /8 to
 	// /30, is the tunnel network. IPv4, as guests are. Default 10.8.0.1/16.
@@ -169,6 +173,88 @@ type Instance struct {
 	// Address is its address in the tunnel network, unique. With mode "none"
 	// any unicast address. Required.
 	Address netip.Addr `toml:"address"`
+}
+
+// RPC is the side where guests register themselves. The domain that they are told
+// is the first of Domains; the prefix of TXT names is CustomDomain.Prefix.
+type RPC struct {
+	// Listen is its address, IP:port. Default "" (or "off"): no guest can register,
+	// and the zero AddrPort here. Port 0 takes any free port.
+	Listen netip.AddrPort `toml:"listen"`
+	// Cert is the PEM file of the gateway's own certificate with the app-id
+	// extension that guests look for, followed by its intermediates; Key is the one
+	// of its private key, and ClientCA the one of the root that guests' certificates
+	// must chain to: the KMS's. All three are required with Listen, unless
+	// DstackAgent is set. Default none.
+	Cert     string `toml:"cert"`
+	Key      string `toml:"key"`
+	ClientCA string `toml:"client_ca"`
+	// DstackAgent is the Unix socket of the dstack guest agent, of which
+	// certificate, key and root are asked instead: for a gateway that is itself a
+	// CVM. Default none. Excludes Cert, Key and ClientCA; needs PublicURL.
+	DstackAgent string `toml:"dstack_agent"`
+	// PublicURL is where guests reach Listen, https://host[:port]; the certificate
+	// asked of DstackAgent is for its host. Default nil: none is told.
+	PublicURL *url.URL `toml:"public_url"`
+	// RequireQuote refuses guests whose certificate carries no hardware evidence.
+	// Default false: the KMS has checked it before it signed.
+	RequireQuote bool `toml:"require_quote"`
+	// ExternalPort is the port of apps' names from outside, told to guests; it
+	// changes nothing here. Default the port of the first of Proxy.Listen; 0 if
+	// that is any free port.
+	ExternalPort uint16 `toml:"external_port"`
+	// InternalPort is the port on which the guest agents answer in the tunnel,
+	// told to guests. Default 8090.
+	InternalPort uint16 `toml:"internal_port"`
+	Auth         Auth   `toml:"auth"`
+}
+
+// Auth is the webhook that is asked about each registration.
+type Auth struct {
+	// URL gets the app info of the guest as JSON by POST, and answers 2xx to admit
+	// it. It is https, or http to this machine. Default nil: nobody is asked.
+	URL *url.URL `toml:"url"`
+	// Timeout is for the whole request; a guest is refused when it has passed.
+	// Default 5s.
+	Timeout time.Duration `toml:"timeout"`
+}
+
+// Registry is about the guests that have registered.
+type Registry struct {
+	// AddressRest is how long the tunnel address of a removed instance belongs to
+	// nobody, so that what was meant for it reaches no one else. Default 10m.
+	AddressRest time.Duration `toml:"address_rest"`
+	// RecycleAfter is how long an instance without a handshake and a registration is
+	// kept; at least Health.MaxHandshakeAge. Default 10h; "0s" is for ever.
+	RecycleAfter time.Duration `toml:"recycle_after"`
+}
+
+// CustomDomain is about names outside of Domains, whose owners say in DNS which
+// app serves them.
+type CustomDomain struct {
+	// Enabled looks them up. Default false, unlike dstack's gateway: with it every
+	// stranger can make this machine send DNS queries, and whoever answers them
+	// decides which app is reached.
+	Enabled bool `toml:"enabled"`
+	// Resolvers are the recursive resolvers to ask, in this order, IP:port, at most
+	// 8. Default the nameservers of /etc/resolv.conf.
+	Resolvers []netip.AddrPort `toml:"resolvers"`
+	// Prefix is the label in front of a name where its TXT record is, told to
+	// guests: up to 54 of a-z, 0-9, '_' and '-'. Default "_dstack-app-address".
+	Prefix string `toml:"prefix"`
+	// Compat looks at the label of old guests, "_tapp-address", too. Default true.
+	Compat bool `toml:"compat"`
+	// MissesPerSource limits the lookups of unknown names by one client IP (IPv6: by
+	// one /64) in a minute. Default 30; 0 is no limit.
+	MissesPerSource int `toml:"misses_per_source"`
+	// MissesPerSecond limits them for all clients together, 1 to 10000. Default 100.
+	MissesPerSecond int `toml:"misses_per_second"`
+	// CacheSize is about how many names with a record are remembered, for as long as
+	// its TTL says; 8 to 1048576. Default 4096.
+	CacheSize int `toml:"cache_size"`
+	// NegativeCacheSize is about how many names without one are remembered, for some
+	// seconds; 8 to 1048576. Default 4096.
+	NegativeCacheSize int `toml:"negative_cache_size"`
 }
 
 // Store is where the gateway keeps what must survive a restart.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,17 +54,23 @@ func TestSmallestFileHasAllDefaults(t *testing.T) {
 		},
 		Health:    Health{MaxHandshakeAge: 5 * time.Minute},
 		Instances: nil,
-		Store:     Store{Path: "/var/lib/gateway"},
-		Log:       Log{Level: slog.LevelInfo, Format: FormatText},
-		Admin:     Admin{Listen: netip.MustParseAddrPort("127.0.0.1:9901")},
+		RPC:       RPC{ExternalPort: 443, InternalPort: 8090, Auth: Auth{Timeout: 5 * time.Second}},
+		Registry:  Registry{AddressRest: 10 * time.Minute, RecycleAfter: 10 * time.Hour},
+		CustomDomain: CustomDomain{
+			Prefix: "_dstack-app-address", Compat: true, MissesPerSource: 30, MissesPerSecond: 100,
+			CacheSize: 4096, NegativeCacheSize: 4096,
+		},
+		Store: Store{Path: "/var/lib/gateway"},
+		Log:   Log{Level: slog.LevelInfo, Format: FormatText},
+		Admin: Admin{Listen: netip.MustParseAddrPort("127.0.0.1:9901")},
 	}
 	if d := cmp.Diff(want, parse(t, smallest), addresses, cmpopts.EquateEmpty()); d != "" {
 		t.Error(d)
 	}
 }
 
-func TestEveryKeyIsRead(t *testing.T) {
-	c := parse(t, `
+// everyKey is a file that gives each key another value than its default.
+var everyKey = `
 [[domain]]
 name = "GW.Example.com"
 cert = "tls/chain.pem"
@@ -92,13 +99,35 @@ mtu = 1280
 max_handshake_age = "1h30m"
 [[instance]]
 app_id = "ABCD"
-public_key = "`+key(1)+`"
+public_key = "` + key(1) + `"
 address = "10.9.0.2"
 [[instance]]
 app_id = "abcd"
 instance_id = "Mine"
-public_key = "`+key(2)+`"
+public_key = "` + key(2) + `"
 address = "10.9.0.3"
+[rpc]
+listen = "0.0.0.0:8000"
+cert = "rpc.pem"
+key = "/rpc.key"
+client_ca = "kms.pem"
+public_url = "https://RPC.example.com:8000/"
+require_quote = true
+external_port = 65535
+internal_port = 1
+auth = { url = "http://localhost:1/app-auth?x=1", timeout = "1s" }
+[registry]
+address_rest = "1ms"
+recycle_after = "0s"
+[custom_domain]
+enabled = true
+resolvers = ["192.0.2.53:53", "[2001:db8::53]:5353"]
+prefix = "_App-Address"
+compat = false
+misses_per_source = 0
+misses_per_second = 1
+cache_size = 8
+negative_cache_size = 1_048_576
 [store]
 path = "state"
 [log]
@@ -107,7 +136,10 @@ format = "json"
 access = true
 [admin]
 listen = "off"
-`)
+`
+
+func TestEveryKeyIsRead(t *testing.T) {
+	c := parse(t, everyKey)
 	prefix := netip.MustParsePrefix
 	want := &Config{
 		Domains: []Domain{{Name: "gw.example.com", Cert: "/etc/gateway/tls/chain.pem", Key: "/k"}},
@@ -134,6 +166,19 @@ listen = "off"
 				PublicKey: vm.WGKey{1}, Address: netip.MustParseAddr("10.9.0.2"),
 			},
 			{AppID: "abcd", InstanceID: "mine", PublicKey: vm.WGKey{2}, Address: netip.MustParseAddr("10.9.0.3")},
+		},
+		RPC: RPC{
+			Listen: netip.MustParseAddrPort("0.0.0.0:8000"),
+			Cert:   "/etc/gateway/rpc.pem", Key: "/rpc.key", ClientCA: "/etc/gateway/kms.pem",
+			PublicURL:    &url.URL{Scheme: "https", Host: "rpc.example.com:8000"},
+			RequireQuote: true, ExternalPort: 65535, InternalPort: 1,
+			Auth: Auth{URL: &url.URL{Scheme: "http", Host: "localhost:1", Path: "/app-auth", RawQuery: "x=1"}, Timeout: time.Second},
+		},
+		Registry: Registry{AddressRest: time.Millisecond},
+		CustomDomain: CustomDomain{
+			Enabled:   true,
+			Resolvers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53"), netip.MustParseAddrPort("[2001:db8::53]:5353")},
+			Prefix:    "_app-address", MissesPerSecond: 1, CacheSize: 8, NegativeCacheSize: 1 << 20,
 		},
 		Store: Store{Path: "/etc/gateway/state"},
 		Log:   Log{Level: slog.LevelDebug, Format: FormatJSON, Access: true},

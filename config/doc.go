@@ -9,5 +9,6 @@
 // Read config.go for the keys, their meaning and their defaults. A file goes
 // through load.go (limits, order of the steps), tree.go (TOML → tree of keys
 // with positions), table.go (typed reading, unknown keys) and then the sections:
-// sections.go and wireguard.go. values.go holds the pure parsers.
+// sections.go, wireguard.go, rpc.go and customdomain.go. values.go holds the pure
+// parsers that several share.
 package config

@@ -24,7 +24,10 @@ func readConfig(t table, dir string) *Config {
 	}
 	c.WireGuard = readWireGuard(t.sub("wireguard"), c.Store, path)
 	c.Instances = readInstances(t, c.WireGuard)
-	c.Admin = readAdmin(t.sub("admin"), c.Proxy.Listen)
+	c.Registry = readRegistry(t.sub("registry"), c.Health)
+	c.CustomDomain = readCustomDomain(t.sub("custom_domain"))
+	c.RPC = readRPC(t, c.Proxy.Listen, path)
+	c.Admin = readAdmin(t.sub("admin"), c.Proxy.Listen, c.RPC.Listen)
 	return c
 }
 
@@ -41,7 +44,7 @@ func readDomains(t table, path func(string) (string, error)) []Domain {
 		} else {
 			first[d.Name] = t.place("name")
 		}
-		switch acme := t.flag("acme"); {
+		switch acme := t.flag("acme", false); {
 		case acme && (t.has("cert") || t.has("key")):
 			t.fail("acme", "contradicts cert and key: this version issues no certificates; remove acme")
 		case acme:
@@ -111,19 +114,28 @@ func readLog(t table) Log {
 	return Log{
 		Level:  text(t, "level", "info", parseLevel),
 		Format: text(t, "format", "text", parseFormat),
-		Access: t.flag("access"),
+		Access: t.flag("access", false),
 	}
 }
 
-func readAdmin(t table, clients []netip.AddrPort) Admin {
-	a := Admin{Listen: text(t, "listen", "127.0.0.1:9901", parseAdminListen)}
-	for _, c := range clients {
-		if overlap(a.Listen, c) {
-			t.fail("listen", "%q is taken by proxy.listen %q: want another port", a.Listen, c)
-			break
-		}
+func readAdmin(t table, clients []netip.AddrPort, guests netip.AddrPort) Admin {
+	a := Admin{Listen: text(t, "listen", "127.0.0.1:9901", parseListenOrOff)}
+	if !t.taken("listen", a.Listen, "proxy.listen", clients...) {
+		t.taken("listen", a.Listen, "rpc.listen", guests)
 	}
 	return a
+}
+
+// taken reports that a, the value of key, cannot be listened on beside one of
+// the others, which are by's; it returns whether that is so.
+func (t table) taken(key string, a netip.AddrPort, by string, others ...netip.AddrPort) bool {
+	for _, other := range others {
+		if overlap(a, other) {
+			t.fail(key, "%q is taken by %s %q: want another port", a, by, other)
+			return true
+		}
+	}
+	return false
 }
 
 // overlap tells whether a and b cannot both be listened on.

@@ -206,10 +206,10 @@ func (t table) limit(key string, byDefault int) int {
 }
 
 // flag reads true or false.
-func (t table) flag(key string) bool {
+func (t table) flag(key string, byDefault bool) bool {
 	n := t.get(key)
 	if n == nil {
-		return false
+		return byDefault
 	}
 	if n.kind != unstable.Bool {
 		t.wrongType(n, key, "true or false")

@@ -101,8 +101,8 @@ func parseListen(s string) (netip.AddrPort, error) {
 	return a, nil
 }
 
-// parseAdminListen is parseListen with a word for none.
-func parseAdminListen(s string) (netip.AddrPort, error) {
+// parseListenOrOff is parseListen with a word for none.
+func parseListenOrOff(s string) (netip.AddrPort, error) {
 	if s == "" || s == "off" {
 		return netip.AddrPort{}, nil
 	}
@@ -219,6 +219,16 @@ func pathIn(dir string) func(string) (string, error) {
 			return filepath.Clean(s), nil
 		}
 		return filepath.Join(dir, s), nil
+	}
+}
+
+// orNone is a parser of what may be left empty.
+func orNone[T any](parse func(string) (T, error)) func(string) (T, error) {
+	return func(s string) (none T, err error) {
+		if s == "" {
+			return none, nil
+		}
+		return parse(s)
 	}
 }
 
