@@ -240,3 +240,45 @@ func TestCloseBackendEndsItsConnectionsOnly(t *testing.T) {
 	}
 	mustEcho(t, b)
 }
+
+func TestDecisionThatWaitsDoesNotHoldTheLoop(t *testing.T) {
+	answer := make(chan struct{})
+	g := start(t, func(_ *gateway, o *Options) {
+		o.Loops = 1
+		route := o.Route
+		o.Route = func(h *hello.Hello, a netip.AddrPort, d *Decision) {
+			if string(h.ServerName) != "later.test" {
+				route(h, a, d)
+				return
+			}
+			d.Later = func(ctx context.Context, d *Decision) {
+				select {
+				case <-answer:
+					route(&hello.Hello{}, a, d)
+				case <-ctx.Done():
+				}
+			}
+		}
+	}).to(afterHello(t, echo))
+	waiting := g.dial()
+	write(t, waiting, helloFor(t, "later.test"))
+	mustEcho(t, g.pass())
+	close(answer)
+	mustEcho(t, waiting)
+}
+
+func TestDecisionThatNeverComesMeetsTheDeadline(t *testing.T) {
+	g := start(t, func(_ *gateway, o *Options) {
+		o.Timeouts.Connect = 50 * time.Millisecond
+		o.Timeouts.Hedge = 10 * time.Millisecond
+		o.Route = func(_ *hello.Hello, _ netip.AddrPort, d *Decision) {
+			d.Later = func(ctx context.Context, _ *Decision) { <-ctx.Done() }
+		}
+	})
+	if got := alertIn(t, g.pass()); got != alertInternalError {
+		t.Errorf("alert %d", got)
+	}
+	if got := g.ended(); got != "lookup_failed" {
+		t.Errorf("reason %s", got)
+	}
+}

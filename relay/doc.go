@@ -12,7 +12,7 @@
 //	source.go         limit per client address
 //	postgres.go       PostgreSQL's SSLRequest
 //	readhello.go      the ClientHello
-//	setup.go          the decision
+//	setup.go          the decision (lookup.go: one that has to wait)
 //	dial.go           connect to a candidate, hedged (dialer.go: without a kernel route)
 //	tls.go            TLS handshake, if it ends here
 //	preface.go        what the backend must hear first

@@ -68,6 +68,10 @@ type Decision struct {
 	// Refuse, if not zero, ends the connection with this reason.
 	Refuse Reason
 
+	// Later, if not nil, decides in place of the rest, on a goroutine: it may wait for
+	// a name server, until ctx ends. It keeps nothing of the hello.
+	Later func(ctx context.Context, d *Decision)
+
 	// Mode says whether the client's TLS ends here, and TLS is what ends it: required
 	// unless the mode is Passthrough.
 	Mode Mode

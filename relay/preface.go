@@ -9,7 +9,7 @@ func (s *setup) sendPreface() Reason {
 	}
 	s.until(timerConnect, DialTimeout)
 	if s.chosen.SendProxy {
-		if r := s.toBackend(s.appendProxyHeader(nil)); r != goOn {
+		if r := s.toBackend(s.proxyHeader()); r != goOn {
 			return r
 		}
 	}

@@ -91,6 +91,42 @@ func TestBelievedProxyHeaderNamesTheClient(t *testing.T) {
 	}
 }
 
+func TestInboundExtensionsArePassedOn(t *testing.T) {
+	got := make(chan proxyproto.Header, 1)
+	backend := serve(t, func(c *net.TCPConn) {
+		head := readExactly(t, c, 16)
+		h, _, err := proxyproto.Parse(append(head, readExactly(t, c, int(head[14])<<8+int(head[15]))...))
+		if err != nil {
+			t.Error(err)
+		}
+		got <- h
+		readHelloFrom(t, c)
+		echo(c)
+	})
+	g := start(t, believing)
+	g.backends.Store(&[]Backend{{Addr: backend, SendProxy: true}})
+	in := proxyproto.Header{
+		Source: netip.MustParseAddrPort("192.0.2.7:1234"), Destination: netip.MustParseAddrPort("192.0.2.1:443"),
+	}
+	for kind, value := range map[proxyproto.Type]string{0xE0: "ours", proxyproto.TypeUniqueID: "id", proxyproto.TypeAuthority: "a lie"} {
+		if err := in.TLVs.Add(kind, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := g.dial()
+	write(t, c, append(proxyproto.AppendV2(nil, in), helloFor(t, "raw.test")...))
+	mustEcho(t, c)
+	h := <-got
+	if h.Source != in.Source || h.Destination != in.Destination {
+		t.Errorf("header %v → %v", h.Source, h.Destination)
+	}
+	for kind, want := range map[proxyproto.Type]string{0xE0: "ours", proxyproto.TypeUniqueID: "id", proxyproto.TypeAuthority: "raw.test"} {
+		if v, _ := h.TLVs.Get(kind); string(v) != want {
+			t.Errorf("extension %#x is %q, want %q", kind, v, want)
+		}
+	}
+}
+
 func TestMissingProxyHeaderEndsTheConnection(t *testing.T) {
 	g := start(t, believing).to(afterHello(t, echo))
 	if got := alertIn(t, g.pass()); got != alertNone {
@@ -118,7 +154,9 @@ func TestBackendThatWantsItGetsAProxyHeader(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			header := make(chan proxyproto.Header, 1)
 			backend := serve(t, func(c *net.TCPConn) {
-				h, _, err := proxyproto.Parse(readExactly(t, c, 28))
+				head := readExactly(t, c, 16)
+				rest := readExactly(t, c, int(head[14])<<8+int(head[15]))
+				h, _, err := proxyproto.Parse(append(head, rest...))
 				if err != nil {
 					t.Error(err)
 				}
@@ -140,6 +178,16 @@ func TestBackendThatWantsItGetsAProxyHeader(t *testing.T) {
 			h := <-header
 			if h.Source.String() != c.LocalAddr().String() || h.Destination.String() != g.addr {
 				t.Errorf("header %v → %v", h.Source, h.Destination)
+			}
+			if got, _ := h.TLVs.Get(proxyproto.TypeAuthority); string(got) != name {
+				t.Errorf("authority %q", got)
+			}
+			if got, _ := h.TLVs.Get(proxyproto.TypeUniqueID); len(got) != 16 {
+				t.Errorf("unique id % x", got)
+			}
+			got, ok := h.TLVs.Get(proxyproto.TypeSSL)
+			if terminated := name == "tls.test"; ok != terminated || terminated && string(got[8:]) != "TLSv1.3" {
+				t.Errorf("TLS extension %q", got)
 			}
 		})
 	}

@@ -1,6 +1,10 @@
 package relay
 
 import (
+	"bytes"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"net/netip"
 
@@ -18,11 +22,8 @@ func (s *setup) readProxyHeader() Reason {
 		h, n, err := proxyproto.Parse(s.in.bytes())
 		switch {
 		case err == nil:
+			s.noteProxyHeader(h)
 			s.in.off += n
-			// A LOCAL header is the balancer's own health check: it carries no address.
-			if !h.Local && h.Source.IsValid() {
-				s.client = h.Source
-			}
 			return goOn
 		case !errors.Is(err, proxyproto.ErrIncomplete):
 			return BadProxyHeader
@@ -30,6 +31,18 @@ func (s *setup) readProxyHeader() Reason {
 		if r := s.more(); r != goOn {
 			return r
 		}
+	}
+}
+
+// noteProxyHeader keeps what the header says. A LOCAL one is the balancer's own
+// health check: it carries no address.
+func (s *setup) noteProxyHeader(h proxyproto.Header) {
+	if h.Local || !h.Source.IsValid() {
+		return
+	}
+	s.client, s.server = h.Source, h.Destination
+	for kind, value := range h.TLVs.All() {
+		s.passOn(kind, bytes.Clone(value)) // the list is a view on the stream
 	}
 }
 
@@ -43,12 +56,50 @@ func (e *Engine) believes(addr netip.Addr) bool {
 	return false
 }
 
-// appendProxyHeader appends the header that tells a backend who its client is.
-func (s *setup) appendProxyHeader(b []byte) []byte {
-	// Without an address of ours the header says UNSPEC, which a backend must accept.
-	local, _ := boundTo(s.c.client.fd)
-	return proxyproto.AppendV2(b, proxyproto.Header{
-		Source:      s.client,
-		Destination: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()),
-	})
+// passOn keeps an extension that came with the inbound header for the outbound
+// one. Those that are said anew are not passed on, nor is what belongs to the
+// other header's form; one that finds no room is left out.
+func (s *setup) passOn(kind proxyproto.Type, value []byte) {
+	switch kind {
+	case proxyproto.TypeAuthority, proxyproto.TypeALPN, proxyproto.TypeSSL, proxyproto.TypeCRC32C, proxyproto.TypeNoop:
+	default:
+		_ = s.tlvs.Add(kind, value)
+	}
+}
+
+// proxyHeader is the header that tells a backend who its client is: the
+// addresses, the name it asked for, a unique id, and what TLS was when it ended here.
+func (s *setup) proxyHeader() []byte {
+	if !s.server.IsValid() {
+		// Without an address of ours the header says UNSPEC, and the backend goes by the
+		// connection's own.
+		local, _ := boundTo(s.c.client.fd)
+		s.server = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
+	}
+	add := func(kind proxyproto.Type, value []byte) { _ = s.tlvs.Add(kind, value) } // there is room: see passOn
+	add(proxyproto.TypeAuthority, s.serverName)
+	if _, ok := s.tlvs.Get(proxyproto.TypeUniqueID); !ok {
+		id := make([]byte, 16)
+		_, _ = rand.Read(id) // it never fails
+		add(proxyproto.TypeUniqueID, id)
+	}
+	if s.c.tls != nil {
+		state := s.c.tls.conn.ConnectionState()
+		if state.NegotiatedProtocol != "" {
+			add(proxyproto.TypeALPN, []byte(state.NegotiatedProtocol))
+		}
+		add(proxyproto.TypeSSL, sslExtension(state.Version))
+	}
+	return proxyproto.AppendV2(nil, proxyproto.Header{Source: s.client, Destination: s.server, TLVs: s.tlvs})
+}
+
+// sslExtension is PP2_TYPE_SSL (2.2.6 of the specification): the client used TLS,
+// showed no certificate, and which version.
+func sslExtension(version uint16) []byte {
+	name := map[uint16]string{tls.VersionTLS12: "TLSv1.2", tls.VersionTLS13: "TLSv1.3"}[version]
+	const clientSSL, notVerified = 0x01, 1
+	b := append([]byte{clientSSL}, 0, 0, 0, notVerified)
+	b = append(b, byte(proxyproto.TypeSSLVersion))
+	b = binary.BigEndian.AppendUint16(b, uint16(len(name)))
+	return append(b, name...)
 }

@@ -53,6 +53,8 @@ const (
 	AppLimit
 	SourceLimit
 	ConnectionLimit
+	LookupLimit
+	LookupFailed
 
 	// Setting up.
 	DialFailed
@@ -115,6 +117,8 @@ var reasonTable = [reasons]reasonInfo{
 	AppLimit:          {"app_limit", Policy, alertAccessDenied, slog.LevelInfo},
 	SourceLimit:       {"source_limit", Policy, alertAccessDenied, slog.LevelInfo},
 	ConnectionLimit:   {"connection_limit", Policy, alertAccessDenied, slog.LevelInfo},
+	LookupLimit:       {"lookup_limit", Policy, alertAccessDenied, slog.LevelInfo},
+	LookupFailed:      {"lookup_failed", Gateway, alertInternalError, slog.LevelInfo},
 	DialFailed:        {"dial_failed", Instance, alertInternalError, slog.LevelInfo},
 	DialTimeout:       {"dial_timeout", Instance, alertInternalError, slog.LevelInfo},
 	PostgresRefused:   {"postgres_refused", Instance, alertHandshakeFailure, slog.LevelInfo},

@@ -1,9 +1,11 @@
 package relay
 
 import (
+	"bytes"
 	"net/netip"
 
 	"sallyport/internal/hello"
+	"sallyport/internal/proxyproto"
 )
 
 // setup is the state of a connection between its first byte and its first
@@ -13,16 +15,20 @@ type setup struct {
 	c *conn
 	l *loop
 
-	client   netip.AddrPort // who it is: the PROXY header's source, else the socket's
-	in       *chunk         // what the client has sent and no step has used up yet
-	parser   hello.Parser
-	decision Decision
-	dialing  dialing
-	postgres bool // the client sent an SSLRequest
-	chosen   *Backend
-	sealed   bool   // the TLS handshake has begun: no plaintext alert any more
-	alert    int    // to send if the setup fails; 0: the one of its Reason
-	late     Reason // what the end of the present deadline means
+	client     netip.AddrPort // who it is: the PROXY header's source, else the socket's
+	server     netip.AddrPort // the PROXY header's destination, if there was one
+	tlvs       proxyproto.TLVs
+	in         *chunk // what the client has sent and no step has used up yet
+	parser     hello.Parser
+	serverName []byte // for the PROXY header: the hello may be gone by then
+	decision   Decision
+	lookup     uint64 // which lookup is under way; 0: none
+	dialing    dialing
+	chosen     *Backend
+	postgres   bool   // the client sent an SSLRequest
+	sealed     bool   // the TLS handshake has begun: no plaintext alert any more
+	alert      int    // to send if the setup fails; 0: the one of its Reason
+	late       Reason // what the end of the present deadline means
 }
 
 // run is the table of contents: what happens to a connection, in order.
@@ -61,6 +67,11 @@ func (s *setup) route() Reason {
 		c.log.client = s.client
 	}
 	s.l.engine.opts.Route(h, s.client, d)
+	if d.Later != nil {
+		if r := s.decideLater(); r != goOn {
+			return r
+		}
+	}
 	c.mode = d.Mode
 	if c.log != nil {
 		c.log.app = d.App
@@ -78,6 +89,9 @@ func (s *setup) route() Reason {
 		return AppLimit
 	}
 	c.limit = d.Limit
+	if d.Backends[0].SendProxy || d.Backends[1].SendProxy || d.Backends[2].SendProxy {
+		s.serverName = bytes.Clone(h.ServerName)
+	}
 	return goOn
 }
 
