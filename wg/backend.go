@@ -148,7 +148,7 @@ func (n *noTunnel) listen(netip.AddrPort) (net.Listener, error) { return nil, er
 // logOpened says once what the operator will look for.
 func logOpened(log *slog.Logger, d *Device) {
 	if d.mode == ModeNone {
-		log.Warn("no tunnel: instances are dialled directly and count as healthy", "mode", string(d.mode))
+		log.Warn("no tunnel: instances are dialled directly and all count as healthy; for benchmarks and development only", "mode", string(d.mode))
 		return
 	}
 	log.Info("wireguard device is up", "mode", string(d.mode), "interface", d.o.Interface,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,9 +53,18 @@ func deviceLogger(log *slog.Logger) *device.Logger {
 			}
 		},
 		Errorf: func(format string, args ...any) {
+			text := fmt.Sprintf(format, args...)
+			if strings.Contains(text, awaited) {
+				log.Debug("wireguard", "text", text)
+				return
+			}
 			if dropped, ok := limit.pass(time.Now()); ok {
-				log.Warn("wireguard", "text", fmt.Sprintf(format, args...), "lines_dropped", dropped)
+				log.Warn("wireguard", "text", text, "lines_dropped", dropped)
 			}
 		},
 	}
 }
+
+// awaited is what wireguard-go says, as text only, of a peer that has not called
+// yet: for a gateway that is no error, its guests always call first.
+const awaited = "no known endpoint for peer"

@@ -27,3 +27,16 @@ func TestFloodOfComplaintsDoesNotFillTheLog(t *testing.T) {
 		}
 	})
 }
+
+func TestPeerThatHasNotCalledYetIsNoWarning(t *testing.T) {
+	var out bytes.Buffer
+	l := deviceLogger(slog.New(slog.NewTextHandler(&out, nil)))
+	l.Errorf("%v - Failed to send handshake initiation: %v", "peer(x)", "no known endpoint for peer")
+	if out.Len() != 0 {
+		t.Errorf("logged %q", out.String())
+	}
+	l.Errorf("%v - Failed to send handshake initiation: %v", "peer(x)", "network is unreachable")
+	if out.Len() == 0 {
+		t.Error("a real failure was not logged")
+	}
+}
