@@ -11,7 +11,10 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	var file string
+	var (
+		file    string
+		example bool
+	)
 	cmd := &cobra.Command{
 		Use:   "check --config FILE",
 		Short: "Check a configuration",
@@ -22,6 +25,10 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
+			if example {
+				fmt.Fprint(out, config.Example)
+				return nil
+			}
 			cfg, err := config.Load(file)
 			if problems := config.Errors(nil); errors.As(err, &problems) {
 				fmt.Fprintln(out, problems)
@@ -39,6 +46,7 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 		},
 	}
 	configFlag(cmd, &file)
+	cmd.Flags().BoolVar(&example, "example", false, "print a complete configuration, every key explained, and check nothing")
 	return cmd
 }
 

@@ -62,7 +62,7 @@ To see it work:     gateway demo
 To run it:          gateway run --config /etc/gateway/gateway.toml`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Help()
 			return usageError{errors.New("a command is needed")}
