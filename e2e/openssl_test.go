@@ -1,0 +1,104 @@
+package e2e
+
+import (
+	"bufio"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const request = "GET /page HTTP/1.0\r\n\r\n"
+
+// sClient runs openssl s_client against the gateway and returns what it says
+// about the session and what the instance answered to request.
+func (w *world) sClient(serverName string, args ...string) (string, error) {
+	return w.run(request, "openssl", append([]string{
+		"s_client", "-connect", gateway4 + ":443", "-servername", serverName,
+		"-CAfile", w.root(), "-verify_return_error", "-ign_eof",
+	}, args...)...)
+}
+
+func TestOpenSSL(t *testing.T) {
+	w := newWorld(t, "openssl")
+	w.start()
+	w.cvms[0].serveHTTP(t, ":80", http.HandlerFunc(describe))
+	plain := name("alpha", "")
+	for _, tt := range []struct {
+		name, serverName string
+		args             []string
+		want             string
+	}{
+		{"SpeaksTLS12", plain, []string{"-tls1_2"}, "New, TLSv1.2, Cipher is ECDHE-ECDSA-"},
+		{"SpeaksTLS13", plain, []string{"-tls1_3"}, "New, TLSv1.3, Cipher is TLS_"},
+		{"IsUnderstoodInUpperCase", strings.ToUpper(plain), nil, "Verify return code: 0 (ok)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := w.in(t).sClient(tt.serverName, tt.args...)
+			if err != nil || !strings.Contains(out, tt.want) || !strings.Contains(out, "HTTP/1.0 /page") {
+				t.Errorf("%v, want %q and an answer: %s", err, tt.want, out)
+			}
+		})
+	}
+	t.Run("ResumesItsSession", func(t *testing.T) {
+		session := w.dir + "/session"
+		if out, err := w.sClient(plain, "-tls1_3", "-sess_out", session); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		out, err := w.sClient(plain, "-tls1_3", "-sess_in", session)
+		if err != nil || !strings.Contains(out, "Reused, TLSv1.3") {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+	t.Run("IsRefusedWithATrailingDot", func(t *testing.T) {
+		// RFC 6066, 3: the name has none, and crypto/tls holds a client to it. Only
+		// passthrough can let it pass (hello_test.go).
+		out, err := w.sClient(plain + ".")
+		if err == nil || !strings.Contains(out, "alert decode error") {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+	t.Run("IsRefusedWithTLS11", func(t *testing.T) {
+		out, err := w.sClient(plain, "-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0")
+		if err == nil || !strings.Contains(out, "alert protocol version") {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+}
+
+// The server's key rings first, the client speaks second: nothing may wait for
+// the client's first byte inside of TLS.
+func TestServerThatSpeaksFirstIsHeard(t *testing.T) {
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.start()
+			f := w.flow(m)
+			mustWrite(t, f.instance, []byte("220 ready\r\n"))
+			if line, err := bufio.NewReader(f.client).ReadString('\n'); err != nil || line != "220 ready\r\n" {
+				t.Errorf("%q, %v", line, err)
+			}
+		})
+	}
+}
+
+func TestSSHThroughOpenSSLAsProxyCommand(t *testing.T) {
+	w := newWorld(t, "openssl", "ssh", "ssh-keygen", "sshd")
+	w.start()
+	port := w.cvms[0].startSSHD(t, w.dir)
+	proxy := "openssl s_client -quiet -connect " + gateway4 + ":443 -servername " +
+		name("alpha", strconv.Itoa(port)) + " -CAfile " + w.root() + " -verify_return_error"
+	args := []string{
+		"-F", "none", "-i", w.dir + "/user", "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
+		"-o", "UserKnownHostsFile=" + w.dir + "/known_hosts", "-o", "StrictHostKeyChecking=yes",
+		"-o", "HostKeyAlias=cvm", "-o", "ProxyCommand=" + proxy, "root@cvm",
+	}
+	out, err := w.run("", "ssh", append(args, "echo", "inside")...)
+	if err != nil || !strings.Contains(out, "inside\n") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err = w.run(strings.Repeat("0123456789abcde\n", 1<<16), "ssh", append(args, "wc", "-c")...)
+	if err != nil || !strings.Contains(out, "1048576") {
+		t.Errorf("a MiB up the pipe: %v: %s", err, out)
+	}
+}
