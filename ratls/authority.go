@@ -1,0 +1,233 @@
+package ratls
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+)
+
+// An Authority issues certificates like the KMS of dstack, for those who run
+// without one: machines that are no CVMs, tests, demonstrations. It asks for no
+// evidence: who holds its key decides what is true.
+//
+//	root         O=Dstack, CN=Dstack KMS CA    kept
+//	└ app CA     O=Dstack, CN=Dstack App CA    derived from the root's key and the app id
+//	  └ leaf     CN as asked
+//
+// Its methods may be called concurrently.
+type Authority struct {
+	root *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// rootYears is how long a root lives.
+const rootYears = 10
+
+// birth is when all certificates of a KMS begin: a machine whose clock has not
+// been set yet can use them.
+func birth() time.Time { return time.Date(1975, 1, 1, 0, 0, 0, 0, time.UTC) }
+
+// NewAuthority makes a root of a new key, valid for 10 years.
+func NewAuthority() (*Authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("authority: %w", err)
+	}
+	template := &x509.Certificate{
+		Subject:               pkix.Name{Organization: []string{"Dstack"}, CommonName: "Dstack KMS CA"},
+		NotBefore:             birth(),
+		NotAfter:              time.Now().AddDate(rootYears, 0, 0),
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLen:            1,
+	}
+	root, err := sign(template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("authority: %w", err)
+	}
+	return &Authority{root: root, key: key}, nil
+}
+
+// Root is the certificate that others have to trust.
+func (a *Authority) Root() *x509.Certificate { return a.root }
+
+// A Request says what a certificate is to say.
+type Request struct {
+	AppID   AppID    // whose authority issues it; required
+	AppInfo *AppInfo // nil: without; AppInfo.AppID is not compared with AppID
+	Subject string   // common name
+	Names   []string // host names and IP addresses of a server
+	// Server and Client are the extended key usages. Neither: the certificate may
+	// be used for anything.
+	Server, Client bool
+	// NotAfter is the end of validity. Zero, or after the root's end: the root's.
+	NotAfter time.Time
+	// Key is the certificate's key. Nil: a new one.
+	Key *ecdsa.PrivateKey
+	// ExtraExtensions are added as they are, each in place of the one of its
+	// identifier that would be there: evidence, and whatever a test wants wrong.
+	ExtraExtensions []pkix.Extension
+}
+
+// Issue makes a certificate. Its chain is leaf, app CA, root, as a guest of
+// dstack sends it.
+func (a *Authority) Issue(r Request) (tls.Certificate, error) {
+	cert, err := a.issue(r)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("issue certificate: %w", err)
+	}
+	return cert, nil
+}
+
+func (a *Authority) issue(r Request) (tls.Certificate, error) {
+	if end := a.root.NotAfter; time.Now().After(end) {
+		return tls.Certificate{}, fmt.Errorf("the authority ended on %s", end.Format(time.DateOnly))
+	}
+	if r.Key == nil {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return tls.Certificate{}, err
+		}
+		r.Key = key
+	}
+	ca, caKey, err := a.appCA(r.AppID)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template, err := a.leafTemplate(r)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	leaf, err := sign(template, ca, &r.Key.PublicKey, caKey)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.Certificate{
+		Certificate: [][]byte{leaf.Raw, ca.Raw, a.root.Raw},
+		PrivateKey:  r.Key,
+		Leaf:        leaf,
+	}, nil
+}
+
+func (a *Authority) leafTemplate(r Request) (*x509.Certificate, error) {
+	t := &x509.Certificate{
+		Subject:   pkix.Name{CommonName: r.Subject},
+		NotBefore: birth(),
+		NotAfter:  r.NotAfter,
+		KeyUsage:  x509.KeyUsageDigitalSignature,
+	}
+	if r.NotAfter.IsZero() || r.NotAfter.After(a.root.NotAfter) {
+		t.NotAfter = a.root.NotAfter
+	}
+	for _, name := range r.Names {
+		switch ip := net.ParseIP(name); {
+		case ip != nil:
+			t.IPAddresses = append(t.IPAddresses, ip)
+		case isHostName(name):
+			t.DNSNames = append(t.DNSNames, name)
+		default: // a URL, a port, a wildcard: nobody would find the certificate right
+			return nil, fmt.Errorf("%q is neither a host name nor an IP address", name)
+		}
+	}
+	if r.Server {
+		t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+	}
+	if r.Client {
+		t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+	}
+	own, err := Extensions{AppID: r.AppID, Usage: UsageApp, AppInfo: r.AppInfo}.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	replaced := func(x pkix.Extension) bool {
+		return slices.ContainsFunc(r.ExtraExtensions, func(y pkix.Extension) bool { return x.Id.Equal(y.Id) })
+	}
+	t.ExtraExtensions = append(slices.DeleteFunc(own, replaced), r.ExtraExtensions...)
+	return t, nil
+}
+
+// appCA makes the authority of one app: each time with the same key, so that
+// nothing has to be kept for it.
+func (a *Authority) appCA(app AppID) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	if app.IsZero() {
+		return nil, nil, errors.New("no app id")
+	}
+	key, err := a.appKey(app)
+	if err != nil {
+		return nil, nil, err
+	}
+	extensions, err := Extensions{AppID: app, Usage: UsageAppCA}.Marshal()
+	if err != nil {
+		return nil, nil, err
+	}
+	ca, err := sign(&x509.Certificate{
+		Subject:               pkix.Name{Organization: []string{"Dstack"}, CommonName: "Dstack App CA"},
+		NotBefore:             birth(),
+		NotAfter:              a.root.NotAfter,
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLenZero:        true,
+		ExtraExtensions:       extensions,
+	}, a.root, &key.PublicKey, a.key)
+	return ca, key, err
+}
+
+// appKey derives an app CA's key as the KMS does (HKDF, RFC 5869).
+func (a *Authority) appKey(app AppID) (*ecdsa.PrivateKey, error) {
+	secret, err := a.key.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	scalar, err := hkdf.Key(sha256.New, secret, []byte("RATLS"), string(app[:])+"app-ca", 32)
+	if err != nil {
+		return nil, err
+	}
+	// One scalar in 2^32 is above the order of P-256. Such an app has no
+	// authority here, and needs another id.
+	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
+	if err != nil {
+		return nil, fmt.Errorf("no key can be derived for app %s: %w", app, err)
+	}
+	return key, nil
+}
+
+// sign makes a certificate without an authority key identifier: those of a KMS
+// have none, and whoever verifies them must cope with many CAs of one name.
+func sign(template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
+	nameless := *parent
+	nameless.SubjectKeyId = nil
+	der, err := x509.CreateCertificate(rand.Reader, template, &nameless, public, key)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+// isHostName checks the syntax of RFC 1123, 2.1.
+func isHostName(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		odd := strings.IndexFunc(label, func(c rune) bool {
+			return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-'
+		})
+		if label == "" || len(label) > 63 || odd >= 0 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return true
+}

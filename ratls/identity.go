@@ -1,0 +1,156 @@
+package ratls
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+)
+
+// ErrNoAttestation refuses a certificate without hardware evidence where
+// evidence is required. Its text is a protocol: a dstack guest (0.5.6 and newer)
+// that finds these words in the answer to its registration comes back at once with the
+// certificate that has evidence. No other error of this package contains them.
+var ErrNoAttestation = errors.New("no attestation provided")
+
+// Identity says who a certificate's holder is. Its ids are never zero.
+type Identity struct {
+	AppInfo        // the authority's word; the hardware's where the authority is silent
+	Usage   string // UsageApp
+	// HasQuote: the certificate carries hardware evidence. Verdict is what that
+	// proves; nil if nobody has judged it.
+	HasQuote bool
+	Verdict  *Verdict
+}
+
+// Options are what a certificate must satisfy. The zero value believes the
+// authority alone.
+type Options struct {
+	// RequireQuote refuses certificates without hardware evidence, and those
+	// with it that nobody can judge.
+	RequireQuote bool
+	// Verifier judges the evidence of each certificate that has some. Nil: such a
+	// certificate is known by its app info, and refused if it has none.
+	Verifier Verifier
+}
+
+// Identify finds out who the holder of a certificate is. chain is one that has
+// been verified, from leaf to root, such as the first of
+// [crypto/tls.ConnectionState.VerifiedChains]; signatures, dates and key usages
+// are not looked at again. It may be called concurrently.
+//
+// The app id must be the same in the leaf, in the authority that issued it, and
+// in the app info: each app has its own authority, and a certificate that says
+// otherwise was not made by the rules.
+func Identify(ctx context.Context, chain []*x509.Certificate, opts Options) (Identity, error) {
+	id, err := identify(ctx, chain, opts)
+	if err != nil {
+		return Identity{}, fmt.Errorf("certificate: %w", err)
+	}
+	return id, nil
+}
+
+func identify(ctx context.Context, chain []*x509.Certificate, opts Options) (Identity, error) {
+	if len(chain) < 2 {
+		return Identity{}, fmt.Errorf("chain of %d certificates, want leaf, app CA and root", len(chain))
+	}
+	leaf, err := leafExtensions(chain[0])
+	if err != nil {
+		return Identity{}, err
+	}
+	if err := checkIssuer(chain[1], leaf.AppID); err != nil {
+		return Identity{}, err
+	}
+	if leaf.AppInfo != nil { // first what costs nothing: judging evidence is expensive
+		if err := checkAppInfo(leaf.AppInfo, leaf.AppID); err != nil {
+			return Identity{}, err
+		}
+	}
+	evidence, hasQuote := leaf.evidence(chain[0])
+	verdict, err := opts.judge(ctx, evidence, hasQuote, leaf.AppInfo)
+	if err != nil {
+		return Identity{}, err
+	}
+	id := Identity{Usage: leaf.Usage, HasQuote: hasQuote, Verdict: verdict}
+	switch {
+	case leaf.AppInfo != nil:
+		id.AppInfo = *leaf.AppInfo
+	case verdict == nil:
+		return Identity{}, errors.New("neither app info nor attestation provided")
+	default:
+		id.AppInfo = verdict.AppInfo
+		if err := checkAppInfo(&id.AppInfo, leaf.AppID); err != nil {
+			return Identity{}, fmt.Errorf("attestation: %w", err)
+		}
+	}
+	return id, nil
+}
+
+// leafExtensions reads a certificate that was issued for an app.
+func leafExtensions(cert *x509.Certificate) (Extensions, error) {
+	e, err := ParseExtensions(cert.Extensions)
+	switch {
+	case err != nil:
+		return Extensions{}, err
+	case cert.IsCA:
+		return Extensions{}, errors.New("is one of a CA, want a leaf")
+	case e.AppID.IsZero():
+		return Extensions{}, errors.New("no app id")
+	case e.Usage != UsageApp:
+		return Extensions{}, fmt.Errorf("usage %q, want %q", e.Usage, UsageApp)
+	}
+	return e, nil
+}
+
+func checkIssuer(cert *x509.Certificate, app AppID) error {
+	e, err := ParseExtensions(cert.Extensions)
+	switch {
+	case err != nil:
+		return fmt.Errorf("issuing CA: %w", err)
+	case e.AppID.IsZero():
+		return errors.New("issuing CA: no app id")
+	case e.Usage != UsageAppCA:
+		return fmt.Errorf("issuing CA: usage %q, want %q", e.Usage, UsageAppCA)
+	case e.AppID != app:
+		return fmt.Errorf("app id %s, but its issuing CA is of app %s", app, e.AppID)
+	}
+	return nil
+}
+
+func checkAppInfo(info *AppInfo, app AppID) error {
+	switch {
+	case info.AppID != app:
+		return fmt.Errorf("app id %s, but its app info is of app %s", app, info.AppID)
+	case info.InstanceID.IsZero():
+		return errors.New("app info: no instance id")
+	}
+	return nil
+}
+
+// judge returns the verdict on a certificate's evidence, nil where nobody has
+// to judge it: info then is the word of the authority, which has seen evidence
+// when it signed.
+func (o Options) judge(ctx context.Context, e Evidence, hasQuote bool, info *AppInfo) (*Verdict, error) {
+	switch {
+	case !hasQuote && o.RequireQuote:
+		return nil, ErrNoAttestation
+	case !hasQuote:
+		return nil, nil
+	case o.Verifier == nil && o.RequireQuote:
+		return nil, errors.New("attestation is required, but no verifier is configured to judge it")
+	case o.Verifier == nil && info == nil:
+		return nil, errors.New("no app info, and no verifier is configured to judge the attestation")
+	case o.Verifier == nil:
+		return nil, nil
+	}
+	v, err := o.Verifier.Verify(ctx, e)
+	if err != nil {
+		return nil, fmt.Errorf("attestation: %w", err)
+	}
+	if info != nil {
+		if err := info.agreesWith(&v.AppInfo); err != nil {
+			return nil, err
+		}
+	}
+	return &v, nil
+}
