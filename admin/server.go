@@ -31,6 +31,7 @@ const index = `gateway
 /healthz  200 while the process lives
 /readyz   200 when it can serve, else 503 and the reason
 /metrics  counters, in the Prometheus text format
+/status   instances, certificates and loops, in JSON (gateway status shows it)
 `
 
 // Options says what a Server shows. The zero value shows the process alone.
@@ -41,6 +42,10 @@ type Options struct {
 	// Collectors are registered beside those of the Go runtime and the process,
 	// which tell the open descriptors and their limit.
 	Collectors []prometheus.Collector
+
+	// Status tells what /status shows. Nil: there is no such page. It is called
+	// once for each request, concurrently.
+	Status func() Status
 
 	// Log receives what goes wrong while serving. Nil discards it.
 	Log *slog.Logger
@@ -76,6 +81,9 @@ func New(o Options) *Server {
 		MaxRequestsInFlight: maxScrapes,
 		Timeout:             writeTimeout / 2,
 	}))
+	if o.Status != nil {
+		mux.Handle("/status", statusHandler(o.Status))
+	}
 	return &Server{log: log, handler: guard(mux)}
 }
 

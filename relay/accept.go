@@ -56,7 +56,7 @@ func (l *loop) admit(fd int32, addr netip.AddrPort) {
 	if e.opts.Access {
 		c.log = &record{began: time.Now(), client: addr}
 	}
-	l.open++
+	l.stats.open.Add(1)
 	err := l.watch(fd, slot{c: c, side: clientSide}, watched)
 	if e.open.Add(1) > int64(e.maxConnections) {
 		c.client.writable = true

@@ -69,7 +69,7 @@ func (c *conn) close() {
 	l.forget(c.client.fd)
 	l.engine.sources.release(c.src)
 	c.phase = closed
-	l.open--
+	l.stats.open.Add(-1)
 	l.engine.open.Add(-1)
 }
 

@@ -193,11 +193,11 @@ func TestIdleConnectionsEnd(t *testing.T) {
 }
 
 func TestProgressKeepsAConnection(t *testing.T) {
-	g := start(t, func(_ *gateway, o *Options) { o.Timeouts.Idle = 400 * time.Millisecond }).to(afterHello(t, echo))
+	g := start(t, func(_ *gateway, o *Options) { o.Timeouts.Idle = 3 * time.Second }).to(afterHello(t, echo))
 	c := g.pass()
 	for range 10 {
 		mustEcho(t, c)
-		<-time.After(100 * time.Millisecond) // shorter than idle, ten times longer in all
+		<-time.After(400 * time.Millisecond) // shorter than idle, but longer than it in all
 	}
 }
 

@@ -32,7 +32,6 @@ type loop struct {
 
 	ready  []*conn // to be pumped again: fairness stopped them
 	setups []*conn // in setup, and something happened to them
-	open   int     // connections of this loop
 	races  uint64  // dials that goroutines took part in
 	in     []byte  // what was just read
 	out    []byte  // what TLS just wrote
@@ -88,7 +87,9 @@ func (l *loop) run() {
 }
 
 // done reports whether the loop has nothing left to do.
-func (l *loop) done() bool { return l.engine.stopping.Load() && l.open == 0 && len(l.listen) == 0 }
+func (l *loop) done() bool {
+	return l.engine.stopping.Load() && l.stats.open.Load() == 0 && len(l.listen) == 0
+}
 
 // tick reads the clock.
 func (l *loop) tick() int64 {

@@ -8,6 +8,7 @@ import (
 // loopStats are a loop's counters. Only its thread adds to them; the collector
 // reads them.
 type loopStats struct {
+	open         atomic.Int64 // connections of the loop
 	accepted     atomic.Uint64
 	acceptErrors atomic.Uint64
 	ended        [modes][reasons]atomic.Uint64
@@ -30,3 +31,20 @@ func (s *loopStats) round(began, ended int64) {
 
 // lag is the longest round since the last call.
 func (s *loopStats) lag() time.Duration { return time.Duration(s.longest.Swap(0)) }
+
+// LoopStatus is what a loop tells operators.
+type LoopStatus struct {
+	Connections int
+	Pipes       int           // open, for splicing
+	Busy        time.Duration // worked since it began
+}
+
+// Loops tells of every loop.
+func (e *Engine) Loops() []LoopStatus {
+	list := make([]LoopStatus, 0, len(e.loops))
+	for _, l := range e.loops {
+		s := &l.stats
+		list = append(list, LoopStatus{Connections: int(s.open.Load()), Pipes: int(s.pipes.Load()), Busy: time.Duration(s.busy.Load())})
+	}
+	return list
+}

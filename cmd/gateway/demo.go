@@ -222,6 +222,7 @@ wss://{{.App}}.{{.Domain}}/ws
 
 # what operators see
 curl http://{{.Admin}}/readyz
+curl http://{{.Admin}}/status
 curl http://{{.Admin}}/metrics
 
 The configuration is {{.Dir}}/gateway.toml. Ctrl-C ends the demo.

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -77,13 +78,14 @@ type gateway struct {
 	admin    *admin.Server
 	addrs    []netip.AddrPort // where clients connect
 	adminAt  net.Listener     // nil: none
+	started  time.Time
 	draining atomic.Bool
 }
 
 // newGateway makes the parts in the order in which they need each other. On an
 // error nothing of it is left.
 func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
-	g := &gateway{cfg: cfg, log: log}
+	g := &gateway{cfg: cfg, log: log, started: time.Now()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
@@ -212,7 +214,7 @@ func (g *gateway) openRelay(context.Context) error {
 }
 
 func (g *gateway) openAdmin(ctx context.Context) error {
-	opts := admin.Options{Log: g.log}
+	opts := admin.Options{Log: g.log, Status: g.report}
 	opts.Checks = []admin.Check{
 		{Name: "certificate", Ready: g.certs.Ready},
 		{Name: "tunnel", Ready: g.tunnel.Ready},

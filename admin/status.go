@@ -1,0 +1,57 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// Status is what an operator sees of a gateway. Its JSON form is part of the API:
+// fields are added, never renamed. Durations are in seconds.
+type Status struct {
+	Version      string        `json:"version"`
+	Started      time.Time     `json:"started"`
+	Draining     bool          `json:"draining"`
+	Tunnel       string        `json:"tunnel"` // mode and interface
+	PublicKey    string        `json:"public_key"`
+	Instances    []Instance    `json:"instances"`
+	Certificates []Certificate `json:"certificates"`
+	Loops        []Loop        `json:"loops"`
+}
+
+// Instance is one CVM.
+type Instance struct {
+	App         string   `json:"app"`
+	ID          string   `json:"id"`
+	Address     string   `json:"address"`
+	Health      string   `json:"health"`
+	Reason      string   `json:"reason"`
+	Since       float64  `json:"since"`                   // seconds in this state
+	Handshake   *float64 `json:"handshake_age,omitempty"` // absent: none, or nobody watches
+	Weight      int      `json:"weight"`
+	Connections int      `json:"connections"`
+	Failures    int      `json:"failures"` // dials in a row
+}
+
+// Certificate is what a domain serves.
+type Certificate struct {
+	Domain   string    `json:"domain"`
+	NotAfter time.Time `json:"not_after"`
+	Serial   string    `json:"serial"`
+	Issuer   string    `json:"issuer"`
+}
+
+// Loop is one event loop.
+type Loop struct {
+	Connections int     `json:"connections"`
+	Pipes       int     `json:"pipes"`
+	Busy        float64 `json:"busy"` // seconds of work since it began
+}
+
+func statusHandler(status func() Status) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		// It can fail only because the reader has gone.
+		_ = json.NewEncoder(w).Encode(status())
+	})
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"time"
+
+	"sallyport/admin"
+)
+
+// report is what /status shows.
+func (g *gateway) report() admin.Status {
+	v, _ := versionAndCommit()
+	s := admin.Status{
+		Version: v, Started: g.started, Draining: g.draining.Load(),
+		Tunnel: string(g.tunnel.Mode()) + " " + g.tunnel.Name(), PublicKey: g.tunnel.PublicKey().String(),
+	}
+	now := time.Now()
+	for _, i := range g.health.Status() {
+		row := admin.Instance{
+			App: string(i.App), ID: string(i.Instance), Address: i.Addr.String(), Health: i.Health.String(), Reason: i.Reason,
+			Since: now.Sub(i.Since).Seconds(), Weight: int(i.Weight), Connections: int(i.Open), Failures: int(i.Failures),
+		}
+		if i.Age >= 0 {
+			age := i.Age.Seconds()
+			row.Handshake = &age
+		}
+		s.Instances = append(s.Instances, row)
+	}
+	for _, c := range g.certs.Status() {
+		s.Certificates = append(s.Certificates, admin.Certificate{Domain: c.Domain, NotAfter: c.NotAfter, Serial: c.Serial, Issuer: c.Issuer})
+	}
+	for _, l := range g.relay.Loops() {
+		s.Loops = append(s.Loops, admin.Loop{Connections: l.Connections, Pipes: l.Pipes, Busy: l.Busy.Seconds()})
+	}
+	return s
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/admin"
+)
+
+func newStatus() *cobra.Command {
+	var (
+		at     string
+		asJSON bool
+		watch  bool
+	)
+	cmd := &cobra.Command{
+		Use:   "status [--admin 127.0.0.1:9901] [--json] [--watch]",
+		Short: "Show instances, certificates and loops of a running gateway",
+		Long: `status asks a running gateway at its [admin] listen address. A handshake that is
+older than 3 minutes is stale, from [health] max_handshake_age the instance is down.
+
+Exit code 1: the gateway does not answer, or no instance can serve.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := untilSignal(cmd.Context(), func() {})
+			defer stop()
+			tick := time.NewTicker(2 * time.Second)
+			defer tick.Stop()
+			for {
+				err := showStatus(ctx, cmd.OutOrStdout(), at, asJSON, watch)
+				if !watch || ctx.Err() != nil {
+					return err
+				}
+				if err != nil && !errors.Is(err, errSaid) {
+					fmt.Fprintln(cmd.ErrOrStderr(), err)
+				}
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-tick.C:
+				}
+			}
+		},
+	}
+	cmd.Flags().StringVar(&at, "admin", "127.0.0.1:9901", "the gateway's [admin] listen address")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the gateway's answer as it is")
+	cmd.Flags().BoolVar(&watch, "watch", false, "again every two seconds, until Ctrl-C")
+	return cmd
+}
+
+// maxStatus bounds the answer: 65,536 instances at some 300 bytes each fit.
+const maxStatus = 64 << 20
+
+func showStatus(ctx context.Context, out io.Writer, at string, asJSON, clear bool) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at+"/status", nil)
+	if err != nil {
+		return usageError{fmt.Errorf("--admin: %w", err)}
+	}
+	resp, err := http.DefaultClient.Do(req) //nolint:forbidigo // one request of a short-lived command; ctx bounds it
+	if err != nil {
+		return fmt.Errorf("no gateway answers at %s: %w", at, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s: is it a gateway's [admin] address?", at, resp.Status)
+	}
+	var s admin.Status
+	if err := json.Unmarshal(body, &s); err != nil {
+		return fmt.Errorf("%s: %w: is it a gateway's [admin] address?", at, err)
+	}
+	if clear && !asJSON {
+		fmt.Fprint(out, "\033[H\033[2J")
+	}
+	if asJSON {
+		if _, err := out.Write(body); err != nil {
+			return err
+		}
+	} else if err := printStatus(out, s); err != nil {
+		return err
+	}
+	for _, i := range s.Instances {
+		if i.Weight > 0 {
+			return nil
+		}
+	}
+	return errSaid
+}
+
+func printStatus(out io.Writer, s admin.Status) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	state := "up " + time.Since(s.Started).Truncate(time.Second).String()
+	if s.Draining {
+		state += ", draining"
+	}
+	fmt.Fprintf(w, "gateway %s, %s; tunnel %s; key %s\n\n", s.Version, state, s.Tunnel, s.PublicKey)
+	fmt.Fprintln(w, "APP\tINSTANCE\tADDRESS\tHEALTH\tHANDSHAKE\tCONNS\tREASON")
+	for _, i := range s.Instances {
+		handshake := "-"
+		if i.Handshake != nil {
+			handshake = ago(*i.Handshake)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", short(i.App), short(i.ID), i.Address, i.Health, handshake, i.Connections, i.Reason)
+	}
+	fmt.Fprintln(w, "\nDOMAIN\tCERTIFICATE UNTIL\tISSUER")
+	for _, c := range s.Certificates {
+		fmt.Fprintf(w, "*.%s\t%s\t%s\n", c.Domain, c.NotAfter.Format(time.DateOnly), c.Issuer)
+	}
+	fmt.Fprintln(w, "\nLOOP\tCONNS\tPIPES\tBUSY")
+	for n, l := range s.Loops {
+		fmt.Fprintf(w, "%d\t%d\t%d\t%.1f %%\n", n, l.Connections, l.Pipes, 100*l.Busy/max(1e-9, time.Since(s.Started).Seconds()))
+	}
+	return w.Flush()
+}
+
+// short is the beginning of an id, enough to tell it from others at a glance.
+func short(id string) string {
+	const shown = 12
+	if len(id) <= shown || strings.ContainsAny(id, "-.") {
+		return id
+	}
+	return id[:shown]
+}
+
+func ago(seconds float64) string {
+	return time.Duration(seconds * float64(time.Second)).Truncate(time.Second).String()
+}
