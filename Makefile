@@ -41,3 +41,11 @@ image:  ## the container image (needs docker)
 
 clean:
 	rm -rf bin
+
+.PHONY: generate generated
+
+generate:  ## code from .proto files, without protoc
+	go generate ./rpc/gatewaypb
+
+generated: generate  ## fails if the code that is checked in is another one
+	git diff --exit-code -- rpc/gatewaypb
