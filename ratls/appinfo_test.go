@@ -123,6 +123,7 @@ func TestBadAppInfoIsRefused(t *testing.T) {
 		{"nil app id", edit("\xc4\x14"+id, "\xc0"), "app_id: bytes: 0xc0 where an array is due"},
 		{"app id as text", edit("\xc4\x14"+id, "\xb4"+id), "app_id: bytes: 0xb4 where an array is due"},
 		{"app id of large integers", edit("\xc4\x14"+id, "\xdc\x00\x14\xcd\x01\x00"+strings.Repeat("\x01", 19)), "app_id: 0xcd where a byte is due"},
+		{"too many integers", edit("\xc4\x14"+id, "\xdc\x00\x15"+strings.Repeat("\x01", 21)), "app_id: 21 bytes, want at most 20"},
 		{"half an instance id", edit("\xc4\x14"+string(testInstance[:]), "\xc4\x0a"+string(testInstance[:10])), "instance_id: 10 bytes, want 20"},
 		{"six init scripts", edit("\x92\xc4\x20\x06", "\x96\xc4\x20\x06"), "init_script_hashes: 6, want at most 5"},
 		{"key provider too long", appendAppInfo(nil, longKeyProvider(), asArray, appendBin), "key_provider_info: 4097 bytes, want at most 4096"},

@@ -69,6 +69,7 @@ func TestCertificateThatDisagreesIsRefused(t *testing.T) {
 		{"issued by the root", []*x509.Certificate{good[0], good[2]}, "issuing CA: no app id"},
 		{"the app CA itself", good[1:], "is one of a CA, want a leaf"},
 		{"issued by a leaf", []*x509.Certificate{good[0], good[0], good[1]}, `issuing CA: usage "app:custom", want "app:ca"`},
+		{"issued by a malformed CA", []*x509.Certificate{good[0], {Extensions: extensions(arcAppID, nil)}}, "issuing CA: app id: empty"},
 		{"leaf of another app", extra(extension(arcAppID, otherApp[:])), "app id " + otherApp.String() + ", but its issuing CA is of app " + testApp.String()},
 		{"app info of another app", info(func(i *AppInfo) { i.AppID = otherApp }), "app id " + testApp.String() + ", but its app info is of app " + otherApp.String()},
 		{"no instance id", info(func(i *AppInfo) { i.InstanceID = InstanceID{} }), "app info: no instance id"},
