@@ -1,0 +1,169 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// lockTimeout is how long a gateway that is just ending may keep the file.
+const lockTimeout = time.Second
+
+// OpenBolt opens the store at path, or makes one, readable by its owner alone. All of
+// it is read and checked. A damaged file stays as it is, and the error says what to
+// do: guests register anew within three minutes, so a gateway can begin with an
+// empty store, but to forget them all is the operator's decision.
+//
+// Close gives the file back.
+func OpenBolt(path string) (*Bolt, error) {
+	b, err := openBolt(path)
+	switch {
+	case err == nil:
+		return b, nil
+	case errors.Is(err, bolt.ErrTimeout):
+		return nil, fmt.Errorf("store %s: another process holds it: only one gateway can use a store; stop the other one, or give this one its own [store] path", path)
+	case isDamaged(err), errors.Is(err, bolt.ErrInvalid), errors.Is(err, bolt.ErrChecksum), errors.Is(err, bolt.ErrVersionMismatch):
+		return nil, fmt.Errorf("store %s is damaged: %w; it was left as it is. Restore it from a backup, or move it aside and start with an empty one: "+
+			"mv %s %s.damaged (guests register again within minutes and may get other addresses; port policies set by operators are lost)", path, err, path, path)
+	default:
+		return nil, fmt.Errorf("store %s: %w", path, err)
+	}
+}
+
+func openBolt(path string) (*Bolt, error) {
+	if err := prepare(path); err != nil {
+		return nil, err
+	}
+	var held *os.File // to be let go if bbolt panics
+	opts := boltOptions()
+	opts.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+		f, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
+		held = f
+		return f, err
+	}
+	// Ages are measured from here by a clock that steps do not fool.
+	start := time.Now()
+	b := &Bolt{
+		path:    path,
+		now:     func() time.Time { return start.Add(time.Since(start)) },
+		commits: make(chan *pending),
+		closing: make(chan struct{}),
+	}
+	err := guard(func() (err error) {
+		b.db, err = bolt.Open(path, 0o600, opts)
+		return err
+	})
+	if err != nil {
+		if isDamaged(err) && held != nil {
+			_ = held.Close()
+		}
+		return nil, err
+	}
+	if err := b.verify(); err != nil {
+		return nil, errors.Join(err, b.db.Close())
+	}
+	b.close = sync.OnceValue(func() error {
+		close(b.closing)
+		b.written.Wait()
+		return b.db.Close()
+	})
+	b.written.Go(b.write)
+	return b, nil
+}
+
+// verify reads the whole file, drops what has expired, and begins the history.
+func (b *Bolt) verify() error {
+	var expired []string
+	err := guard(func() error {
+		return b.db.View(func(tx *bolt.Tx) error {
+			if info, err := os.Stat(b.path); err != nil || info.Size() < tx.Size() {
+				return errors.Join(err, damaged("it is shorter than the %d bytes it should have", tx.Size()))
+			}
+			f, err := newFile(tx, b.now())
+			if err != nil {
+				return err
+			}
+			b.history.start(f.state.revision)
+			expired, err = f.verify()
+			return err
+		})
+	})
+	if err != nil || len(expired) == 0 {
+		return err
+	}
+	return b.update(func(f *file) error {
+		for _, key := range expired {
+			if err := f.change(Change{Key: key}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// prepare makes the file if there is none, complete or not at all: a file of 0 bytes
+// is not a new store but one that was lost.
+func prepare(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return create(path)
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return errors.New("it is not a regular file")
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("others may write to it (mode %04o), and so send an app's traffic anywhere: chmod 600 it", info.Mode().Perm())
+	case info.Size() == 0:
+		return damaged("it is empty")
+	}
+	return nil
+}
+
+func create(path string) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) //nolint:errcheck // it may have moved on
+	defer tmp.Close()
+	db, err := bolt.Open(tmp.Name(), 0o600, boltOptions())
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		_, err1 := tx.CreateBucketIfNotExists(pairsBucket())
+		states, err2 := tx.CreateBucketIfNotExists(stateBucket())
+		if err := errors.Join(err1, err2); err != nil {
+			return err
+		}
+		f := file{states: states}
+		return f.saveState()
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err // if it exists, another gateway was faster
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes a new name durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func boltOptions() *bolt.Options {
+	return &bolt.Options{Timeout: lockTimeout, FreelistType: bolt.FreelistMapType, NoStatistics: true}
+}
