@@ -1,0 +1,57 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sallyport/internal/vm"
+)
+
+// admit refuses what no state of the table could allow, and asks Authorize. Whether
+// key and names are free is decided where they are claimed, in allocate.
+func (r *Registry) admit(ctx context.Context, q *Request) error {
+	if r.down.Load() {
+		return ErrDown
+	}
+	if err := q.check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if q.Key == r.o.OwnKey {
+		return ErrOwnKey
+	}
+	if q.Policy != nil && q.Policy.State() == vm.PolicyUnknown {
+		q.Policy = nil // it says nothing
+	}
+	if r.o.Authorize == nil {
+		return nil
+	}
+	if err := r.o.Authorize(ctx, *q); err != nil {
+		return fmt.Errorf("%w: %w", ErrDenied, err)
+	}
+	return nil
+}
+
+// check holds for every caller what package rpc has parsed: an id that is no label
+// would be a key in the store that cannot be read back.
+func (q *Request) check() error {
+	if !isLabel(string(q.App)) {
+		return fmt.Errorf("app_id %.70q", string(q.App))
+	}
+	if !isLabel(string(q.Instance)) {
+		return fmt.Errorf("instance_id %.70q", string(q.Instance))
+	}
+	if string(q.App) == string(q.Instance) {
+		return fmt.Errorf("app_id and instance_id are both %s", q.App)
+	}
+	if q.Key.IsZero() {
+		return errors.New("no WireGuard public key")
+	}
+	return nil
+}
+
+// isLabel reports whether s is an id in its one form: lower case.
+func isLabel(s string) bool {
+	l, ok := vm.ParseLabel(s)
+	return ok && string(l.Bytes()) == s
+}

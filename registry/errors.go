@@ -1,0 +1,35 @@
+package registry
+
+import "errors"
+
+// Why a registration is refused. The texts are what guests and their operators read;
+// those of the first two are the protocol's.
+var (
+	ErrKeyTaken  = errors.New("WireGuard public key is already registered to another instance")
+	ErrOtherApp  = errors.New("instance_id is already registered to a different app")
+	ErrOwnKey    = errors.New("WireGuard public key is the gateway's own")
+	ErrStatic    = errors.New("instance_id belongs to a static instance of the gateway's configuration")
+	ErrName      = errors.New("app_id or instance_id already names something else on this gateway")
+	ErrExhausted = errors.New("the gateway's address pool is exhausted")
+	ErrDown      = errors.New("this gateway node is marked as down: register with another one")
+	ErrDenied    = errors.New("registration is not authorized")
+	ErrInvalid   = errors.New("invalid registration")
+)
+
+// What goes wrong on the gateway's side: the guest may come again.
+var (
+	ErrStore = errors.New("the registration cannot be stored")
+	ErrPeer  = errors.New("the registration is stored, but its tunnel cannot be set up yet")
+)
+
+// ErrUnknown means that no such instance is registered.
+var ErrUnknown = errors.New("no such instance is registered")
+
+// results are the labels under which registrations are counted.
+func results() map[error]string {
+	return map[error]string{
+		ErrKeyTaken: "key_taken", ErrOtherApp: "other_app", ErrOwnKey: "own_key", ErrStatic: "static", ErrName: "name_taken",
+		ErrExhausted: "exhausted", ErrDown: "down", ErrDenied: "denied", ErrInvalid: "invalid",
+		ErrStore: "store_failed", ErrPeer: "peer_failed",
+	}
+}

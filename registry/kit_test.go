@@ -1,0 +1,260 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"sallyport/internal/vm"
+)
+
+// device is a WireGuard device in memory, as strict as the real one: an address has one
+// holder.
+type device struct {
+	mu     sync.Mutex
+	peers  map[vm.WGKey]netip.Addr
+	calls  int
+	before func(call string) error // nil, or asked before each call
+	after  func(call string) error // and after it was done
+}
+
+func newDevice() *device { return &device{peers: make(map[vm.WGKey]netip.Addr)} }
+
+func (d *device) SetPeer(_ context.Context, key vm.WGKey, address netip.Addr) error {
+	return d.do("set peer", func() error {
+		for k, a := range d.peers {
+			if a == address && k != key {
+				return fmt.Errorf("address %s belongs to peer %s", address, k)
+			}
+		}
+		d.peers[key] = address
+		return nil
+	})
+}
+
+func (d *device) RemovePeer(_ context.Context, key vm.WGKey) error {
+	return d.do("remove peer", func() error {
+		delete(d.peers, key)
+		return nil
+	})
+}
+
+func (d *device) RemovePeersExcept(_ context.Context, keep []vm.WGKey) error {
+	return d.do("keep peers", func() error {
+		kept := make(map[vm.WGKey]netip.Addr)
+		for _, k := range keep {
+			if a, ok := d.peers[k]; ok {
+				kept[k] = a
+			}
+		}
+		d.peers = kept
+		return nil
+	})
+}
+
+func (d *device) do(call string, change func() error) error {
+	if d.before != nil {
+		if err := d.before(call); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
+	d.calls++
+	err := change()
+	d.mu.Unlock()
+	if err == nil && d.after != nil {
+		err = d.after(call)
+	}
+	return err
+}
+
+func (d *device) all() map[vm.WGKey]netip.Addr {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.peers)
+}
+
+// board is what the data plane sees.
+type board struct {
+	mu     sync.Mutex
+	shown  map[vm.InstanceID]vm.Spec
+	calls  int
+	before func(call string)
+}
+
+func newBoard() *board { return &board{shown: make(map[vm.InstanceID]vm.Spec)} }
+
+func (b *board) Upsert(specs ...vm.Spec) {
+	if b.before != nil {
+		b.before("upsert")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls++
+	for _, s := range specs {
+		b.shown[s.ID] = s
+	}
+}
+
+func (b *board) Remove(ids ...vm.InstanceID) {
+	if b.before != nil {
+		b.before("remove")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls++
+	for _, id := range ids {
+		delete(b.shown, id)
+	}
+}
+
+func (b *board) get(id vm.InstanceID) (vm.Spec, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, ok := b.shown[id]
+	return s, ok
+}
+
+func (b *board) all() map[vm.InstanceID]vm.Spec {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.shown)
+}
+
+// rig is a registry with its surroundings, which outlive it.
+type rig struct {
+	*Registry
+	opts  Options
+	store *Bolt
+	dev   *device
+	board *board
+	path  string
+}
+
+// newRig opens a registry on a new store; change, if not nil, alters its options.
+func newRig(t testing.TB, change func(*Options)) *rig {
+	t.Helper()
+	g := &rig{path: filepath.Join(t.TempDir(), "registry.db")}
+	g.opts = Options{
+		OwnKey:  key("gateway"),
+		Network: netip.MustParsePrefix("10.8.0.1/16"),
+		Pool:    netip.MustParsePrefix("10.8.0.0/18"),
+	}
+	if change != nil {
+		change(&g.opts)
+	}
+	g.open(t)
+	t.Cleanup(func() { g.store.Close() })
+	return g
+}
+
+// open starts the gateway anew: an empty device and data plane, the same file.
+func (g *rig) open(t testing.TB) {
+	t.Helper()
+	var err error
+	if g.store, err = OpenBolt(g.path); err != nil {
+		t.Fatal(err)
+	}
+	g.opts.Store = g.store
+	g.dev, g.board = newDevice(), newBoard()
+	g.opts.Tunnel, g.opts.Publisher = g.dev, g.board
+	if g.Registry, err = Open(t.Context(), g.opts); err != nil {
+		g.store.Close()
+		t.Fatal(err)
+	}
+}
+
+func (g *rig) restart(t testing.TB) {
+	t.Helper()
+	if err := g.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	g.open(t)
+}
+
+func (g *rig) register(t testing.TB, q Request) Grant {
+	t.Helper()
+	grant, err := g.Register(t.Context(), q)
+	if err != nil {
+		t.Fatalf("registering %s: %v", q.Instance, err)
+	}
+	return grant
+}
+
+func (g *rig) refuses(t testing.TB, q Request, want error) {
+	t.Helper()
+	if grant, err := g.Register(t.Context(), q); !errors.Is(err, want) || grant != (Grant{}) {
+		t.Errorf("registering %s of %s: %+v, %v, want %v", q.Instance, q.App, grant, err, want)
+	}
+}
+
+// consistent checks that store, tunnel and data plane agree, and that nothing has two
+// holders.
+func (g *rig) consistent(t testing.TB) {
+	t.Helper()
+	peers, shown := g.dev.all(), g.board.all()
+	holders := make(map[netip.Addr]vm.WGKey)
+	for k, a := range peers {
+		if other, twice := holders[a]; twice {
+			t.Errorf("address %s is %s's and %s's", a, k, other)
+		}
+		holders[a] = k
+	}
+	for id, s := range shown {
+		if holders[s.Addr] != s.Key {
+			t.Errorf("instance %s is published with a tunnel that is not there", id)
+		}
+	}
+	pairs, _, err := g.store.List(t.Context(), storePrefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check, err := newTable(g.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := check.restore(pairs, g.store.now(), g.o.AddressRest); err != nil {
+		t.Errorf("the store contradicts itself: %v", err)
+	}
+	for id, e := range check.instances {
+		if s, ok := shown[id]; ok && (s.Addr != e.record.Addr || s.Key != e.record.Key) {
+			t.Errorf("instance %s is published as %v, stored as %v", id, s, e.record)
+		}
+	}
+	for id := range shown {
+		if check.instances[id] == nil && !check.static[id] {
+			t.Errorf("instance %s is published, but not stored", id)
+		}
+	}
+}
+
+func key(name string) vm.WGKey { return vm.WGKey(sha256.Sum256([]byte(name))) }
+
+func compose(text string) vm.ComposeHash { return vm.ComposeHash(sha256.Sum256([]byte(text))) }
+
+// request is a registration of an instance with an open policy and a key of its own.
+func request(app, instance string) Request {
+	open := vm.OpenPolicy()
+	return Request{
+		App: vm.AppID(app), Instance: vm.InstanceID(instance), Compose: compose("{}"), Key: key(instance), Policy: &open,
+	}
+}
+
+func restricted(t testing.TB, ports ...uint16) vm.PortPolicy {
+	t.Helper()
+	var rules []vm.PortRule
+	for _, p := range ports {
+		rules = append(rules, vm.PortRule{Port: p})
+	}
+	policy, err := vm.NewPortPolicy(true, rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return policy
+}

@@ -1,0 +1,165 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport/internal/vm"
+)
+
+// maxProblems bounds how many problems of one kind are told.
+const maxProblems = 10
+
+// load makes table, tunnel and data plane what the store and the configuration say,
+// before any traffic.
+func (r *Registry) load(ctx context.Context) error {
+	pairs, revision, err := r.o.Store.List(ctx, storePrefix)
+	if err != nil {
+		return err
+	}
+	r.since = revision
+	if err := r.table.restore(pairs, time.Now(), r.o.AddressRest); err != nil {
+		return fmt.Errorf("the store holds what this gateway cannot have written, revision %d: %w", revision, err)
+	}
+	if r.o.Tunnel != nil {
+		if err := r.o.Tunnel.RemovePeersExcept(ctx, slices.Collect(maps.Keys(r.table.keys))); err != nil {
+			return fmt.Errorf("peers of an earlier process: %w", err)
+		}
+		for _, s := range r.o.Static {
+			if err := r.o.Tunnel.SetPeer(ctx, s.Key, s.Addr); err != nil {
+				return fmt.Errorf("static instance %s: %w", s.ID, err)
+			}
+		}
+	}
+	r.serve(ctx)
+	return nil
+}
+
+// serve sets the peers of all, and publishes them at once: a snapshot for each of
+// 10,000 would be built in vain.
+func (r *Registry) serve(ctx context.Context) {
+	specs := slices.Clone(r.o.Static)
+	var problems problems
+	for _, id := range slices.Sorted(maps.Keys(r.table.instances)) {
+		spec, before, problem := r.table.goal(id)
+		if problem != "" {
+			problems.add(fmt.Errorf("instance %s: %s", id, problem))
+			continue
+		}
+		if err := r.setPeer(ctx, spec, before); err != nil {
+			problems.add(fmt.Errorf("instance %s: %w", id, err))
+			continue
+		}
+		specs = append(specs, spec)
+	}
+	r.o.Publisher.Upsert(specs...)
+	for _, s := range specs[len(r.o.Static):] {
+		r.table.settle(s)
+		if r.table.node == r.table.nodeOf(s.ID) {
+			r.fetchIfUnknown(s)
+		}
+	}
+	if err := problems.err(); err != nil {
+		r.o.Log.Warn("registered instances are not served until they register again", "instances", problems.count, "error", err)
+	}
+}
+
+// restore fills the table, and finds whatever contradicts itself: a store that gives
+// one address to two would send one app's traffic to the other.
+func (t *table) restore(pairs []Pair, now time.Time, rest time.Duration) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var found problems
+	keys := make(map[string]vm.InstanceID) // of WireGuard keys and addresses: whose they are
+	for _, p := range pairs {
+		if err := t.restorePairLocked(p, keys, now, rest); err != nil {
+			found.add(fmt.Errorf("%.100q: %w", p.Key, err))
+		}
+	}
+	for id, e := range t.instances {
+		for _, key := range []string{wgKeyKey(e.record.Key), addrKey(e.record.Addr)} {
+			if keys[key] != id {
+				found.add(fmt.Errorf("instance %s has %s, which belongs to %q", id, key, string(keys[key])))
+			}
+			delete(keys, key)
+		}
+		if _, taken := t.keys[e.record.Key]; !taken {
+			t.keys[e.record.Key] = id
+		}
+		t.pool.claim(e.record.Addr)
+	}
+	for key, id := range keys {
+		found.add(fmt.Errorf("%q belongs to instance %s, which does not have it", key, id))
+	}
+	return found.err()
+}
+
+func (t *table) restorePairLocked(p Pair, keys map[string]vm.InstanceID, now time.Time, rest time.Duration) error {
+	if id, ok := strings.CutPrefix(p.Key, instancePrefix); ok {
+		rec, err := decodeRecord(p.Value)
+		if err == nil && !isLabel(id) {
+			err = errors.New("not an instance id")
+		}
+		if err != nil {
+			return err
+		}
+		e := t.addLocked(vm.InstanceID(id), rec.App, now)
+		e.record, e.rev = rec, p.Revision
+		return nil
+	}
+	if id, ok := strings.CutPrefix(p.Key, overridePrefix); ok {
+		policy, err := decodePolicy(p.Value)
+		if err == nil && !isLabel(id) {
+			err = errors.New("not an instance id")
+		}
+		t.overrides[vm.InstanceID(id)] = override{policy, p.Revision}
+		return err
+	}
+	if strings.HasPrefix(p.Key, keyPrefix) {
+		id, err := vm.ParseInstanceID(string(p.Value))
+		keys[p.Key] = id
+		return err
+	}
+	text, ok := strings.CutPrefix(p.Key, addrPrefix)
+	if !ok {
+		return errors.New("unknown kind of key")
+	}
+	addr, err1 := parseAddr(text)
+	id, until, err2 := decodeHolder(p.Value)
+	switch err := errors.Join(err1, err2); {
+	case err != nil:
+		return err
+	case id != "":
+		keys[p.Key] = id
+	default: // no longer than it may: the clock may have been set back since
+		if limit := now.Add(rest); until.After(limit) {
+			until = limit
+		}
+		t.pool.rest(addr, until.Add(restSlack))
+	}
+	return nil
+}
+
+// problems collects errors, the first ones with their texts.
+type problems struct {
+	count int
+	first []error
+}
+
+func (p *problems) add(err error) {
+	if p.count++; p.count <= maxProblems {
+		p.first = append(p.first, err)
+	}
+}
+
+func (p *problems) err() error {
+	if p.count > maxProblems {
+		return errors.Join(append(p.first, fmt.Errorf("and %d more", p.count-maxProblems))...)
+	}
+	return errors.Join(p.first...)
+}

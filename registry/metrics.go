@@ -1,0 +1,88 @@
+package registry
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	byError   map[error]prometheus.Counter
+	changed   prometheus.Counter
+	unchanged prometheus.Counter
+	gaveUp    prometheus.Counter // the guest left before its turn
+
+	fetches  *prometheus.CounterVec
+	recycled prometheus.Counter
+
+	collectors []prometheus.Collector
+}
+
+func newMetrics(t *table) *metrics {
+	registrations := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gateway_registrations_total",
+		Help: "Registrations by result: changed, unchanged, or why they were refused.",
+	}, []string{"result"})
+	m := &metrics{
+		byError:   make(map[error]prometheus.Counter),
+		changed:   registrations.WithLabelValues("changed"),
+		unchanged: registrations.WithLabelValues("unchanged"),
+		gaveUp:    registrations.WithLabelValues("gave_up"),
+		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_port_policy_fetches_total",
+			Help: "Port policies asked for from guests that do not report one, by result.",
+		}, []string{"result"}),
+		recycled: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gateway_instances_recycled_total",
+			Help: "Instances removed after a long silence.",
+		}),
+	}
+	for err, label := range results() {
+		m.byError[err] = registrations.WithLabelValues(label)
+	}
+	m.collectors = []prometheus.Collector{registrations, m.fetches, m.recycled}
+	for state, count := range map[string]func(PoolStatus) int{
+		"free":    func(p PoolStatus) int { return p.Size - p.Used - p.Resting },
+		"used":    func(p PoolStatus) int { return p.Used },
+		"resting": func(p PoolStatus) int { return p.Resting },
+	} {
+		m.collectors = append(m.collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name:        "gateway_pool_addresses",
+			Help:        "Addresses of the pool by state.",
+			ConstLabels: prometheus.Labels{"state": state},
+		}, func() float64 { return float64(count(t.poolStatus())) }))
+	}
+	return m
+}
+
+// Collectors are the metrics: registrations by result, the pool's addresses by state,
+// policies fetched, instances recycled.
+func (r *Registry) Collectors() []prometheus.Collector { return r.metrics.collectors }
+
+func (m *metrics) registered(g Grant, err error) {
+	switch {
+	case err == nil && g.Changed:
+		m.changed.Inc()
+	case err == nil:
+		m.unchanged.Inc()
+	default:
+		for is, counter := range m.byError {
+			if errors.Is(err, is) {
+				counter.Inc()
+				return
+			}
+		}
+		m.gaveUp.Inc()
+	}
+}
+
+func (m *metrics) fetched(err error) {
+	switch {
+	case err == nil:
+		m.fetches.WithLabelValues("ok").Inc()
+	case isRefused(err):
+		m.fetches.WithLabelValues("refused").Inc()
+	default:
+		m.fetches.WithLabelValues("failed").Inc()
+	}
+}

@@ -1,0 +1,125 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sallyport/internal/vm"
+)
+
+// Request is a registration as its attestation proves it.
+type Request struct {
+	App      vm.AppID
+	Instance vm.InstanceID
+	Compose  vm.ComposeHash
+	Key      vm.WGKey // the guest's public key
+
+	// Policy is what the guest reports. nil: it reports none, which says nothing; what
+	// is known for this Compose stays, else it is fetched from the guest.
+	Policy *vm.PortPolicy
+
+	// Facts are what Authorize may want to know besides.
+	Facts Facts
+}
+
+// Facts are the rest of the attested app info, as bytes.
+type Facts struct {
+	DeviceID         []byte
+	MRSystem         []byte
+	MRAggregated     []byte
+	OSImageHash      []byte
+	KeyProviderInfo  []byte
+	InitScriptHashes [][]byte // nil: the guest is too old to tell
+}
+
+// Grant is what a guest gets.
+type Grant struct {
+	Spec    vm.Spec // as published; Addr is the guest's address in the tunnel
+	Changed bool    // false: all was as it is
+}
+
+// Register takes an instance in, or notes that it is still there. When it returns
+// without an error the guest can be reached as soon as it shakes hands. Whatever Register
+// does not finish, the guest's next registration does.
+func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error) {
+	defer func() { r.metrics.registered(g, err) }()
+	if err := r.admit(ctx, &q); err != nil {
+		return Grant{}, err
+	}
+	if g, ok := r.renew(q); ok {
+		return g, nil
+	}
+	leave, err := r.lanes.enter(ctx, q.Instance)
+	if err != nil {
+		return Grant{}, err
+	}
+	defer leave()
+	if g, ok := r.renew(q); ok { // whoever was in the lane before asked for the same
+		return g, nil
+	}
+	// From here on the guest's patience does not count: a change is made whole.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
+	defer cancel()
+	if err := r.record(ctx, q); err != nil {
+		return Grant{}, err
+	}
+	spec, err := r.apply(ctx, q.Instance)
+	if err != nil {
+		return Grant{}, fmt.Errorf("%w: %w", ErrPeer, err)
+	}
+	r.fetchIfUnknown(spec)
+	r.o.Log.Info("instance registered", "instance", string(q.Instance), "app", string(q.App), "address", spec.Addr.String())
+	return Grant{Spec: spec, Changed: true}, nil
+}
+
+// renew answers a registration that changes nothing: every instance sends one each
+// three minutes.
+func (r *Registry) renew(q Request) (Grant, bool) {
+	spec, ok := r.table.renew(q, time.Now())
+	if ok {
+		r.fetchIfUnknown(spec)
+	}
+	return Grant{Spec: spec}, ok
+}
+
+// maxTries bounds how often another gateway may be faster.
+const maxTries = 5
+
+// record allocates and stores. If another gateway stored something in between that does
+// not go together with it, it looks at that and tries again.
+func (r *Registry) record(ctx context.Context, q Request) error {
+	var err error
+	for range maxTries {
+		var c change
+		if c, err = r.table.allocate(q, r.o.Node, time.Now()); err != nil {
+			return err
+		}
+		err = r.commit(ctx, c)
+		if !errors.Is(err, ErrConflict) {
+			break
+		}
+		if err := r.refresh(ctx, c); err != nil {
+			return fmt.Errorf("%w: %w", ErrStore, err)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrStore, err)
+	}
+	return nil
+}
+
+// commit stores c, and settles in the table what came of it.
+func (r *Registry) commit(ctx context.Context, c change) error {
+	t, err := c.transaction(r.o.AddressRest)
+	if err == nil && len(t.Then) > 0 {
+		c.rev, err = r.o.Store.Commit(ctx, t)
+	}
+	if err != nil {
+		r.table.abandon(c)
+		return err
+	}
+	r.table.install(c, time.Now().Add(r.o.AddressRest+restSlack))
+	return nil
+}

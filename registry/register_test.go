@@ -1,0 +1,187 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"testing"
+
+	"sallyport/internal/vm"
+)
+
+func TestRegisteredInstanceHasPeerAndIsPublished(t *testing.T) {
+	g := newRig(t, nil)
+	q := request("app", "one")
+	got := g.register(t, q)
+	want := vm.Spec{
+		ID: "one", App: "app", Key: q.Key, Addr: netip.MustParseAddr("10.8.0.2"), Compose: q.Compose, Policy: vm.OpenPolicy(),
+	}
+	if got != (Grant{Spec: want, Changed: true}) {
+		t.Errorf("granted %+v, want %+v", got, want)
+	}
+	if s, _ := g.board.get("one"); s != want {
+		t.Errorf("published %+v", s)
+	}
+	if g.dev.all()[q.Key] != want.Addr {
+		t.Error("no peer")
+	}
+	g.restart(t)
+	if s, _ := g.board.get("one"); s != want || g.dev.all()[q.Key] != want.Addr {
+		t.Errorf("after a restart: %+v, %v", s, g.dev.all())
+	}
+}
+
+func TestUnchangedRegistrationTouchesNothing(t *testing.T) {
+	g := newRig(t, nil)
+	q := request("app", "one")
+	first := g.register(t, q)
+	_, revision, _ := g.store.List(t.Context(), "")
+	device, board := g.dev.calls, g.board.calls
+	q.Policy = nil // a guest that does not repeat its policy changes nothing either
+	again := g.register(t, q)
+	if again.Changed || again.Spec != first.Spec {
+		t.Errorf("granted %+v, then %+v", first, again)
+	}
+	_, now, _ := g.store.List(t.Context(), "")
+	if now != revision || g.dev.calls != device || g.board.calls != board {
+		t.Errorf("store %d → %d, device %d → %d, data plane %d → %d", revision, now, device, g.dev.calls, board, g.board.calls)
+	}
+}
+
+func TestNewKeyKeepsAddress(t *testing.T) {
+	g := newRig(t, nil)
+	q := request("app", "one")
+	first := g.register(t, q)
+	old := q.Key
+	q.Key = key("another")
+	second := g.register(t, q)
+	if second.Spec.Addr != first.Spec.Addr || second.Spec.Key != q.Key {
+		t.Errorf("granted %+v, then %+v", first, second)
+	}
+	if peers := g.dev.all(); len(peers) != 1 || peers[q.Key] != first.Spec.Addr {
+		t.Errorf("peers %v", peers)
+	}
+	other := request("app", "two")
+	other.Key = old // it is nobody's now
+	g.register(t, other)
+	g.restart(t)
+	g.consistent(t)
+}
+
+func TestRegistrationsThatAreRefused(t *testing.T) {
+	static := vm.Spec{
+		ID: "static", App: "staticapp", Key: key("static"), Addr: netip.MustParseAddr("10.8.0.7"), Policy: vm.OpenPolicy(),
+	}
+	g := newRig(t, func(o *Options) { o.Static = []vm.Spec{static} })
+	g.register(t, request("app", "one"))
+	with := func(app, id string, k vm.WGKey) Request {
+		q := request(app, id)
+		q.Key = k
+		return q
+	}
+	for name, c := range map[string]struct {
+		q    Request
+		want error
+	}{
+		"another instance's key":       {with("app", "two", key("one")), ErrKeyTaken},
+		"the gateway's key":            {with("app", "two", key("gateway")), ErrOwnKey},
+		"a static instance's key":      {with("app", "two", key("static")), ErrKeyTaken},
+		"a static instance's id":       {with("app", "static", key("two")), ErrStatic},
+		"another app's instance":       {with("other", "one", key("one")), ErrOtherApp},
+		"an app's id for an instance":  {with("other", "app", key("two")), ErrName},
+		"a static app's id":            {with("other", "staticapp", key("two")), ErrName},
+		"an instance's id for an app":  {with("one", "two", key("two")), ErrName},
+		"a static instance for an app": {with("static", "two", key("two")), ErrName},
+		"one id for both":              {with("same", "same", key("two")), ErrInvalid},
+		"no key":                       {with("app", "two", vm.WGKey{}), ErrInvalid},
+		"no app":                       {with("", "two", key("two")), ErrInvalid},
+		"no instance":                  {with("app", "", key("two")), ErrInvalid},
+		"upper case":                   {with("app", "TWO", key("two")), ErrInvalid},
+		"a path":                       {with("app", "../key", key("two")), ErrInvalid},
+	} {
+		t.Run(name, func(t *testing.T) { g.refuses(t, c.q, c.want) })
+	}
+	if len(g.board.all()) != 2 || len(g.dev.all()) != 2 || g.Pool().Used != 1 {
+		t.Errorf("refusals left something: %v %v %+v", g.board.all(), g.dev.all(), g.Pool())
+	}
+	g.register(t, request("app", "two")) // nor have they claimed anything
+	g.restart(t)
+	g.consistent(t)
+}
+
+func TestNodeThatIsDownTakesNobody(t *testing.T) {
+	g := newRig(t, nil)
+	q := request("app", "one")
+	g.register(t, q)
+	g.SetDown(true)
+	g.refuses(t, q, ErrDown)
+	if _, ok := g.board.get("one"); !ok {
+		t.Error("the instance that is there was removed")
+	}
+	g.SetDown(false)
+	g.register(t, q)
+}
+
+func TestUnauthorizedRegistrationIsRefused(t *testing.T) {
+	denied := errors.New("not this one")
+	g := newRig(t, func(o *Options) {
+		o.Authorize = func(_ context.Context, q Request) error {
+			if q.App == "bad" {
+				return denied
+			}
+			return nil
+		}
+	})
+	g.register(t, request("good", "one"))
+	g.refuses(t, request("bad", "two"), ErrDenied)
+	g.refuses(t, request("bad", "two"), denied)
+}
+
+func TestExhaustedPoolRefusesOnlyNewcomers(t *testing.T) {
+	g := newRig(t, func(o *Options) { o.Pool = netip.MustParsePrefix("10.8.0.0/30") }) // .2 and .3
+	g.register(t, request("app", "one"))
+	g.register(t, request("app", "two"))
+	g.refuses(t, request("app", "three"), ErrExhausted)
+	g.refuses(t, request("app", "three"), ErrExhausted)
+	q := request("app", "one")
+	q.Key = key("another")
+	g.register(t, q)
+	if p := g.Pool(); p != (PoolStatus{Size: 2, Used: 2}) {
+		t.Errorf("pool %+v", p)
+	}
+}
+
+// Two instances want one key, many times over: one of them gets it, and the store says
+// who.
+func TestKeyHasOneHolderUnderConcurrency(t *testing.T) {
+	g := newRig(t, nil)
+	var wg sync.WaitGroup
+	for n := range 8 {
+		for _, id := range []string{"a", "b", "c", "d"} {
+			q := request("app", id)
+			q.Key = key(string(rune('0' + n)))
+			wg.Go(func() {
+				if _, err := g.Register(t.Context(), q); err != nil && !errors.Is(err, ErrKeyTaken) {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	g.consistent(t)
+	g.restart(t)
+	g.consistent(t)
+}
+
+func TestGuestThatLeavesDoesNotStopAChange(t *testing.T) {
+	g := newRig(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	g.dev.before = func(string) error { cancel(); return nil }
+	if _, err := g.Register(ctx, request("app", "one")); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := g.board.get("one"); !ok {
+		t.Error("not published")
+	}
+}

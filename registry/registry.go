@@ -1,0 +1,127 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"sallyport/internal/vm"
+)
+
+// Tunnel is the WireGuard device. Its methods may be called concurrently, and
+// repeating a call changes nothing.
+type Tunnel interface {
+	// SetPeer takes traffic for address from and to key, and nobody else's.
+	SetPeer(ctx context.Context, key vm.WGKey, address netip.Addr) error
+	// RemovePeer forgets key. It is no error if it is not there.
+	RemovePeer(ctx context.Context, key vm.WGKey) error
+	// RemovePeersExcept forgets every other key, also those of an earlier process.
+	RemovePeersExcept(ctx context.Context, keep []vm.WGKey) error
+}
+
+// Publisher shows instances to the data plane. Its methods may be called
+// concurrently. A Spec with another tunnel than before ends the connections through
+// the old one.
+type Publisher interface {
+	Upsert(specs ...vm.Spec)
+	Remove(ids ...vm.InstanceID)
+}
+
+// Options are what a Registry needs. They must not be changed after Open.
+type Options struct {
+	Store     Store
+	Tunnel    Tunnel // nil: instances are reached without one
+	Publisher Publisher
+
+	OwnKey   vm.WGKey       // the gateway's public key, which no instance may have
+	Network  netip.Prefix   // the tunnel network; its address is the gateway's own
+	Pool     netip.Prefix   // addresses are handed out from here
+	Reserved []netip.Prefix // but not from here
+	Static   []vm.Spec      // instances that do not register; their ids, keys and addresses are theirs
+
+	// Node is this gateway's name among those that share Store, up to MaxNode bytes.
+	// Each recycles what registered with it last. A gateway alone needs none.
+	Node string
+
+	// AddressRest is how long a freed address is not handed out again; 0 is 10 minutes.
+	AddressRest time.Duration
+
+	// RecycleAfter is how long an instance may neither register nor shake hands
+	// before it is removed; 0 is 10 hours. A start of the gateway counts as a
+	// registration: what was before is not remembered.
+	RecycleAfter time.Duration
+
+	// Handshakes tells the last handshake of each key, zero if there was none, with a
+	// monotonic reading. nil: only registrations count.
+	Handshakes func(ctx context.Context) (map[vm.WGKey]time.Time, error)
+
+	// Authorize is asked at each registration whether it is allowed, for instance
+	// Webhook.Authorize. It may be called concurrently. nil: all are.
+	Authorize func(ctx context.Context, q Request) error
+
+	// Dial reaches an instance's address in the tunnel; nil is the system's own.
+	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+
+	Log *slog.Logger // nil discards
+}
+
+// MaxNode is the longest name of a node in bytes.
+const MaxNode = 63
+
+const (
+	defaultAddressRest  = 10 * time.Minute
+	defaultRecycleAfter = 10 * time.Hour
+
+	// applyTimeout bounds storing and applying one change: a guest gives up after
+	// 60 s, and must not leave before its registration is whole.
+	applyTimeout = 20 * time.Second
+)
+
+// Registry owns what is known about registered instances. All methods may be called
+// concurrently, Run once.
+type Registry struct {
+	o       Options
+	table   *table
+	lanes   lanes
+	fetcher *fetcher
+	metrics *metrics
+	down    atomic.Bool
+	since   int64 // the revision up to which Open has read the store
+}
+
+// Open reads all instances from the store, sets their peers and publishes them, static
+// ones too. It fails if the store cannot be believed, or a static instance cannot be
+// served. A registered instance that does not fit the configuration any more, or whose
+// peer fails, is logged, kept, and served again when it registers.
+func Open(ctx context.Context, o Options) (*Registry, error) {
+	o.AddressRest = cmp.Or(o.AddressRest, defaultAddressRest)
+	o.RecycleAfter = cmp.Or(o.RecycleAfter, defaultRecycleAfter)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	if o.Store == nil || o.Publisher == nil {
+		return nil, errors.New("registry: needs a Store and a Publisher")
+	}
+	if len(o.Node) > MaxNode {
+		return nil, fmt.Errorf("registry: node name of %d bytes, the limit is %d", len(o.Node), MaxNode)
+	}
+	table, err := newTable(o)
+	if err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
+	r := &Registry{o: o, table: table, lanes: lanes{busy: make(map[vm.InstanceID]*lane)}}
+	r.fetcher = newFetcher(o.Dial)
+	r.metrics = newMetrics(table)
+	if err := r.load(ctx); err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
+	return r, nil
+}
+
+// SetDown refuses registrations, or lets them in again: guests go to another gateway.
+// Instances that are registered stay. It is not remembered over a restart.
+func (r *Registry) SetDown(down bool) { r.down.Store(down) }

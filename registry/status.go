@@ -1,0 +1,71 @@
+package registry
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"sallyport/internal/vm"
+)
+
+// Status tells operators of one registered instance.
+type Status struct {
+	Instance   vm.InstanceID
+	App        vm.AppID
+	Key        vm.WGKey
+	Addr       netip.Addr
+	Compose    vm.ComposeHash
+	Node       string        // the gateway that it registered with last
+	Policy     vm.PortPolicy // in force
+	Overridden bool          // Policy is an operator's
+	Registered time.Time     // last time, since the start of this gateway
+	Served     bool          // peer and data plane are as they should be
+	Problem    string        // why not, if it cannot be
+}
+
+// PoolStatus tells operators of the address pool.
+type PoolStatus struct {
+	Size    int // addresses that can be handed out
+	Used    int
+	Resting int
+}
+
+// Status lists the registered instances, by app and id. Static ones are not among them.
+func (r *Registry) Status() []Status {
+	all := r.table.status()
+	slices.SortFunc(all, func(a, b Status) int {
+		return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Instance, b.Instance))
+	})
+	return all
+}
+
+// Pool tells how full the pool is.
+func (r *Registry) Pool() PoolStatus { return r.table.poolStatus() }
+
+func (t *table) status() []Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]Status, 0, len(t.instances))
+	for _, e := range t.instances {
+		if e.rev == 0 {
+			continue
+		}
+		s := t.specLocked(e)
+		_, overridden := t.overrides[e.id]
+		all = append(all, Status{
+			Instance: e.id, App: e.app, Key: s.Key, Addr: s.Addr, Compose: s.Compose, Node: e.record.Node,
+			Policy: s.Policy, Overridden: overridden, Registered: e.seen, Served: e.settled, Problem: e.problem,
+		})
+	}
+	return all
+}
+
+func (t *table) poolStatus() PoolStatus {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pool.wake(time.Now())
+	return PoolStatus{
+		Size: int(t.pool.size - t.pool.blocked), Used: int(t.pool.used), Resting: len(t.pool.resting),
+	}
+}

@@ -1,0 +1,55 @@
+package registry
+
+import (
+	"time"
+
+	"sallyport/internal/vm"
+)
+
+// restSlack is how much longer an address rests in memory than in the store, so that
+// its mark is gone there when it is handed out.
+const restSlack = time.Second
+
+// transaction is the change in the store's words. Its conditions make key, address
+// and instance unique among all who share the store. It is empty if nothing changes.
+func (c change) transaction(rest time.Duration) (Txn, error) {
+	if c.rev > 0 && c.old == c.next {
+		return Txn{}, nil
+	}
+	value, err := encodeRecord(c.next)
+	if err != nil {
+		return Txn{}, err
+	}
+	t := Txn{
+		If:   []Condition{{instanceKey(c.id), c.rev}},
+		Then: []Change{{Key: instanceKey(c.id), Value: value}},
+	}
+	holder := []byte(c.id)
+	if c.old.Key != c.next.Key {
+		t.If = append(t.If, Condition{Key: wgKeyKey(c.next.Key)})
+		t.Then = append(t.Then, Change{Key: wgKeyKey(c.next.Key), Value: holder})
+		if c.rev > 0 {
+			t.Then = append(t.Then, Change{Key: wgKeyKey(c.old.Key)})
+		}
+	}
+	if c.old.Addr != c.next.Addr {
+		t.If = append(t.If, Condition{Key: addrKey(c.next.Addr)})
+		t.Then = append(t.Then, Change{Key: addrKey(c.next.Addr), Value: holder})
+		if c.rev > 0 {
+			t.Then = append(t.Then, tombstone(c.old, rest))
+		}
+	}
+	return t, nil
+}
+
+// removal deletes an instance. Its address is marked as resting.
+func removal(id vm.InstanceID, r record, rev int64, rest time.Duration) Txn {
+	return Txn{
+		If:   []Condition{{instanceKey(id), rev}},
+		Then: []Change{{Key: instanceKey(id)}, {Key: wgKeyKey(r.Key)}, tombstone(r, rest)},
+	}
+}
+
+func tombstone(r record, rest time.Duration) Change {
+	return Change{Key: addrKey(r.Addr), Value: encodeResting(time.Now().Add(rest)), TTL: rest}
+}

@@ -1,0 +1,116 @@
+package registry
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	defaultWebhookTimeout = 5 * time.Second
+	maxWebhookConns       = 32
+	maxWebhookAnswer      = 64 << 10 // bytes read so that the connection can be used again
+	maxWebhookHead        = 64 << 10
+)
+
+// Webhook asks a service of the operator's whether a registration is allowed: it is sent
+// the attested app info as JSON, and any status from 200 to 299 allows. Everything else
+// denies: another status, a redirect, silence, a failing connection.
+type Webhook struct {
+	url    string
+	client http.Client
+}
+
+// webhookBody is dstack's app info in JSON: bytes as hex.
+type webhookBody struct {
+	AppID            string    `json:"app_id"`
+	ComposeHash      string    `json:"compose_hash"`
+	InstanceID       string    `json:"instance_id"`
+	DeviceID         hexText   `json:"device_id"`
+	MRSystem         hexText   `json:"mr_system"`
+	MRAggregated     hexText   `json:"mr_aggregated"`
+	OSImageHash      hexText   `json:"os_image_hash"`
+	KeyProviderInfo  hexText   `json:"key_provider_info"`
+	InitScriptHashes []hexText `json:"init_script_hashes"` // null: not known
+}
+
+type hexText []byte
+
+func (h hexText) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h), nil }
+
+// NewWebhook asks at address, an http or https URL, and waits up to timeout for the
+// whole of an answer; 0 is 5 seconds.
+func NewWebhook(address string, timeout time.Duration) (*Webhook, error) {
+	u, err := url.Parse(address)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("webhook %.200q: want an http or https URL", address)
+	}
+	return &Webhook{
+		url: address,
+		client: http.Client{
+			Timeout:       cmp.Or(timeout, defaultWebhookTimeout),
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport: &http.Transport{
+				MaxConnsPerHost:        maxWebhookConns,
+				MaxIdleConnsPerHost:    maxWebhookConns,
+				IdleConnTimeout:        time.Minute,
+				MaxResponseHeaderBytes: maxWebhookHead,
+			},
+		},
+	}, nil
+}
+
+// Authorize returns nil if the webhook allows q. It may be called concurrently.
+func (w *Webhook) Authorize(ctx context.Context, q Request) error {
+	body, err := json.Marshal(newWebhookBody(q))
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := w.client.Do(req)
+	if err != nil {
+		var of *url.Error // its text would tell guests the operator's URL
+		if errors.As(err, &of) {
+			err = of.Err
+		}
+		return fmt.Errorf("the webhook cannot be asked: %w", err)
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxWebhookAnswer))
+	if res.StatusCode/100 != 2 {
+		return fmt.Errorf("the webhook answers status %d", res.StatusCode)
+	}
+	return nil
+}
+
+func newWebhookBody(q Request) webhookBody {
+	b := webhookBody{
+		AppID:           string(q.App),
+		ComposeHash:     q.Compose.String(),
+		InstanceID:      string(q.Instance),
+		DeviceID:        q.Facts.DeviceID,
+		MRSystem:        q.Facts.MRSystem,
+		MRAggregated:    q.Facts.MRAggregated,
+		OSImageHash:     q.Facts.OSImageHash,
+		KeyProviderInfo: q.Facts.KeyProviderInfo,
+	}
+	if q.Facts.InitScriptHashes != nil {
+		b.InitScriptHashes = make([]hexText, 0, len(q.Facts.InitScriptHashes))
+		for _, h := range q.Facts.InitScriptHashes {
+			b.InitScriptHashes = append(b.InitScriptHashes, h)
+		}
+	}
+	return b
+}
