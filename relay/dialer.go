@@ -3,13 +3,13 @@ package relay
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/duplex"
 )
 
 // Dialling where no kernel route leads: Options.Dial runs on a goroutine, and
@@ -79,35 +79,10 @@ func (e *Engine) dialPair(ctx context.Context, to netip.AddrPort) (int32, error)
 		closeFD(int32(pair[0]))
 		return -1, errors.Join(err, remote.Close())
 	}
-	stop := context.AfterFunc(e.aborted, func() { closeBoth(local, remote) })
+	stop := context.AfterFunc(e.aborted, func() { duplex.CloseBoth(local, remote) })
 	e.background.Go(func() {
 		defer stop()
-		join(local, remote)
+		duplex.Join(local, remote)
 	})
 	return int32(pair[0]), nil
-}
-
-// join copies both ways and passes each EOF on. An error of one direction ends
-// both: the loop sees it as the end of its descriptor.
-func join(a, b net.Conn) {
-	defer closeBoth(a, b)
-	var both sync.WaitGroup
-	oneWay := func(to, from net.Conn) {
-		if _, err := io.Copy(to, from); err != nil {
-			closeBoth(a, b)
-			return
-		}
-		if w, ok := to.(interface{ CloseWrite() error }); !ok || w.CloseWrite() != nil {
-			closeBoth(a, b)
-		}
-	}
-	both.Go(func() { oneWay(a, b) })
-	oneWay(b, a)
-	both.Wait()
-}
-
-// closeBoth closes the two; an error would only say that one is closed already.
-func closeBoth(a, b net.Conn) {
-	_ = a.Close()
-	_ = b.Close()
 }
