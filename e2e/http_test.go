@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -29,7 +30,9 @@ func (c *cvm) serveHTTP(t *testing.T, addr string, h http.Handler) {
 	ended := async(func() error { return srv.Serve(l) })
 	t.Cleanup(func() {
 		srv.Close()
-		_ = <-ended // says that it was closed
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 }
 
@@ -141,7 +144,9 @@ func TestGRPCCallIsAnsweredOnAGName(t *testing.T) {
 	ended := async(func() error { return srv.Serve(l) })
 	t.Cleanup(func() {
 		srv.Stop()
-		_ = <-ended // says that it was closed
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	})
 
 	serverName := name("alpha", "50051g")
