@@ -1,0 +1,255 @@
+package rpc
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The server's certificate, its key, and the authority whose certificates it
+// believes: loaded from one of two sources, checked, and swapped as a whole. A
+// handshake takes what is there when it begins; connections that are up stay.
+
+// IdentityOptions says where a certificate comes from: Files or Agent, not both.
+type IdentityOptions struct {
+	Files Files
+	Agent Agent
+	// Log receives what Run does and warnings about files. Nil discards it.
+	Log *slog.Logger
+}
+
+// Identity is what the server shows and whom it believes. Its methods may be
+// called concurrently; Run only once.
+type Identity struct {
+	source  source
+	log     *slog.Logger
+	current atomic.Pointer[keys]
+
+	// loading lets one load work at a time, so that an older reading never
+	// replaces a newer one. No handshake takes it.
+	loading sync.Mutex
+}
+
+// source is one of the two. Neither method is called concurrently.
+type source interface {
+	load(ctx context.Context) (material, error)
+	// wait is how long to leave the certificate alone; failures counts the loads
+	// that failed since the last good one.
+	wait(leaf *x509.Certificate, now time.Time, failures int) time.Duration
+}
+
+// material is PEM as it was read.
+type material struct {
+	cert, key, ca []byte
+	warning       string
+}
+
+// keys is material that was found good. It is never changed.
+type keys struct {
+	sum    [sha256.Size]byte // of the material
+	leaf   *x509.Certificate
+	config *tls.Config
+}
+
+// OpenIdentity loads and checks the certificate. The error says what is wrong
+// with it and what would be right.
+func OpenIdentity(ctx context.Context, o IdentityOptions) (*Identity, error) {
+	id := &Identity{log: o.Log}
+	setDefault(&id.log, slog.New(slog.DiscardHandler))
+	switch {
+	case o.Agent.Socket != "" && o.Files != (Files{}):
+		return nil, errors.New("rpc: the certificate has two sources: want files or the guest agent")
+	case o.Agent.Socket != "":
+		id.source = newAgentSource(o.Agent)
+	default:
+		id.source = fileSource{o.Files}
+	}
+	if _, err := id.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return id, nil
+}
+
+// Reload loads the certificate anew and swaps it in if it is new and good. A bad
+// one leaves the old in place and is the error.
+func (id *Identity) Reload(ctx context.Context) (changed bool, err error) {
+	id.loading.Lock()
+	defer id.loading.Unlock()
+	m, err := id.source.load(ctx)
+	if err != nil {
+		return false, fmt.Errorf("rpc certificate: %w", err)
+	}
+	old := id.current.Load()
+	if old != nil && old.sum == m.sum() {
+		return false, nil
+	}
+	k, warnings, err := checkKeys(m, time.Now())
+	if err != nil {
+		return false, fmt.Errorf("rpc certificate: %w", err)
+	}
+	id.current.Store(k)
+	for _, w := range warnings {
+		id.log.Warn("rpc certificate is doubtful", "problem", w)
+	}
+	return true, nil
+}
+
+// Run keeps the certificate fresh until ctx ends, and returns nil then. Problems
+// are logged, each once.
+func (id *Identity) Run(ctx context.Context) error {
+	failures, told := 0, ""
+	for {
+		timer := time.NewTimer(id.source.wait(id.Leaf(), time.Now(), failures))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+		changed, err := id.Reload(ctx)
+		switch {
+		case err == nil:
+			failures, told = 0, ""
+		case ctx.Err() == nil:
+			failures++
+			if text := err.Error(); text != told {
+				id.log.Warn("rpc certificate not replaced, the old one stays", "not_after", id.Leaf().NotAfter, "error", err)
+				told = text
+			}
+		}
+		if changed {
+			id.log.Info("rpc certificate replaced", "not_after", id.Leaf().NotAfter, "serial", id.Leaf().SerialNumber.Text(16))
+		}
+	}
+}
+
+// Leaf is the certificate that is served now.
+func (id *Identity) Leaf() *x509.Certificate { return id.current.Load().leaf }
+
+// Ready is nil while the certificate is valid.
+func (id *Identity) Ready() error { return wrap("rpc certificate", checkTime(id.Leaf(), time.Now())) }
+
+// serverConfig takes the newest keys for each handshake.
+func (id *Identity) serverConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         id.current.Load().config.NextProtos,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return id.current.Load().config, nil },
+	}
+}
+
+func (m material) sum() [sha256.Size]byte {
+	h := sha256.New()
+	for _, part := range [][]byte{m.cert, m.key, m.ca} {
+		s := sha256.Sum256(part)
+		h.Write(s[:])
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// checkKeys makes keys of material, or says what is wrong. Warnings are what
+// guests will not like, or others should not read.
+func checkKeys(m material, now time.Time) (*keys, []string, error) {
+	pair, err := tls.X509KeyPair(m.cert, m.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	leaf := pair.Leaf
+	if err := checkTime(leaf, now); err != nil {
+		return nil, nil, err
+	}
+	if leaf.IsCA {
+		return nil, nil, errors.New("is an authority's own: guests refuse it as a server's")
+	}
+	roots, err := parseAuthorities(m.ca)
+	if err != nil {
+		return nil, nil, wrap("client CA", err)
+	}
+	var warnings []string
+	if m.warning != "" {
+		warnings = append(warnings, m.warning)
+	}
+	if err := checkChain(pair, roots, now); err != nil {
+		warnings = append(warnings, "guests will refuse it, they trust the client CA alone: "+err.Error())
+	}
+	return &keys{sum: m.sum(), leaf: leaf, config: newConfig(pair, roots)}, warnings, nil
+}
+
+// newConfig asks each client for a certificate, and lets it come without one.
+// One that is offered must lead to roots, through any of the authorities that it
+// brings: those of dstack all have one name. crypto/tls checks that the leaf is
+// for clients if it says what it is for.
+//
+// There are no session tickets: guests make a new client for each call, so they
+// would only let a session outlive a change of roots.
+func newConfig(pair tls.Certificate, roots *x509.CertPool) *tls.Config {
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS12,
+		NextProtos:             []string{"h2", "http/1.1"},
+		Certificates:           []tls.Certificate{pair},
+		ClientAuth:             tls.VerifyClientCertIfGiven,
+		ClientCAs:              roots,
+		SessionTicketsDisabled: true,
+	}
+}
+
+func checkTime(leaf *x509.Certificate, now time.Time) error {
+	switch {
+	case now.After(leaf.NotAfter):
+		return fmt.Errorf("expired at %s: want a renewed one", leaf.NotAfter.UTC().Format(time.RFC3339))
+	case now.Before(leaf.NotBefore):
+		return fmt.Errorf("is not valid before %s: is the clock right?", leaf.NotBefore.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// checkChain does what a guest does, except for the host name.
+func checkChain(pair tls.Certificate, roots *x509.CertPool, now time.Time) error {
+	between := x509.NewCertPool()
+	for _, der := range pair.Certificate[1:] {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return err
+		}
+		between.AddCert(c)
+	}
+	_, err := pair.Leaf.Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+	return err
+}
+
+// parseAuthorities reads the certificates of a PEM file.
+func parseAuthorities(data []byte) (*x509.CertPool, error) {
+	pool, n := x509.NewCertPool(), 0
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		if !c.IsCA {
+			return nil, fmt.Errorf("%s is not an authority: want the root that signs guests", c.Subject)
+		}
+		pool.AddCert(c)
+		n++
+	}
+	if n == 0 {
+		return nil, errors.New(`has no certificate: want PEM, "-----BEGIN CERTIFICATE-----"`)
+	}
+	return pool, nil
+}

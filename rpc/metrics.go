@@ -1,0 +1,35 @@
+package rpc
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	requests *prometheus.CounterVec
+	refused  prometheus.Counter
+}
+
+func newMetrics() metrics {
+	return metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_rpc_requests_total",
+			Help: "Requests to the guests' API, by method and HTTP status.",
+		}, []string{"method", "code"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gateway_rpc_connections_refused_total",
+			Help: "Connections to the guests' API closed at once because their source had too many.",
+		}),
+	}
+}
+
+func (m metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.requests, m.refused}
+}
+
+// count takes only names from the method table: what a client sends must not
+// become a time series.
+func (m metrics) count(method string, code int) {
+	m.requests.WithLabelValues(method, strconv.Itoa(code)).Inc()
+}

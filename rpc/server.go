@@ -1,0 +1,88 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The times of one request. A guest gives up after 60 s; the answer must be
+// there before, also when a quote had to be verified.
+const (
+	headerTimeout   = 5 * time.Second // and the TLS handshake's
+	bodyTimeout     = 15 * time.Second
+	callTimeout     = 50 * time.Second
+	writeTimeout    = 60 * time.Second // from the header's end
+	idleTimeout     = 30 * time.Second // guests come every 180 s, on a new connection
+	shutdownTimeout = 10 * time.Second
+)
+
+const (
+	maxHeaderBytes = 16 << 10
+	maxStreams     = 16 // of one HTTP/2 connection; a guest has one
+)
+
+// Server answers guests. Its methods may be called concurrently, Serve too.
+type Server struct {
+	o       Options
+	methods map[string]method
+	turns   chan struct{} // one per running call
+	metrics metrics
+}
+
+// New assembles a server; it opens nothing.
+func New(o Options) *Server {
+	s := &Server{o: o.withDefaults(), metrics: newMetrics()}
+	s.turns = make(chan struct{}, s.o.MaxRequests)
+	s.methods = s.table()
+	return s
+}
+
+// Collectors are the server's counters.
+func (s *Server) Collectors() []prometheus.Collector { return s.metrics.collectors() }
+
+// Serve answers on l, which carries TCP, until ctx ends. Then calls under way may
+// finish, and it returns nil. It closes l in every case; any other end is an error.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	srv := &http.Server{
+		Handler:           s.handler(),
+		TLSConfig:         s.o.Identity.serverConfig(),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		// What it logs is one line per failed handshake, which anybody can cause.
+		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
+	}
+	limited := newLimitListener(l, s.o.MaxConnections, s.o.MaxPerSource, s.metrics.refused)
+	ended := make(chan error, 1)
+	go func() { ended <- srv.ServeTLS(limited, "", "") }()
+
+	select {
+	case err := <-ended:
+		return fmt.Errorf("rpc: serve on %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	// ctx is over already: the time to finish in is counted anew.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	err := srv.Shutdown(last)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = srv.Close()
+	}
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	if err != nil {
+		return fmt.Errorf("rpc: stop: %w", err)
+	}
+	return nil
+}
