@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -19,27 +20,30 @@ import (
 type device struct {
 	mu     sync.Mutex
 	peers  map[vm.WGKey]netip.Addr
+	owners map[netip.Addr]vm.WGKey
 	calls  int
 	before func(call string) error // nil, or asked before each call
 	after  func(call string) error // and after it was done
 }
 
-func newDevice() *device { return &device{peers: make(map[vm.WGKey]netip.Addr)} }
+func newDevice() *device {
+	return &device{peers: make(map[vm.WGKey]netip.Addr), owners: make(map[netip.Addr]vm.WGKey)}
+}
 
 func (d *device) SetPeer(_ context.Context, key vm.WGKey, address netip.Addr) error {
 	return d.do("set peer", func() error {
-		for k, a := range d.peers {
-			if a == address && k != key {
-				return fmt.Errorf("address %s belongs to peer %s", address, k)
-			}
+		if k, taken := d.owners[address]; taken && k != key {
+			return fmt.Errorf("address %s belongs to peer %s", address, k)
 		}
-		d.peers[key] = address
+		delete(d.owners, d.peers[key])
+		d.peers[key], d.owners[address] = address, key
 		return nil
 	})
 }
 
 func (d *device) RemovePeer(_ context.Context, key vm.WGKey) error {
 	return d.do("remove peer", func() error {
+		delete(d.owners, d.peers[key])
 		delete(d.peers, key)
 		return nil
 	})
@@ -47,13 +51,12 @@ func (d *device) RemovePeer(_ context.Context, key vm.WGKey) error {
 
 func (d *device) RemovePeersExcept(_ context.Context, keep []vm.WGKey) error {
 	return d.do("keep peers", func() error {
-		kept := make(map[vm.WGKey]netip.Addr)
-		for _, k := range keep {
-			if a, ok := d.peers[k]; ok {
-				kept[k] = a
+		for k, a := range d.peers {
+			if !slices.Contains(keep, k) {
+				delete(d.owners, a)
+				delete(d.peers, k)
 			}
 		}
-		d.peers = kept
 		return nil
 	})
 }
