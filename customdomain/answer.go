@@ -1,0 +1,72 @@
+package customdomain
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// maxAliases bounds the CNAMEs in an answer, and so ends their loops.
+const maxAliases = 8
+
+var (
+	errType    = errors.New("it answers with records that nobody asked for")
+	errAliases = fmt.Errorf("%w: its name is an alias of more than %d aliases", ErrBroken, maxAliases)
+)
+
+// readAnswer takes the TXT records of name out of the answer to its question, each
+// with its strings joined (RFC 7208, 3.3, joins them so), and for how long they are
+// good. Aliases count only as far as the resolver has followed them.
+//
+// The error is ErrNotFound, ErrBroken where the domain's owner is to blame, or
+// another one where the resolver is.
+func readAnswer(name string, m *dns.Msg) (texts []string, ttl time.Duration, err error) {
+	switch m.Rcode {
+	case dns.RcodeSuccess:
+	case dns.RcodeNameError:
+		return nil, 0, ErrNotFound
+	default:
+		return nil, 0, fmt.Errorf("it answers with code %d %s", m.Rcode, dns.RcodeToString[m.Rcode])
+	}
+	ttl = math.MaxInt64
+	for aliases := range maxAliases + 1 {
+		next := ""
+		for _, rr := range m.Answer {
+			h := rr.Header()
+			if h.Class != dns.ClassINET || dns.CanonicalName(h.Name) != name {
+				continue
+			}
+			switch rr := rr.(type) {
+			case *dns.TXT:
+				texts = append(texts, strings.Join(rr.Txt, ""))
+				ttl = min(ttl, seconds(h.Ttl))
+			case *dns.CNAME:
+				next = dns.CanonicalName(rr.Target)
+				ttl = min(ttl, seconds(h.Ttl))
+			}
+		}
+		switch {
+		case len(texts) > 0:
+			return texts, ttl, nil
+		case next != "":
+			name = next
+		case aliases == 0 && len(m.Answer) > 0:
+			return nil, 0, errType
+		default:
+			return nil, 0, ErrNotFound
+		}
+	}
+	return nil, 0, errAliases
+}
+
+// seconds is a TTL; one with the highest bit set means 0 (RFC 2181, 8).
+func seconds(ttl uint32) time.Duration {
+	if ttl > math.MaxInt32 {
+		return 0
+	}
+	return time.Duration(ttl) * time.Second
+}

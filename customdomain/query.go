@@ -1,0 +1,65 @@
+package customdomain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// tryTimeout is for one resolver to answer one query, so that the next one and a
+// second packet have their chance within a lookup.
+const tryTimeout = 1500 * time.Millisecond
+
+// maxDatagram is what answers by UDP may have, in bytes: what passes everywhere
+// without fragments, which can be forged (DNS flag day 2020).
+const maxDatagram = 1232
+
+var errNobody = errors.New("there is no resolver")
+
+// query asks the resolvers in their order until one knows the TXT records of name,
+// or knows that there are none. Those that did not say anything are asked a second
+// time: a datagram may get lost.
+func (r *Resolver) query(ctx context.Context, name string) (texts []string, ttl time.Duration, err error) {
+	failure := errNobody
+	servers := r.servers
+	for range 2 {
+		var silent []netip.AddrPort
+		for _, s := range servers {
+			texts, ttl, err = r.try(ctx, s, name)
+			switch {
+			case err == nil, errors.Is(err, ErrNotFound), errors.Is(err, ErrBroken):
+				return texts, ttl, err
+			case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+				silent = append(silent, s)
+			}
+			failure = fmt.Errorf("resolver %s: %w", s, err)
+			if ctx.Err() != nil {
+				return nil, 0, fmt.Errorf("%w: %w", ErrTemporary, failure)
+			}
+		}
+		servers = silent
+	}
+	return nil, 0, fmt.Errorf("%w: %w", ErrTemporary, failure)
+}
+
+// try asks one resolver: by UDP, and by TCP what is too large for it. The query's
+// id is random, its port the kernel's choice.
+func (r *Resolver) try(ctx context.Context, server netip.AddrPort, name string) ([]string, time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	q := new(dns.Msg).SetQuestion(name, dns.TypeTXT)
+	q.SetEdns0(maxDatagram, false)
+	m, err := r.exchange(ctx, "udp", server, q)
+	if err == nil && m.Truncated {
+		m, err = r.exchange(ctx, "tcp", server, q)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return readAnswer(name, m)
+}
