@@ -58,6 +58,10 @@ func (m *Monitor) addLocked(s vm.Spec, now time.Time) {
 	}}
 	m.entries[s.ID] = e
 	m.newcomer = now
+	select {
+	case m.hurry <- struct{}{}:
+	default: // already said
+	}
 	m.reviewLocked(e, now)
 }
 

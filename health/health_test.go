@@ -202,6 +202,21 @@ func TestNewcomerIsSeenWithinASecondOfItsHandshake(t *testing.T) {
 	})
 }
 
+// A guest shakes hands as soon as it has its answer, and its clients may come at
+// once: it must not wait for the turn of those that are known.
+func TestHandshakeAfterARegistrationIsSeenSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.run()
+		pass(2 * time.Second) // in the middle of an interval
+		w.Upsert(spec("app", "new", 1))
+		pass(10 * time.Millisecond)
+		w.shake(1, time.Now())
+		pass(firstLook)
+		w.want("new", vm.Warming, 14)
+	})
+}
+
 func TestSteppedTimesFoolNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, spec("app", "future", 1), spec("app", "past", 2), spec("app", "ancient", 3))

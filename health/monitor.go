@@ -64,6 +64,7 @@ type Monitor struct {
 	dialled chan *entry   // whose dials changed something
 	lost    atomic.Bool   // dialled was full
 	rearm   chan struct{} // there may be something to do
+	hurry   chan struct{} // somebody new waits for its first handshake
 
 	// mu guards what follows. It is never held over I/O, nor over a caller's func.
 	mu       sync.Mutex
@@ -96,6 +97,7 @@ func New(o Options) *Monitor {
 		o:       o,
 		dialled: make(chan *entry, 1024),
 		rearm:   make(chan struct{}, 1),
+		hurry:   make(chan struct{}, 1),
 		entries: make(map[vm.InstanceID]*entry),
 		builder: vm.NewBuilder(o.MaxPerApp),
 	}

@@ -13,6 +13,10 @@ const (
 	dumpTimeout   = 10 * time.Second
 	hurryInterval = time.Second
 	hurryFor      = time.Minute
+
+	// firstLook is how long after a registration the first handshake is looked for:
+	// a guest shakes hands as soon as it has its answer.
+	firstLook = 200 * time.Millisecond
 )
 
 // Run watches until ctx ends, and then returns nil. Handshakes are asked for on a
@@ -104,14 +108,24 @@ func (m *Monitor) reviewDue(now time.Time) (wait time.Duration, some bool) {
 
 func (m *Monitor) askForHandshakes(ctx context.Context) {
 	failing := false
+	var last, next time.Time // dump
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-m.hurry:
+			// Still no more than one dump in hurryInterval, however many register, and never
+			// later than it would be without them.
+			if wait := max(firstLook, hurryInterval-time.Since(last)); wait < time.Until(next) {
+				timer.Reset(wait)
+				next = time.Now().Add(wait)
+			}
+			continue
 		case <-timer.C:
 		}
+		last = time.Now()
 		dump, err := m.dump(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -126,7 +140,9 @@ func (m *Monitor) askForHandshakes(ctx context.Context) {
 			m.o.Log.Info("handshakes can be read again")
 		}
 		failing = err != nil
-		timer.Reset(m.interval(time.Now()))
+		wait := m.interval(time.Now())
+		timer.Reset(wait)
+		next = time.Now().Add(wait)
 	}
 }
 
