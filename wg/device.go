@@ -108,6 +108,9 @@ func (d *Device) PublicKey() vm.WGKey { return d.public }
 // Name is the name of the interface.
 func (d *Device) Name() string { return d.o.Interface }
 
+// Address is the device's own address, with the tunnel network.
+func (d *Device) Address() netip.Prefix { return d.o.Address }
+
 // ListenPort is the UDP port in use.
 func (d *Device) ListenPort() int { return d.listenPort }
 
