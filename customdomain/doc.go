@@ -13,7 +13,7 @@
 //
 // What it refuses to do: it asks recursive resolvers only and follows no
 // delegation or alias itself; it checks no DNSSEC signature (a resolver that does
-// answers SERVFAIL, which is believed); it takes a failure for absence never; and it
+// answers SERVFAIL, which is believed); it never takes a failure for absence; and it
 // lets no stranger decide how many queries are sent or how much is remembered.
 //
 // How to read it: [Resolver] in resolver.go remembers, joins equal lookups and

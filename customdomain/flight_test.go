@@ -149,18 +149,28 @@ func TestCloseEndsLookups(t *testing.T) {
 }
 
 // The sockets, not those of a fake: a resolver that says nothing must not hold Close up.
-func TestCloseInterruptsSockets(t *testing.T) {
-	asked := make(chan struct{}, 10)
-	silent := nameserver(t, func(dns.ResponseWriter, *dns.Msg) { asked <- struct{}{} })
-	r := New(Options{Resolvers: []netip.AddrPort{silent}})
-	done := make(chan error, 1)
-	go func() {
-		_, err := r.Lookup(context.Background(), www, client)
-		done <- err
-	}()
-	<-asked
-	r.Close()
-	if err := <-done; !errors.Is(err, ErrTemporary) || len(asked) > 0 {
-		t.Errorf("%v; asked %d times more", err, len(asked))
+func TestSocketsAreInterrupted(t *testing.T) {
+	for _, network := range []string{"udp", "tcp"} {
+		asked := make(chan struct{})
+		silent := nameserver(t, func(dns.ResponseWriter, *dns.Msg) { close(asked) })
+		ctx, cancel := context.WithCancel(t.Context()) // without a deadline
+		go func() { <-asked; cancel() }()
+		if m, err := exchange(ctx, network, silent, new(dns.Msg).SetQuestion(question, dns.TypeTXT)); err == nil {
+			t.Errorf("%s: %v", network, m)
+		}
+	}
+}
+
+// Between not finding an answer and asking for it, another lookup may have found it.
+func TestLookupThatEndedJustNowIsNotRepeated(t *testing.T) {
+	a := newAskingZone(t, Options{}, zone{})
+	a.remember(www, answer{target: target(t, "a:1"), ttl: time.Minute})
+	f, err := a.join(www, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-f.done
+	if f.answer.target != target(t, "a:1") || len(a.asked()) > 0 {
+		t.Errorf("%v", f.answer)
 	}
 }
