@@ -7,7 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-FUZZTIME = 30s
+FUZZTIME ?= 30s
 IMAGE    = sallyport-gateway
 
 .PHONY: build demo test lint fuzz bench soak image clean
