@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"strings"
 	"testing"
 	"time"
 )
@@ -108,10 +109,10 @@ func TestOldTLSIsRefused(t *testing.T) {
 
 func TestCertificateThatExpiresOnAnOpenConnectionIsRefused(t *testing.T) {
 	w := newWorld(t, nil)
-	leaf := &x509.Certificate{NotAfter: time.Now().Add(-time.Second)}
+	leaf := &x509.Certificate{Subject: pkix.Name{CommonName: "app1.inst1"}, NotAfter: time.Now().Add(-time.Second)}
 	state := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}
 	a := w.direct(t.Context(), state, "/prpc/RegisterCvm?json", guests[0].body)
-	if a.Code != 400 || len(w.registrar.calls) != 0 {
+	if a.Code != 400 || !strings.Contains(a.Body.String(), "the client certificate expired at") || len(w.registrar.calls) != 0 {
 		t.Errorf("status %d: %s", a.Code, a.Body)
 	}
 }

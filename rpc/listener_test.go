@@ -161,6 +161,16 @@ func TestClientThatStopsTalkingIsLeft(t *testing.T) {
 			_, _ = io.WriteString(conn, "POST /prpc/RegisterCvm?json HTTP/1.1\r\nhost: x\r\n")
 			return conn
 		}, headerTimeout},
+		"in the body": {func(t *testing.T, c net.Conn) net.Conn {
+			conn := handshake(t, c)
+			_, _ = io.WriteString(conn, "POST /prpc/Info?json HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{")
+			return conn
+		}, bodyTimeout + time.Second}, // net/http lingers for half a second
+		"after an answer": {func(t *testing.T, c net.Conn) net.Conn {
+			conn := handshake(t, c)
+			_, _ = io.WriteString(conn, "GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+			return conn
+		}, idleTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

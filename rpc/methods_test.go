@@ -3,12 +3,16 @@ package rpc
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"sallyport/internal/vm"
 )
 
 // direct calls the handler without a network.
@@ -52,10 +56,16 @@ func TestOnlyGatewaysOfTheSameAppGetPeers(t *testing.T) {
 	if got := errorOf(t, a); a.status != 400 || got != "Remote app id is not from dstack-gateway" {
 		t.Errorf("status %d, %q", a.status, got)
 	}
-	nobody := newWorld(t, func(o *Options) { o.AppOf = nil })
-	sibling := nobody.app.server(t, "gw2.example")
-	if a := nobody.send(t, &sibling, post("/prpc/GetPeers?json", "")); a.status != 400 {
-		t.Errorf("without AppOf: status %d: %s", a.status, a.body)
+	for name, appOf := range map[string]func(*x509.Certificate) (vm.AppID, error){
+		"nothing that tells": nil,
+		"no app id":          func(*x509.Certificate) (vm.AppID, error) { return "", nil },
+		"unreadable":         func(*x509.Certificate) (vm.AppID, error) { return "a", errors.New("damaged") },
+	} {
+		w := newWorld(t, func(o *Options) { o.AppOf = appOf })
+		sibling := w.app.server(t, "gw2.example")
+		if a := w.send(t, &sibling, post("/prpc/GetPeers?json", "")); a.status != 400 {
+			t.Errorf("%s: status %d: %s", name, a.status, a.body)
+		}
 	}
 }
 

@@ -98,6 +98,15 @@ func TestLargeBodyIsRefused(t *testing.T) {
 	}
 }
 
+func TestLargeHeaderIsRefused(t *testing.T) {
+	w := newWorld(t, nil)
+	// net/http allows 4096 bytes more than it is told.
+	path := "/prpc/Info?json&x=" + strings.Repeat("x", maxHeaderBytes+4096)
+	if a := w.send(t, nil, post(path, "")); a.status != 431 {
+		t.Errorf("status %d", a.status)
+	}
+}
+
 func TestUnknownMethodIsRefused(t *testing.T) {
 	w := newWorld(t, nil)
 	for path, want := range map[string]string{
