@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"time"
 
@@ -113,9 +114,14 @@ func (s *setup) tryNext() {
 	t.began, t.state, t.fd = s.l.now, connecting, -1
 	s.l.arm(&d.hedge, timerHedge)
 	d.hedge.c = s.c
-	to := s.decision.Backends[i].Addr
-	if s.l.engine.opts.Dial != nil {
-		s.dialElsewhere(i, to)
+	b := &s.decision.Backends[i]
+	to, elsewhere := b.Addr, s.l.engine.opts.Dial
+	switch {
+	case b.Dial != nil:
+		s.dialElsewhere(i, b.Dial)
+		return
+	case elsewhere != nil:
+		s.dialElsewhere(i, func(ctx context.Context) (net.Conn, error) { return elsewhere(ctx, to) })
 		return
 	}
 	fd, err := s.l.connect(to)

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -205,6 +206,19 @@ func TestDialElsewhereRelaysAndHalfCloses(t *testing.T) {
 	if dials.Load() != 2 {
 		t.Errorf("%d dials", dials.Load())
 	}
+}
+
+func TestBackendMayBeDialledByItsOwnFunction(t *testing.T) {
+	g := start(t, nil)
+	g.backends.Store(&[]Backend{{Name: "inside", Dial: func(context.Context) (net.Conn, error) {
+		near, far := net.Pipe()
+		go func() {
+			defer far.Close()
+			_, _ = io.Copy(far, far)
+		}()
+		return near, nil
+	}}})
+	mustEcho(t, g.tls())
 }
 
 func TestClientThatLeavesWhileDiallingEndsTheDial(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -12,12 +11,12 @@ import (
 	"sallyport/internal/duplex"
 )
 
-// Dialling where no kernel route leads: Options.Dial runs on a goroutine, and
+// Dialling where no kernel route leads: Options.Dial or a Backend's own runs on a goroutine, and
 // the loop gets one end of a socket pair whose other end is pumped to the
 // connection. So there is one engine, whatever network stack is behind it.
 
 // dialElsewhere begins try i on a goroutine.
-func (s *setup) dialElsewhere(i int, to netip.AddrPort) {
+func (s *setup) dialElsewhere(i int, dial func(context.Context) (net.Conn, error)) {
 	d, l, c, e := &s.dialing, s.l, s.c, s.l.engine
 	if d.cancel == nil {
 		l.races++
@@ -26,7 +25,7 @@ func (s *setup) dialElsewhere(i int, to netip.AddrPort) {
 	}
 	serial, ctx := d.serial, d.ctx
 	e.background.Go(func() {
-		fd, err := e.dialPair(ctx, to)
+		fd, err := e.dialPair(ctx, dial)
 		delivered := l.inbox.post(func() {
 			// The race may be over, and the coroutine busy with another connection.
 			if co := c.co; co != nil && co.c == c && co.dialing.serial == serial && co.dialing.n > i {
@@ -63,8 +62,8 @@ func (s *setup) dialed(i int, fd int32, err error) {
 }
 
 // dialPair dials and returns a descriptor that is connected to what it dialled.
-func (e *Engine) dialPair(ctx context.Context, to netip.AddrPort) (int32, error) {
-	remote, err := e.opts.Dial(ctx, to)
+func (e *Engine) dialPair(ctx context.Context, dial func(context.Context) (net.Conn, error)) (int32, error) {
+	remote, err := dial(ctx)
 	if err != nil {
 		return -1, err
 	}

@@ -98,6 +98,10 @@ type Backend struct {
 	// which CloseBackend finds connections.
 	Watch Watcher
 
+	// Dial, if not nil, takes the place of Addr: what it returns is the connection. It
+	// is called on a goroutine and may block until ctx ends.
+	Dial func(ctx context.Context) (net.Conn, error)
+
 	// SendProxy asks for a PROXY v2 header with the client's address before anything
 	// else.
 	SendProxy bool
