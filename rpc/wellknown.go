@@ -1,0 +1,93 @@
+package rpc
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"sallyport/rpc/gatewaypb"
+	"sallyport/rpc/internal/pbjson"
+)
+
+// WellKnown is the small site that a gateway serves its clients under its own name,
+// gateway.<domain>: whether it is there, and what proves who it is. agent is the
+// socket of its dstack guest agent, "" if it is no CVM. The handler may be used
+// concurrently.
+func WellKnown(agent string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/health", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/index", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, []byte(`{"type":"dstack gateway","paths":["/index","/app-info","/acme-info"]}`))
+	})
+	mux.HandleFunc("/acme-info", func(w http.ResponseWriter, _ *http.Request) {
+		b, err := pbjson.Marshal(&gatewaypb.AcmeInfoResponse{})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		writeJSON(w, b)
+	})
+	mux.HandleFunc("/app-info", func(w http.ResponseWriter, r *http.Request) {
+		if agent == "" {
+			http.Error(w, "this gateway is no CVM: it has no guest agent to ask", http.StatusNotFound)
+			return
+		}
+		b, err := newAgentSource(Agent{Socket: agent}).info(r.Context())
+		if err != nil {
+			http.Error(w, "the guest agent does not answer", http.StatusBadGateway)
+			return
+		}
+		writeJSON(w, b)
+	})
+	return onlyGet(stripDstack(mux))
+}
+
+// stripDstack takes the prefix /.dstack off, which may stand there several times.
+func stripDstack(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		const prefix = "/.dstack"
+		path := r.URL.Path
+		for strings.HasPrefix(path, prefix+"/") {
+			path = path[len(prefix):]
+		}
+		if path != r.URL.Path {
+			r = r.Clone(r.Context())
+			r.URL.Path, r.URL.RawPath = path, ""
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func onlyGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			w.Header().Set("Connection", "close") // an unread body must not hold the connection
+			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func writeJSON(w http.ResponseWriter, b []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(b) // it fails only if the reader has gone
+}
+
+// info is what the guest agent says about this CVM, as it says it.
+func (s *agentSource) info(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://dstack/Info?json", strings.NewReader("{}"))
+	if err != nil {
+		return nil, err
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	return readAnswer(res, maxAgentAnswer)
+}
