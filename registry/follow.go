@@ -26,15 +26,11 @@ func (r *Registry) follow(ctx context.Context) error {
 		if errors.Is(err, ErrCompacted) {
 			after, err = r.resync(ctx)
 		}
-		if err == nil {
-			told = false
-			continue
-		}
-		if !told {
+		if err != nil && !told {
 			r.o.Log.Error("the store cannot be watched: what other gateways register is not seen until it is back; routing goes on", "error", err)
-			told = true
 		}
-		pause(ctx, storePause)
+		told = err != nil
+		pause(ctx, storePause) // whatever ended the watch must not make this loop spin
 	}
 	return nil
 }
@@ -88,13 +84,18 @@ func (r *Registry) sync(ctx context.Context, id vm.InstanceID) error {
 	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
+	return r.catchUp(ctx, id)
+}
+
+// catchUp is sync for the holder of the instance's lane.
+func (r *Registry) catchUp(ctx context.Context, id vm.InstanceID) error {
 	if err := r.learn(ctx, id); err != nil {
 		return err
 	}
 	if !r.table.unsettled(id) {
 		return nil
 	}
-	_, err = r.apply(ctx, id)
+	_, err := r.apply(ctx, id)
 	return err
 }
 

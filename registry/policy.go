@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,7 +20,13 @@ func (r *Registry) SetOverride(ctx context.Context, id vm.InstanceID, policy *vm
 	defer leave()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
-	if err := r.storeOverride(ctx, id, policy); err != nil {
+	err = r.storeOverride(ctx, id, policy)
+	if errors.Is(err, ErrConflict) { // another gateway was faster
+		if err = r.learn(ctx, id); err == nil {
+			err = r.storeOverride(ctx, id, policy)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("registry: port policy of instance %s: %w", id, err)
 	}
 	if !r.table.unsettled(id) {

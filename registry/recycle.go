@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -79,7 +80,11 @@ func (r *Registry) remove(ctx context.Context, id vm.InstanceID, handshakes map[
 		return err
 	}
 	rec, rev := r.table.stored(id)
-	if _, err := r.o.Store.Commit(ctx, removal(id, rec, rev, r.o.AddressRest)); err != nil {
+	_, err = r.o.Store.Commit(ctx, removal(id, rec, rev, r.o.AddressRest))
+	if errors.Is(err, ErrConflict) { // it has registered with another gateway, or is gone
+		return r.catchUp(ctx, id)
+	}
+	if err != nil {
 		return err
 	}
 	r.table.remove(id, time.Now().Add(r.o.AddressRest+restSlack))

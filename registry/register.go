@@ -87,39 +87,39 @@ func (r *Registry) renew(q Request) (Grant, bool) {
 // maxTries bounds how often another gateway may be faster.
 const maxTries = 5
 
-// record allocates and stores. If another gateway stored something in between that does
-// not go together with it, it looks at that and tries again.
+// record allocates and stores. If another gateway has stored something in between that
+// does not go together with it, it looks at that and tries again.
 func (r *Registry) record(ctx context.Context, q Request) error {
-	var err error
-	for range maxTries {
+	err := ErrConflict
+	for try := 0; try < maxTries && errors.Is(err, ErrConflict); try++ {
 		var c change
 		if c, err = r.table.allocate(q, r.o.Node, time.Now()); err != nil {
 			return err
 		}
 		err = r.commit(ctx, c)
-		if !errors.Is(err, ErrConflict) {
-			break
-		}
-		if err := r.refresh(ctx, c); err != nil {
-			return fmt.Errorf("%w: %w", ErrStore, err)
-		}
 	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrStore, err)
+	if err == nil || errors.Is(err, ErrKeyTaken) {
+		return err
 	}
-	return nil
+	return fmt.Errorf("%w: %w", ErrStore, err)
 }
 
-// commit stores c, and settles in the table what came of it.
+// commit stores c, and settles in the table what came of it. After ErrConflict the table
+// knows what stood in the way.
 func (r *Registry) commit(ctx context.Context, c change) error {
 	t, err := c.transaction(r.o.AddressRest)
 	if err == nil && len(t.Then) > 0 {
 		c.rev, err = r.o.Store.Commit(ctx, t)
 	}
-	if err != nil {
-		r.table.abandon(c)
-		return err
+	if err == nil {
+		r.table.install(c, time.Now().Add(r.o.AddressRest+restSlack))
+		return nil
 	}
-	r.table.install(c, time.Now().Add(r.o.AddressRest+restSlack))
-	return nil
+	r.table.abandon(c)
+	if errors.Is(err, ErrConflict) {
+		if err := r.refresh(ctx, c); err != nil {
+			return err
+		}
+	}
+	return err
 }

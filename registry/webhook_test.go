@@ -1,0 +1,104 @@
+package registry
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func webhook(t testing.TB, url string, timeout time.Duration) *Webhook {
+	t.Helper()
+	w, err := NewWebhook(url, timeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.client.CloseIdleConnections)
+	return w
+}
+
+func TestWebhookIsToldTheAppInfo(t *testing.T) {
+	var got map[string]any
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = nil
+		if err := json.Unmarshal(body, &got); err != nil || r.Method != http.MethodPost || r.URL.Path != "/app-auth" {
+			t.Errorf("%s %s: %v", r.Method, r.URL, err)
+		}
+	}))
+	defer server.Close()
+	w := webhook(t, server.URL+"/app-auth", 0)
+	q := request("app", "one")
+	q.Facts = Facts{
+		DeviceID: []byte{1, 2}, MRSystem: []byte{3}, MRAggregated: []byte{4}, OSImageHash: nil,
+		KeyProviderInfo: []byte("{}"), InitScriptHashes: [][]byte{{5}, {6, 7}},
+	}
+	want := map[string]any{
+		"app_id": "app", "instance_id": "one", "compose_hash": q.Compose.String(), "device_id": "0102", "mr_system": "03",
+		"mr_aggregated": "04", "os_image_hash": "", "key_provider_info": "7b7d", "init_script_hashes": []any{"05", "0607"},
+	}
+	if err := w.Authorize(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, none := range [][][]byte{nil, {}} {
+		q.Facts.InitScriptHashes = none
+		if err := w.Authorize(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+		if _, list := got["init_script_hashes"].([]any); list != (none != nil) {
+			t.Errorf("hashes %#v told as %v", none, got["init_script_hashes"])
+		}
+	}
+}
+
+func TestWebhookAllowsByStatusAlone(t *testing.T) {
+	var status int
+	var hits int
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		hits++
+		w.Header().Set("Location", "/allowed")
+		w.WriteHeader(status)
+		if status != http.StatusNoContent {
+			_, _ = io.WriteString(w, strings.Repeat("x", 2*maxWebhookAnswer))
+		}
+	}))
+	defer server.Close()
+	w := webhook(t, server.URL, 0)
+	for code, allows := range map[int]bool{200: true, 204: true, 299: true, 301: false, 307: false, 400: false, 403: false, 500: false} {
+		status, hits = code, 0
+		if err := w.Authorize(t.Context(), request("app", "one")); (err == nil) != allows || hits != 1 {
+			t.Errorf("status %d: %v after %d requests", code, err, hits)
+		}
+	}
+}
+
+func TestWebhookThatDoesNotAnswerDenies(t *testing.T) {
+	leave := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-leave }))
+	w := webhook(t, server.URL, 20*time.Millisecond)
+	if err := w.Authorize(t.Context(), request("app", "one")); err == nil {
+		t.Error("silence allows")
+	}
+	close(leave)
+	server.Close()
+	err := w.Authorize(t.Context(), request("app", "one"))
+	if err == nil || strings.Contains(err.Error(), server.URL) {
+		t.Errorf("a closed port: %v", err)
+	}
+}
+
+func TestBadWebhookIsRefused(t *testing.T) {
+	for _, bad := range []string{"", "localhost/auth", "ftp://host/", "http://", "http:///path", "http://%zz"} {
+		if _, err := NewWebhook(bad, 0); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
