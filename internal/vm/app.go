@@ -6,8 +6,9 @@ import "slices"
 // them needs, worked out in advance. It is immutable, except for what Open and the
 // instances' Live point to.
 //
-// What a lookup reads fills the first two cache lines: with 10,000 apps most of its
-// time is waiting for memory.
+// With 10,000 apps most of a decision's time is waiting for memory. So what it reads
+// lies together: the label fills the first cache line, what draws a member the
+// second, and the members follow.
 type App struct {
 	label Label
 
@@ -21,21 +22,24 @@ type App struct {
 	ID        AppID
 	Open      *Gauge // live connections of the app
 	Instances []*Instance
-
-	_ [48]byte // up to whole cache lines
 }
 
 // Group is a set of instances with one port policy, laid out on a line on which
 // each takes as much room as its weight: a random point on it is a weighted choice.
 // While an app is being updated there may be a Next group with another policy.
 type Group struct {
-	Members []Member
 	Policy  PortPolicy
 	Total   uint32 // length of the line; 0 if the group is empty
 	width   uint32 // of each member if all are alike, else 0
 	Next    *Group
-	ends    []uint32 // where each member ends on the line
+	Members []Member
+	near    [nearMembers]Member // the Members again, if they are not more than fit
+	ends    []uint32            // where each member ends on the line
 }
+
+// nearMembers is how many members lie in the group's own memory, where reading one is
+// no further wait. As many fill an App up to a whole number of cache lines.
+const nearMembers = 11
 
 // Member is an instance on a group's line. Live is repeated here so that comparing
 // two members need not read the instances.
@@ -48,7 +52,7 @@ type Member struct {
 func (g *Group) At(point uint32) (m *Member, start, end uint32) {
 	if g.width > 0 { // the usual case: all weights are equal
 		i := point / g.width
-		return &g.Members[i], i * g.width, (i + 1) * g.width
+		return g.member(i), i * g.width, (i + 1) * g.width
 	}
 	i, exact := slices.BinarySearch(g.ends, point)
 	if exact { // a member's end is the next one's start
@@ -57,7 +61,14 @@ func (g *Group) At(point uint32) (m *Member, start, end uint32) {
 	if i > 0 {
 		start = g.ends[i-1]
 	}
-	return &g.Members[i], start, g.ends[i]
+	return g.member(uint32(i)), start, g.ends[i]
+}
+
+func (g *Group) member(i uint32) *Member {
+	if len(g.Members) <= nearMembers {
+		return &g.near[i]
+	}
+	return &g.Members[i]
 }
 
 // newApp works out the groups of an app's instances, which it keeps.
@@ -113,5 +124,9 @@ func (g *Group) add(inst *Instance, weight uint32) {
 	}
 	g.Total += weight
 	g.ends = append(g.ends, g.Total)
-	g.Members = append(g.Members, Member{Instance: inst, Live: inst.Live})
+	m := Member{Instance: inst, Live: inst.Live}
+	if n := len(g.Members); n < nearMembers {
+		g.near[n] = m
+	}
+	g.Members = append(g.Members, m)
 }

@@ -1,17 +1,28 @@
 package vm
 
 import (
+	"slices"
 	"testing"
 	"unsafe"
 )
 
 func TestGroupPointsFallOnMembersByWeight(t *testing.T) {
-	for _, weights := range [][]uint16{{100}, {100, 100, 100}, {1, 100, 10}, {5, 5, 1}, {7, 1, 7, 7}} {
+	for _, weights := range [][]uint16{
+		{100},
+		{100, 100, 100},
+		{1, 100, 10},
+		{5, 5, 1},
+		{7, 1, 7, 7},
+		slices.Repeat([]uint16{100}, nearMembers),
+		slices.Repeat([]uint16{100}, nearMembers+1),
+		slices.Repeat([]uint16{1, 3}, nearMembers),
+	} {
 		var instances []*Instance
 		for _, w := range weights {
 			instances = append(instances, &Instance{Spec: Spec{Policy: OpenPolicy()}, Health: Fresh, Weight: w})
 		}
-		g := &newApp("a", nil, instances).Ready
+		a := newApp("a", nil, instances)
+		g := &a.Ready
 		hits := make(map[*Instance]uint16)
 		for point := range g.Total {
 			m, start, end := g.At(point)
@@ -56,10 +67,11 @@ func TestAppSortsInstancesByHealthAndPolicy(t *testing.T) {
 }
 
 func TestAppFillsCacheLines(t *testing.T) {
-	if size := unsafe.Sizeof(App{}); size%64 != 0 {
-		t.Errorf("an App takes %d bytes: its first two cache lines become three", size)
+	const line = 64
+	if size := unsafe.Sizeof(App{}); size%line != 0 {
+		t.Errorf("an App takes %d bytes: the next one does not begin with a cache line", size)
 	}
-	if end := unsafe.Offsetof(App{}.Ready) + unsafe.Offsetof(Group{}.ends); end != 128 {
-		t.Errorf("what a lookup reads ends after %d bytes, want 128", end)
+	if at := unsafe.Offsetof(App{}.Ready) + unsafe.Offsetof(Group{}.near); at != 2*line {
+		t.Errorf("the members begin after %d bytes, want 2 lines", at)
 	}
 }

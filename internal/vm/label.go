@@ -8,8 +8,8 @@ const MaxLabel = 63
 var errLabel = errors.New("want 1 to 63 of a-z, 0-9 (upper case is folded)")
 
 // Label is the text of an AppID or an InstanceID as a value of fixed size: 64
-// bytes, one cache line, without a pointer. A server name becomes a Label before
-// anybody knows which of the two it is. It is comparable; the zero Label is none.
+// bytes, one cache line, without a pointer, so that comparing it with a server name
+// reads no other memory. It is comparable; the zero Label is none.
 type Label struct {
 	n uint8
 	b [MaxLabel]byte
