@@ -1,6 +1,10 @@
 package router
 
-import "sallyport/internal/vm"
+import (
+	"math/bits"
+
+	"sallyport/internal/vm"
+)
 
 // How instances are chosen. Those that may serve the port lie on a line, each as
 // wide as its weight (vm.Group). A random point picks one; its stretch is then left
@@ -14,7 +18,7 @@ import "sallyport/internal/vm"
 type stretch struct{ start, end uint32 }
 
 // choose fills in the candidates among the app's instances.
-func (d *Decision) choose(app *vm.App, random func(uint32) uint32) Refusal {
+func (d *Decision) choose(app *vm.App, dice dice) Refusal {
 	line := &app.Ready
 	left := length(line, d.Port)
 	if left == 0 {
@@ -24,13 +28,13 @@ func (d *Decision) choose(app *vm.App, random func(uint32) uint32) Refusal {
 	if left == 0 {
 		return refusal(app)
 	}
-	first, taken := draw(line, d.Port, random(left))
+	first, taken := draw(line, d.Port, dice.roll(left))
 	left -= taken.end - taken.start
 	if left == 0 {
 		d.add(first)
 		return None
 	}
-	second, also := draw(line, d.Port, taken.around(random(left)))
+	second, also := draw(line, d.Port, taken.around(dice.roll(left)))
 	if second.member.Live.Open() < first.member.Live.Open() {
 		first, second = second, first
 	}
@@ -40,7 +44,7 @@ func (d *Decision) choose(app *vm.App, random func(uint32) uint32) Refusal {
 		if also.start < taken.start {
 			taken, also = also, taken
 		}
-		third, _ := draw(line, d.Port, also.around(taken.around(random(left))))
+		third, _ := draw(line, d.Port, also.around(taken.around(dice.roll(left))))
 		d.add(third)
 	}
 	return None
@@ -122,4 +126,19 @@ func refusal(app *vm.App) Refusal {
 		}
 	}
 	return PolicyUnknown
+}
+
+// dice is a random number that rolls several smaller ones, as the digits of a
+// fraction: each roll takes the digits before the point and leaves those behind it.
+// Getting three random numbers would take 20 ns instead of 7.
+//
+// Two rolls are even to one part in a million for lines up to 4 million (40,000
+// instances of weight 100), and the third, which is only for hedging, up to 26,000.
+type dice uint64
+
+// roll returns a number below n.
+func (d *dice) roll(n uint32) uint32 {
+	before, behind := bits.Mul64(uint64(*d), uint64(n))
+	*d = dice(behind)
+	return uint32(before)
 }

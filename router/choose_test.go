@@ -13,7 +13,7 @@ import (
 // first candidate for.
 func shares(t *testing.T, r *Router, name string, n int) map[vm.InstanceID]float64 {
 	t.Helper()
-	r.random = rand.New(rand.NewPCG(1, 2)).Uint32N
+	r.random = rand.New(rand.NewPCG(1, 2)).Uint64
 	count := make(map[vm.InstanceID]float64)
 	for range n {
 		d := r.Route([]byte(name))
@@ -32,6 +32,29 @@ func TestEqualInstancesShareEvenly(t *testing.T) {
 	for id, share := range shares(t, r, "app.gw.example.com", 20_000) {
 		if !near(share, 0.25) {
 			t.Errorf("%v gets %.3f, want a quarter", id, share)
+		}
+	}
+}
+
+func TestEveryPlaceIsSharedEvenly(t *testing.T) {
+	const n = 20_000
+	r := routerFor(inst("app", "a"), inst("app", "b"), inst("app", "c"), inst("app", "d"))
+	r.random = rand.New(rand.NewPCG(1, 2)).Uint64
+	var places [MaxCandidates]map[vm.InstanceID]float64
+	for i := range places {
+		places[i] = make(map[vm.InstanceID]float64)
+	}
+	for range n {
+		d := r.Route([]byte("app.gw.example.com"))
+		for i, id := range ids(&d) {
+			places[i][id] += 1.0 / n
+		}
+	}
+	for i, shares := range places {
+		for id, share := range shares {
+			if !near(share, 0.25) {
+				t.Errorf("%v is candidate %d in %.3f of all, want a quarter", id, i, share)
+			}
 		}
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
-
-	"sallyport/internal/vm"
 )
 
 // The grammar of the first label of a server name:
@@ -20,9 +18,9 @@ import (
 // An id has letters and digits only, so that the first '-' ends it. Case does not
 // matter. Ports are 1 to 65535, in decimal.
 
-// Name is what the first label asks for. It is comparable.
+// Name is what the first label asks for.
 type Name struct {
-	ID   vm.Label // of an instance, else of an app
+	ID   []byte // of an instance, else of an app; a part of the label
 	Port uint16
 	Mode Mode
 }
@@ -35,16 +33,14 @@ var (
 	errPort     = errors.New("the port is not a number from 1 to 65535")
 )
 
-// ParseName reads the first label of a server name. The error is one of a few
-// fixed ones; nothing is allocated.
+// ParseName reads the first label of a server name, which must be in lower case. The
+// error is one of a few fixed ones; nothing is allocated.
 func ParseName(label []byte) (Name, error) {
-	id, rest, _ := bytes.Cut(label, []byte("-"))
-	var n Name
-	var ok bool
-	if n.ID, ok = vm.ParseLabel(id); !ok {
+	n := Name{ID: cutID(label), Mode: Terminate}
+	if !isID(n.ID) {
 		return Name{}, errID
 	}
-	rest, err := n.cutSuffix(rest)
+	rest, err := n.cutSuffix(bytes.TrimPrefix(label[len(n.ID):], []byte("-")))
 	if err != nil {
 		return Name{}, err
 	}
@@ -54,9 +50,15 @@ func ParseName(label []byte) (Name, error) {
 	return n, nil
 }
 
+// cutID is the label up to the first '-'.
+func cutID(label []byte) []byte {
+	id, _, _ := bytes.Cut(label, []byte("-"))
+	return id
+}
+
 // String is the shortest label that means n.
 func (n Name) String() string {
-	label := n.ID.String()
+	label := string(n.ID)
 	if n.Mode == Terminate && n.Port == n.Mode.port() {
 		return label
 	}
@@ -71,7 +73,7 @@ func (n *Name) cutSuffix(rest []byte) ([]byte, error) {
 	for len(rest) > 0 {
 		end := len(rest) - 1
 		var m Mode
-		switch rest[end] | 0x20 { // lower case
+		switch rest[end] {
 		case 's':
 			m = Passthrough
 		case 'g':

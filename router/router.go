@@ -26,7 +26,7 @@ type Options struct {
 type Router struct {
 	domains  map[string]string // to themselves, so that a hit needs no new string
 	snapshot func() *vm.Snapshot
-	random   func(n uint32) uint32 // in [0, n)
+	random   func() uint64 // called by several threads at once
 }
 
 // Decision is what becomes of a connection. Unless it is refused, App and at least
@@ -36,7 +36,7 @@ type Decision struct {
 	Detail  string // more about the refusal, for the log; may be empty
 
 	Domain string // the served domain the name is in, in lower case
-	Mode   Mode
+	Mode   Mode   // Undecided if there is no good name
 	Port   uint16 // of the instance
 	App    *vm.App
 
@@ -56,7 +56,7 @@ func New(o Options) *Router {
 	r := &Router{
 		domains:  make(map[string]string, len(o.Domains)),
 		snapshot: o.Snapshot,
-		random:   rand.Uint32N,
+		random:   rand.Uint64,
 	}
 	for _, d := range o.Domains {
 		d = strings.ToLower(strings.TrimSuffix(d, "."))
@@ -68,24 +68,51 @@ func New(o Options) *Router {
 // Route decides for a client that asked for serverName, as it stands in the hello.
 // It keeps nothing of it.
 func (r *Router) Route(serverName []byte) (d Decision) {
-	if len(serverName) == 0 {
+	switch {
+	case len(serverName) == 0:
 		d.Refusal = NoServerName
-		return d
-	}
-	label, domain, served := r.split(serverName)
-	if !served { // a custom domain would be looked up here
+	case len(serverName) > maxName:
 		d.Refusal = UnknownDomain
-		return d
+	case !hasUpper(serverName):
+		r.route(&d, serverName)
+	default:
+		r.routeFolded(&d, serverName)
+	}
+	return d
+}
+
+// routeFolded is apart so that only a name with upper case pays for the room.
+func (r *Router) routeFolded(d *Decision, name []byte) {
+	var lower [maxName]byte
+	r.route(d, fold(lower[:len(name)], name))
+}
+
+// route decides for a name in lower case.
+//
+// With many apps most of the time is waiting for memory. So the lookup comes first,
+// though its result is needed last and the label may yet be a bad one: while it
+// waits, the processor goes on with what does not depend on it.
+func (r *Router) route(d *Decision, name []byte) {
+	label, rest := cutLabel(name)
+	app, inst := r.snapshot().Lookup(cutID(label))
+
+	domain, served := r.domains[string(rest)]
+	if !served { // RouteTarget is for those
+		d.Refusal = UnknownDomain
+		return
 	}
 	d.Domain = domain
-	name, err := ParseName(label)
+	parsed, err := ParseName(label)
 	if err != nil {
 		d.Refusal, d.Detail = BadName, err.Error()
-		return d
+		return
 	}
-	d.Mode, d.Port = name.Mode, name.Port
+	d.Mode, d.Port = parsed.Mode, parsed.Port
+	r.pick(d, app, inst)
+}
 
-	app, inst := r.snapshot().Lookup(name.ID.Bytes())
+// pick chooses among what a lookup has found.
+func (r *Router) pick(d *Decision, app *vm.App, inst *vm.Instance) {
 	d.App = app
 	switch {
 	case app == nil:
@@ -93,26 +120,22 @@ func (r *Router) Route(serverName []byte) (d Decision) {
 	case inst != nil:
 		d.Refusal = d.take(inst)
 	default:
-		d.Refusal = d.choose(app, r.random)
+		d.Refusal = d.choose(app, dice(r.random()))
 	}
-	return d
 }
 
-// split cuts the first label off a name whose rest is a served domain. All names
-// with more or fewer labels are nobody's: a wildcard certificate covers one.
-func (r *Router) split(name []byte) (label []byte, domain string, served bool) {
+// cutLabel cuts the first label off a name. What is left must be a served domain,
+// so names with more or fewer labels are nobody's: a wildcard certificate covers one.
+func cutLabel(name []byte) (label, rest []byte) {
 	name = bytes.TrimSuffix(name, []byte("."))
-	label, rest, _ := bytes.Cut(name, []byte("."))
-	domain, served = r.domains[string(rest)]
-	if !served && len(rest) <= maxDomain {
-		var lower [maxDomain]byte
-		domain, served = r.domains[string(fold(lower[:len(rest)], rest))]
+	if i := bytes.IndexByte(name, '.'); i >= 0 {
+		return name[:i], name[i+1:]
 	}
-	return label, domain, served
+	return name, nil
 }
 
-// maxDomain is the longest name in bytes (RFC 1035, 2.3.4).
-const maxDomain = 253
+// maxName is the longest name in bytes (RFC 1035, 2.3.4), with the dot at its end.
+const maxName = 253 + 1
 
 // fold writes name to lower, in lower case as far as it is ASCII.
 func fold(lower, name []byte) []byte {
