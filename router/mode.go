@@ -5,18 +5,19 @@ type Mode uint8
 
 // The modes, as the name's suffix asks for them.
 const (
-	Terminate   Mode = iota // no suffix: TLS ends here, the instance gets the plain bytes
+	Undecided   Mode = iota // there is no name in the grammar
+	Terminate               // no suffix: TLS ends here, the instance gets the plain bytes
 	TerminateH2             // g: the same, the client speaks HTTP/2
 	Passthrough             // s: the instance ends TLS itself
 	modes
 )
 
 func (m Mode) String() string {
-	return [modes]string{"terminate", "terminate_h2", "passthrough"}[m]
+	return [modes]string{"undecided", "terminate", "terminate_h2", "passthrough"}[m]
 }
 
 // suffix is how a name asks for the mode.
-func (m Mode) suffix() string { return [modes]string{"", "g", "s"}[m] }
+func (m Mode) suffix() string { return [modes]string{"", "", "g", "s"}[m] }
 
 // port is the one a name without a port means.
 func (m Mode) port() uint16 {
@@ -34,6 +35,8 @@ func (m Mode) port() uint16 {
 // nothing is confirmed, and it decides itself whether to go on without.
 func (m Mode) ALPN(empty bool, offers func(protocol string) bool) (protocol string, r Refusal) {
 	switch {
+	case m == Undecided:
+		return "", NoProtocol
 	case m == Passthrough || empty:
 		return "", None
 	case m == TerminateH2:

@@ -22,6 +22,8 @@ func TestALPNFollowsTheMode(t *testing.T) {
 		{TerminateH2, []string{"http/1.1"}, "", NoProtocol},
 		{Passthrough, []string{"http/1.1"}, "", None},
 		{Passthrough, nil, "", None},
+		{Undecided, nil, "", NoProtocol},
+		{Undecided, []string{"http/1.1"}, "", NoProtocol},
 	} {
 		offers := func(p string) bool { return slices.Contains(c.offer, p) }
 		if got, r := c.mode.ALPN(len(c.offer) == 0, offers); got != c.want || r != c.r {

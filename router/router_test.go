@@ -2,6 +2,7 @@ package router
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"sallyport/internal/vm"
@@ -121,8 +122,26 @@ func TestNamesThatLeadNowhereAreRefused(t *testing.T) {
 		{"unread2.gw.example.com", PolicyUnknown},
 		{"mixed.gw.example.com", PortDenied},
 	} {
-		if d := r.Route([]byte(c.name)); d.Refusal != c.want || d.N != 0 || (d.Detail != "") != (c.want == BadName) {
+		d := r.Route([]byte(c.name))
+		if decided := c.want > BadName; decided != (d.Mode == Terminate) || !decided && d.Mode != Undecided {
+			t.Errorf("%q: %v, refused with %v", c.name, d.Mode, c.want)
+		}
+		if d.Refusal != c.want || d.N != 0 || (d.Detail != "") != (c.want == BadName) {
 			t.Errorf("%q: %v (%s) with %d candidates, want %v", c.name, d.Refusal, d.Detail, d.N, c.want)
+		}
+	}
+}
+
+func TestLongestNameIsRoutedInAnyCase(t *testing.T) {
+	tail := strings.Repeat(".sub-domain", 30)[:maxName-len("app")-1] // 253 bytes in all, without the last dot
+	r := routerFor(inst("app", "one"))
+	r.domains[tail[1:]] = tail[1:]
+	for _, name := range []string{"app" + tail + ".", "APP" + strings.ToUpper(tail) + "."} {
+		if d := r.Route([]byte(name)); len(name) != maxName || d.Refusal != None {
+			t.Errorf("%d bytes: %v", len(name), d.Refusal)
+		}
+		if d := r.Route([]byte(name + ".")); d.Refusal != UnknownDomain {
+			t.Errorf("%d bytes: %v", len(name)+1, d.Refusal)
 		}
 	}
 }
