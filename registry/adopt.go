@@ -108,12 +108,3 @@ func (t *table) ids() map[vm.InstanceID]bool {
 	}
 	return ids
 }
-
-func (t *table) nodeOf(id vm.InstanceID) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if e := t.instances[id]; e != nil {
-		return e.record.Node
-	}
-	return ""
-}

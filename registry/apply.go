@@ -85,14 +85,18 @@ func (t *table) setting(id vm.InstanceID, now tunnel) {
 	e.set = now
 }
 
-// settle notes that all is as s says, if that is still what is wanted.
-func (t *table) settle(s vm.Spec) {
+// settle notes that all is as s says, if that is still what is wanted. It tells the
+// instance's node.
+func (t *table) settle(s vm.Spec) (node string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.instances[s.ID]; e != nil {
-		e.shown = true
-		e.settled = t.specLocked(e) == s
+	e := t.instances[s.ID]
+	if e == nil {
+		return ""
 	}
+	e.shown = true
+	e.settled = t.specLocked(e) == s
+	return e.record.Node
 }
 
 func (t *table) unsettle(id vm.InstanceID) (set tunnel, shown bool) {

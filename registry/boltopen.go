@@ -10,6 +10,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // lockTimeout is how long a gateway that is just ending may keep the file.
@@ -26,9 +27,9 @@ func OpenBolt(path string) (*Bolt, error) {
 	switch {
 	case err == nil:
 		return b, nil
-	case errors.Is(err, bolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("store %s: another process holds it: only one gateway can use a store; stop the other one, or give this one its own [store] path", path)
-	case isDamaged(err), errors.Is(err, bolt.ErrInvalid), errors.Is(err, bolt.ErrChecksum), errors.Is(err, bolt.ErrVersionMismatch):
+	case isDamaged(err), errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return nil, fmt.Errorf("store %s is damaged: %w; it was left as it is. Restore it from a backup, or move it aside and start with an empty one: "+
 			"mv %s %s.damaged (guests register again within minutes and may get other addresses; port policies set by operators are lost)", path, err, path, path)
 	default:

@@ -16,7 +16,8 @@ var (
 	ErrInvalid   = errors.New("invalid registration")
 )
 
-// What goes wrong on the gateway's side: the guest may come again.
+// What goes wrong on the gateway's side: the guest may come again. What they wrap is for
+// the gateway's log: it names files and devices.
 var (
 	ErrStore = errors.New("the registration cannot be stored")
 	ErrPeer  = errors.New("the registration is stored, but its tunnel cannot be set up yet")

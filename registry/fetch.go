@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -125,3 +126,7 @@ func (r *Registry) fetch(ctx context.Context, s vm.Spec) {
 	}
 	r.o.Log.Info("port policy fetched", "instance", string(s.ID), "app", string(s.App), "policy", policy.State().String())
 }
+
+// retryPause is before the nth repetition (from 0) of a fetch that did not get through:
+// 1 s, doubling up to 30 s.
+func retryPause(n int) time.Duration { return min(time.Second<<min(n, 5), 30*time.Second) }

@@ -26,41 +26,61 @@ func (r *Registry) load(ctx context.Context) error {
 	if err := r.table.restore(pairs, time.Now(), r.o.AddressRest); err != nil {
 		return fmt.Errorf("the store holds what this gateway cannot have written, revision %d: %w", revision, err)
 	}
-	if r.o.Tunnel != nil {
-		if err := r.o.Tunnel.RemovePeersExcept(ctx, slices.Collect(maps.Keys(r.table.keys))); err != nil {
-			return fmt.Errorf("peers of an earlier process: %w", err)
-		}
-		for _, s := range r.o.Static {
-			if err := r.o.Tunnel.SetPeer(ctx, s.Key, s.Addr); err != nil {
-				return fmt.Errorf("static instance %s: %w", s.ID, err)
-			}
+	specs, problems := r.servable()
+	if err := r.clearTunnel(ctx, specs); err != nil {
+		return err
+	}
+	r.serve(ctx, specs, problems)
+	return nil
+}
+
+// servable sorts out the registered instances that do not fit the configuration any more.
+func (r *Registry) servable() (specs []vm.Spec, aside problems) {
+	for _, id := range slices.Sorted(maps.Keys(r.table.instances)) {
+		spec, _, problem := r.table.goal(id)
+		if problem == "" {
+			specs = append(specs, spec)
+		} else {
+			aside.add(fmt.Errorf("instance %s: %s", id, problem))
 		}
 	}
-	r.serve(ctx)
+	return specs, aside
+}
+
+// clearTunnel leaves the tunnel with the static instances' peers, and those of an earlier
+// process that are to be served: whoever else is there may hold the address of one.
+func (r *Registry) clearTunnel(ctx context.Context, specs []vm.Spec) error {
+	if r.o.Tunnel == nil {
+		return nil
+	}
+	keep := make([]vm.WGKey, 0, len(r.o.Static)+len(specs))
+	for _, s := range slices.Concat(r.o.Static, specs) {
+		keep = append(keep, s.Key)
+	}
+	if err := r.o.Tunnel.RemovePeersExcept(ctx, keep); err != nil {
+		return fmt.Errorf("peers of an earlier process: %w", err)
+	}
+	for _, s := range r.o.Static {
+		if err := r.o.Tunnel.SetPeer(ctx, s.Key, s.Addr); err != nil {
+			return fmt.Errorf("static instance %s: %w", s.ID, err)
+		}
+	}
 	return nil
 }
 
 // serve sets the peers of all, and publishes them at once: a snapshot for each of
 // 10,000 would be built in vain.
-func (r *Registry) serve(ctx context.Context) {
-	specs := slices.Clone(r.o.Static)
-	var problems problems
-	for _, id := range slices.Sorted(maps.Keys(r.table.instances)) {
-		spec, before, problem := r.table.goal(id)
-		if problem != "" {
-			problems.add(fmt.Errorf("instance %s: %s", id, problem))
-			continue
+func (r *Registry) serve(ctx context.Context, specs []vm.Spec, problems problems) {
+	specs = slices.DeleteFunc(specs, func(s vm.Spec) bool {
+		err := r.setPeer(ctx, s, tunnel{})
+		if err != nil {
+			problems.add(fmt.Errorf("instance %s: %w", s.ID, err))
 		}
-		if err := r.setPeer(ctx, spec, before); err != nil {
-			problems.add(fmt.Errorf("instance %s: %w", id, err))
-			continue
-		}
-		specs = append(specs, spec)
-	}
-	r.o.Publisher.Upsert(specs...)
-	for _, s := range specs[len(r.o.Static):] {
-		r.table.settle(s)
-		if r.table.node == r.table.nodeOf(s.ID) {
+		return err != nil
+	})
+	r.o.Publisher.Upsert(slices.Concat(r.o.Static, specs)...)
+	for _, s := range specs {
+		if r.table.settle(s) == r.o.Node { // others fetch for theirs
 			r.fetchIfUnknown(s)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"sallyport/internal/vm"
 )
@@ -95,7 +94,3 @@ func (t *table) overrideRevision(id vm.InstanceID) int64 {
 	defer t.mu.Unlock()
 	return t.overrides[id].rev
 }
-
-// retryPause is before the nth repetition (from 0) of a fetch that did not get through:
-// 1 s, doubling up to 30 s.
-func retryPause(n int) time.Duration { return min(time.Second<<min(n, 5), 30*time.Second) }

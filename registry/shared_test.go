@@ -144,6 +144,26 @@ func TestInstancesThatNoLongerFitAreKeptAside(t *testing.T) {
 	g.consistent(t)
 }
 
+// A device that outlives the process still has the peers of then.
+func TestPeersOfAnEarlierProcessAreCleared(t *testing.T) {
+	g := newRig(t, nil)
+	g.register(t, request("app", "one"))
+	g.register(t, request("app", "two"))
+	dev := g.dev
+	g.opts.Static = []vm.Spec{{ID: "static", App: "s", Key: key("static"), Addr: netip.MustParseAddr("10.8.0.2")}} // one's
+	g.opts.Tunnel, g.opts.Publisher = dev, newBoard()
+	var err error
+	if g.Registry, err = Open(t.Context(), g.opts); err != nil {
+		t.Fatal(err)
+	}
+	if peers := dev.all(); len(peers) != 2 || peers[key("static")] != g.opts.Static[0].Addr {
+		t.Errorf("peers %v", peers)
+	}
+	if a := g.register(t, request("app", "one")).Spec.Addr; a != netip.MustParseAddr("10.8.0.4") {
+		t.Errorf("moved to %s", a)
+	}
+}
+
 func TestStartGoesOnWithoutAPeerThatFails(t *testing.T) {
 	g := newRig(t, nil)
 	g.register(t, request("app", "one"))

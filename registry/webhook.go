@@ -81,9 +81,8 @@ func (w *Webhook) Authorize(ctx context.Context, q Request) error {
 	req.Header.Set("Content-Type", "application/json")
 	res, err := w.client.Do(req)
 	if err != nil {
-		var of *url.Error // its text would tell guests the operator's URL
-		if errors.As(err, &of) {
-			err = of.Err
+		if of, ok := errors.AsType[*url.Error](err); ok {
+			err = of.Err // without the URL, which is not for guests
 		}
 		return fmt.Errorf("the webhook cannot be asked: %w", err)
 	}
