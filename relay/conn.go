@@ -55,6 +55,7 @@ type end struct {
 	readable bool
 	writable bool
 	hup      bool // FIN, RST or error was seen: read on until the socket says so
+	failed   bool // an error was seen; reading tells what came before it
 	reset    bool // RST or error, or both directions are shut
 	eof      bool // the socket has said EOF
 	broken   bool // reading failed: nothing more comes, nothing more can be sent
@@ -104,6 +105,9 @@ func (e *end) onEvents(ev uint32) {
 	}
 	if ev&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		e.reset = true
+	}
+	if ev&unix.EPOLLERR != 0 {
+		e.failed = true
 	}
 	if ev&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		e.writable = true

@@ -24,6 +24,10 @@ const (
 // pump moves both directions and ends the connection when both are over.
 func (c *conn) pump() {
 	before := c.up.bytes + c.down.bytes
+	// An end whose direction is over is not read any more: only the event tells of
+	// a reset after its FIN.
+	c.client.deaf = c.client.deaf || c.client.failed && c.up.closed
+	c.backend.deaf = c.backend.deaf || c.backend.failed && c.down.closed
 	var again bool
 	if c.tls != nil {
 		again = c.tls.pump(c)

@@ -22,7 +22,13 @@ func (c *conn) fill(f *flow, from, to *end) int {
 	n, errno := splice(from.fd, f.pipe.in, int(f.pipe.size))
 	if errno != 0 || n <= 0 {
 		c.loop.pipes.put(f)
-		if errno != unix.EAGAIN {
+		switch errno {
+		case 0, unix.EAGAIN:
+		case unix.ECONNRESET, unix.EPIPE, unix.ETIMEDOUT, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ECONNREFUSED:
+			// The socket tells its error once: a read would now call it EOF.
+			from.broken, from.deaf = true, true
+			return 0
+		default:
 			f.full = 0
 		}
 		return c.copy(f, from, to)
