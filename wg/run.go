@@ -14,8 +14,9 @@ import (
 const (
 	// guardEvery is how long a removed isolation may go unnoticed.
 	guardEvery = time.Second
-	// saveEvery is how often the endpoints file is written, if anything changed.
-	saveEvery = 5 * time.Second
+	// saveEvery is how often the endpoints file is written, if anything changed. A
+	// guest whose endpoint is lost in a crash does not notice for two minutes.
+	saveEvery = time.Second
 	// lookEvery is how old a dump may get before Run takes one itself.
 	lookEvery = 30 * time.Second
 )
