@@ -11,8 +11,8 @@ import (
 const (
 	Every    = 180 * time.Second // registration of a VM whose tunnel works
 	Silence  = 180 * time.Second // after so long without a handshake it is forced
-	look     = 10 * time.Second  // how often the tunnel is looked at
-	retry    = 30 * time.Second  // after a first failure; doubles
+	look     = 5 * time.Second   // how often the tunnel is looked at
+	retry    = 5 * time.Second   // after a first failure; doubles (dstack begins with 30 s)
 	maxRetry = 480 * time.Second
 	timeout  = 90 * time.Second // one registration with all gateways
 )
@@ -41,7 +41,7 @@ type Agent struct {
 	pause      time.Duration // after a failure; 0: it went well
 }
 
-// Run registers at once, and then looks at the tunnel every ten seconds, until ctx
+// Run registers at once, and then looks at the tunnel every few seconds, until ctx
 // is done; then it returns nil. A registration that fails is logged and tried again.
 func (a *Agent) Run(ctx context.Context) error {
 	tick := time.NewTicker(look)

@@ -90,7 +90,7 @@ func TestTunnelThatFallsSilentIsMadeAnewThreeMinutesLater(t *testing.T) {
 func TestFailedRegistrationIsTriedAgainMoreAndMoreRarely(t *testing.T) {
 	w := &world{err: errors.New("down"), handshake: time.Now}
 	w.run(t, 8*time.Minute)
-	if got := seconds(w.registered); !slices.Equal(got, []int{0, 30, 90, 210, 450}) {
+	if got := seconds(w.registered); !slices.Equal(got, []int{0, 5, 15, 35, 75, 155, 315}) {
 		t.Errorf("registered at %v", got)
 	}
 	if len(w.applied) != 0 {
