@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -16,14 +17,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/config"
-	"sallyport/internal/vm"
-	"sallyport/wg"
+	"sallyport/ratls"
 )
 
 // The demo's world: one domain, one app, two machines that run it.
 const (
 	demoDomain = "gw.localhost"
-	demoApp    = vm.AppID("deadbeef111111111111111111111111deadbeef")
+	demoApp    = "deadbeef111111111111111111111111deadbeef"
+
+	demoGatewayApp = "6a7e111111111111111111111111111111111111" // the gateway's own app id
 )
 
 func newDemo() *cobra.Command {
@@ -32,7 +34,8 @@ func newDemo() *cobra.Command {
 		Use:   "demo [--listen 127.0.0.1:8443]",
 		Short: "Show a gateway and two machines in one process",
 		Long: `demo runs a gateway and two machines of a demo app in one process, joined by real
-WireGuard tunnels that need no root, and prints the commands that reach them. It
+WireGuard tunnels that need no root, and prints the commands that reach them. The
+machines register themselves as confidential VMs do, but without attestation. It
 writes to a directory of its own, which it removes at the end, and sends nothing
 outside this machine. Ctrl-C ends it.`,
 		Args: cobra.NoArgs,
@@ -73,7 +76,8 @@ type demonstration struct {
 	dir      string
 	out      io.Writer
 	log      *slog.Logger
-	ca       *demoCA
+	ca       *demoCA          // of the certificates that clients see
+	kms      *ratls.Authority // of those by which machines and gateway know each other
 	machines []*demoMachine
 	config   *config.Config
 	gateway  *gateway
@@ -90,16 +94,23 @@ func (d *demonstration) prepare(listen netip.AddrPort) (err error) {
 	if err := d.ca.issue(d.path("fullchain.pem"), d.path("key.pem"), "*."+demoDomain); err != nil {
 		return err
 	}
+	if err := d.prepareKMS(); err != nil {
+		return err
+	}
 	for i := range 2 {
-		m, err := newDemoMachine(i, d.ca)
+		m, err := newDemoMachine(i, d.ca, d.kms)
 		if err != nil {
 			return err
 		}
 		d.machines = append(d.machines, m)
 	}
+	port, err := freeUDPPort()
+	if err != nil {
+		return err
+	}
 	var text strings.Builder
 	err = demoConfig.Execute(&text, map[string]any{
-		"Domain": demoDomain, "Dir": d.dir, "Listen": listen, "App": demoApp, "Machines": d.machines,
+		"Domain": demoDomain, "Dir": d.dir, "Listen": listen, "Port": port,
 	})
 	if err != nil {
 		return err
@@ -126,32 +137,69 @@ drain = "1s"
 
 [wireguard]
 mode = "netstack"
-listen_port = 0
-address = "10.8.0.1/16"
+listen_port = {{.Port}}
+endpoint = "127.0.0.1:{{.Port}}"
+
+[rpc]
+listen = "127.0.0.1:0"
+cert = "{{.Dir}}/rpc.pem"
+key = "{{.Dir}}/rpc.key"
+client_ca = "{{.Dir}}/kms.pem"
 
 [store]
 path = "{{.Dir}}"
 [admin]
 listen = "127.0.0.1:0"
-{{range .Machines}}
-[[instance]]
-app_id = "{{$.App}}"
-instance_id = "{{.ID}}"
-public_key = "{{.Key.Public}}"
-address = "{{.Addr}}"
-{{end}}`))
+`))
+
+// prepareKMS makes the authority that stands for dstack's KMS, and the certificate
+// by which machines know the gateway.
+func (d *demonstration) prepareKMS() (err error) {
+	if d.kms, err = ratls.NewAuthority(); err != nil {
+		return err
+	}
+	root, _, err := d.kms.EncodePEM()
+	if err != nil {
+		return err
+	}
+	id, err := ratls.ParseAppID(demoGatewayApp)
+	if err != nil {
+		return err
+	}
+	cert, err := d.kms.Issue(ratls.Request{AppID: id, Subject: "gateway demo", Names: []string{"127.0.0.1"}, Server: true})
+	if err != nil {
+		return err
+	}
+	chain, key, err := ratls.EncodePEM(cert)
+	if err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{"kms.pem": root, "rpc.pem": chain, "rpc.key": key} {
+		if err := os.WriteFile(d.path(name), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freeUDPPort is one that nobody uses now. The configuration has to name it before
+// the gateway can take it.
+func freeUDPPort() (int, error) {
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{})
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).Port, nil
+}
 
 // run serves until ctx is done: the gateway, the machines, and whoever tells the user.
 func (d *demonstration) run(ctx context.Context) error {
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return d.gateway.serve(ctx) })
-	gateway := wg.Peer{
-		Key:      d.gateway.tunnel.PublicKey(),
-		Address:  d.config.WireGuard.Address.Addr(),
-		Endpoint: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(d.gateway.tunnel.ListenPort())),
-	}
+	url := "https://" + d.gateway.rpc.listener.Addr().String()
 	for _, m := range d.machines {
-		parts.Go(func() error { return m.run(ctx, gateway, d.log) })
+		parts.Go(func() error { return m.run(ctx, url, d.kms.Root(), d.log) })
 	}
 	parts.Go(func() error {
 		if !d.waitReady(ctx) {

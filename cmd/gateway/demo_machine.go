@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -17,58 +18,76 @@ import (
 	"github.com/coder/websocket"
 	"golang.org/x/sync/errgroup"
 
+	"sallyport/guest"
 	"sallyport/internal/vm"
+	"sallyport/ratls"
+	"sallyport/rpc"
 	"sallyport/wg"
 )
 
-// demoMachine stands for a confidential VM: one end of a tunnel, and the servers
-// that an app would have.
+// demoMachine stands for a confidential VM: it registers as one, has one end of a
+// tunnel, and the servers that an app would have.
 type demoMachine struct {
-	ID   vm.InstanceID
-	Key  wg.PrivateKey
-	Addr netip.Addr
-	cert tls.Certificate // its own: the gateway never sees the key
+	ID       ratls.InstanceID
+	identity tls.Certificate // what a KMS would have given it
+	web      tls.Certificate // of its own server: the gateway never sees the key
 }
 
-func newDemoMachine(i int, ca *demoCA) (*demoMachine, error) {
-	key, err := wg.GenerateKey()
+func newDemoMachine(i int, ca *demoCA, kms *ratls.Authority) (*demoMachine, error) {
+	app, err := ratls.ParseAppID(demoApp)
 	if err != nil {
 		return nil, err
 	}
-	m := &demoMachine{
-		ID:   vm.InstanceID(strings.Repeat(string(rune('a'+i)), 40)),
-		Key:  key,
-		Addr: netip.AddrFrom4([4]byte{10, 8, 0, byte(2 + i)}),
+	m := &demoMachine{}
+	for n := range m.ID {
+		m.ID[n] = 0xa1 + byte(i)
 	}
-	cert, certKey, err := ca.pair(fmt.Sprintf("%s-443s.%s", demoApp, demoDomain), fmt.Sprintf("%s-443s.%s", m.ID, demoDomain))
+	info := &ratls.AppInfo{AppID: app, InstanceID: m.ID}
+	if m.identity, err = kms.Issue(ratls.Request{AppID: app, AppInfo: info, Subject: "gateway demo", Client: true}); err != nil {
+		return nil, err
+	}
+	cert, key, err := ca.pair(fmt.Sprintf("%s-443s.%s", demoApp, demoDomain), fmt.Sprintf("%s-443s.%s", m.ID, demoDomain))
 	if err != nil {
 		return nil, err
 	}
-	m.cert, err = tls.X509KeyPair(cert, certKey)
+	m.web, err = tls.X509KeyPair(cert, key)
 	return m, err
 }
 
-// run brings the machine's tunnel up and serves until ctx is done.
-func (m *demoMachine) run(ctx context.Context, gateway wg.Peer, log *slog.Logger) error {
-	device, err := wg.Open(ctx, wg.Options{
-		Mode: wg.ModeNetstack, Guest: true, Interface: "demo-" + string(m.ID[:4]),
-		PrivateKey: m.Key, Address: netip.PrefixFrom(m.Addr, 16), Log: log,
-	})
+// run registers the machine at the gateway and keeps it registered, and serves
+// through its tunnel, until ctx is done.
+func (m *demoMachine) run(ctx context.Context, url string, root *x509.Certificate, log *slog.Logger) error {
+	key, err := wg.GenerateKey()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = device.Close() }() // its tunnel ends with the demo in any case
-	if err := device.SetPeer(ctx, gateway); err != nil {
-		return err
+	roots := x509.NewCertPool()
+	roots.AddCert(root)
+	client := &rpc.Client{URL: url, Certificate: m.identity, Roots: roots, CheckServer: joinFlags{gatewayApp: demoGatewayApp}.checkServer}
+	tunnel := &guestTunnel{
+		opts:  wg.Options{Mode: wg.ModeNetstack, Guest: true, Interface: "demo-" + m.ID.String()[:4], PrivateKey: key, Log: log},
+		serve: m.serve,
 	}
+	agent := guest.Agent{
+		Register: func(ctx context.Context) (guest.Grant, error) {
+			return registerAt(ctx, []*rpc.Client{client}, rpc.Registration{Key: key.Public(), Policy: vm.OpenPolicy()})
+		},
+		Tunnel: tunnel,
+		Log:    log,
+	}
+	return errors.Join(agent.Run(ctx), tunnel.close())
+}
+
+// serve runs the machine's servers on its tunnel until ctx is done.
+func (m *demoMachine) serve(ctx context.Context, device *wg.Device) error {
 	parts, ctx := errgroup.WithContext(ctx)
 	for port, serve := range map[uint16]func(net.Listener) error{
 		7:    serveEcho,
-		80:   m.web("TLS ended at the gateway").Serve,
-		8080: m.web("TLS ended at the gateway").Serve,
+		80:   m.site("TLS ended at the gateway").Serve,
+		8080: m.site("TLS ended at the gateway").Serve,
 		443:  m.serveTLS,
 	} {
-		l, err := device.Listen(netip.AddrPortFrom(m.Addr, port))
+		l, err := device.Listen(netip.AddrPortFrom(device.Address().Addr(), port))
 		if err != nil {
 			return err
 		}
@@ -87,11 +106,11 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// web is an HTTP server for HTTP/1.1 and HTTP/2, also without TLS.
-func (m *demoMachine) web(where string) *http.Server {
+// site is an HTTP server for HTTP/1.1 and HTTP/2, also without TLS.
+func (m *demoMachine) site(where string) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "Hello from machine %.8s. You asked for %s with %s. %s.\n", m.ID, r.Host, r.Proto, where)
+		fmt.Fprintf(w, "Hello from machine %.8s. You asked for %s with %s. %s.\n", m.ID.String(), r.Host, r.Proto, where)
 	})
 	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(w, http.MaxBytesReader(w, r.Body, 1<<30))
@@ -105,8 +124,8 @@ func (m *demoMachine) web(where string) *http.Server {
 }
 
 func (m *demoMachine) serveTLS(l net.Listener) error {
-	s := m.web("TLS ended in this machine")
-	s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{m.cert}}
+	s := m.site("TLS ended in this machine")
+	s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{m.web}}
 	return s.ServeTLS(l, "", "")
 }
 

@@ -1,50 +1,110 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"net/netip"
 
 	"sallyport/certs"
+	"sallyport/customdomain"
 	"sallyport/internal/hello"
 	"sallyport/relay"
 	"sallyport/router"
 )
 
-// routeFunc joins the two that do not know each other: the router's decision
-// becomes the relay's.
-func routeFunc(r *router.Router, index *certs.Index) func(*hello.Hello, netip.AddrPort, *relay.Decision) {
-	return func(h *hello.Hello, _ netip.AddrPort, d *relay.Decision) {
+// route joins those that do not know each other: the router's decision, the
+// certificates and the custom domains become the relay's decision.
+func (g *gateway) route(r *router.Router) func(*hello.Hello, netip.AddrPort, *relay.Decision) {
+	return func(h *hello.Hello, client netip.AddrPort, d *relay.Decision) {
 		decided := r.Route(h.ServerName)
-		d.Mode = modes[decided.Mode]
-		if decided.App != nil {
-			d.App = string(decided.App.ID)
+		switch {
+		case decided.Refusal == router.UnknownDomain && g.domains != nil && !g.isOurs(h.ServerName):
+			g.routeCustom(r, h.ServerName, client, d)
+		case decided.Refusal == router.UnknownApp:
+			g.routeOwn(&decided, h, d)
+		default:
+			g.decide(&decided, h, d)
 		}
-		if decided.Refusal != router.None {
-			d.Refuse = refusals[decided.Refusal]
-			return
-		}
-		d.Limit = decided.App.Open
-		d.N = decided.N
-		for i, c := range decided.Candidates[:decided.N] {
-			d.Backends[i] = relay.Backend{
-				Addr:      netip.AddrPortFrom(c.Instance.Addr, decided.Port),
-				Name:      string(c.Instance.ID),
-				Watch:     c.Instance.Live,
-				SendProxy: c.SendProxy,
-			}
-		}
-		if decided.Mode == router.Passthrough {
-			return
-		}
-		protocol, refusal := decided.Mode.ALPN(h.ALPN.Empty(), h.ALPN.Offers)
-		if refusal != router.None {
-			d.Refuse = refusals[refusal]
-			return
-		}
-		d.TLS = index.TLSConfig(decided.Domain, alpns[protocol])
 	}
 }
 
+// decide makes the router's decision the relay's.
+func (g *gateway) decide(decided *router.Decision, h *hello.Hello, d *relay.Decision) {
+	adopt(decided, d)
+	if d.Refuse != 0 || decided.Mode == router.Passthrough {
+		return
+	}
+	protocol, refusal := decided.Mode.ALPN(h.ALPN.Empty(), h.ALPN.Offers)
+	if refusal != router.None {
+		d.Refuse = refusals[refusal]
+		return
+	}
+	d.TLS = g.certs.TLSConfig(decided.Domain, alpns[protocol])
+}
+
+// adopt is decide for a connection that is passed through.
+func adopt(decided *router.Decision, d *relay.Decision) {
+	d.Mode = modes[decided.Mode]
+	if decided.App != nil {
+		d.App = string(decided.App.ID)
+	}
+	if decided.Refusal != router.None {
+		d.Refuse = refusals[decided.Refusal]
+		return
+	}
+	d.Limit = decided.App.Open
+	d.N = decided.N
+	for i, c := range decided.Candidates[:decided.N] {
+		d.Backends[i] = relay.Backend{
+			Addr:      netip.AddrPortFrom(c.Instance.Addr, decided.Port),
+			Name:      string(c.Instance.ID),
+			Watch:     c.Instance.Live,
+			SendProxy: c.SendProxy,
+		}
+	}
+}
+
+// routeCustom asks what the name's owner says in DNS: what is remembered at once,
+// anything else on a goroutine.
+func (g *gateway) routeCustom(r *router.Router, name []byte, client netip.AddrPort, d *relay.Decision) {
+	if target, ok := g.domains.Cached(name); ok {
+		decided := r.RouteTarget(target.ID.Bytes(), target.Port)
+		adopt(&decided, d)
+		return
+	}
+	asked := string(name)
+	d.Later = func(ctx context.Context, d *relay.Decision) {
+		target, err := g.domains.Lookup(ctx, asked, client.Addr())
+		switch {
+		case errors.Is(err, customdomain.ErrLimited):
+			d.Refuse = relay.LookupLimit
+		case errors.Is(err, customdomain.ErrTemporary):
+			d.Refuse = relay.LookupFailed
+		case err != nil:
+			d.Refuse = relay.UnknownDomain
+		default:
+			decided := r.RouteTarget(target.ID.Bytes(), target.Port)
+			adopt(&decided, d)
+		}
+	}
+}
+
+// isOurs reports whether name is a served domain or anything below it: what is not
+// found there is not worth a query.
+func (g *gateway) isOurs(name []byte) bool {
+	name = bytes.TrimSuffix(name, []byte("."))
+	for _, d := range g.cfg.Domains {
+		at := len(name) - len(d.Name)
+		if at >= 0 && bytes.EqualFold(name[at:], []byte(d.Name)) && (at == 0 || name[at-1] == '.') {
+			return true
+		}
+	}
+	return false
+}
+
 var modes = [...]relay.Mode{
+	router.Undecided:   relay.Undecided,
 	router.Terminate:   relay.Terminate,
 	router.TerminateH2: relay.TerminateH2,
 	router.Passthrough: relay.Passthrough,

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sallyport/customdomain"
+	"sallyport/internal/vm"
+	"sallyport/ratls"
+	"sallyport/registry"
+	"sallyport/rpc"
+	"sallyport/wg"
+)
+
+// openStore opens what must survive a restart.
+func (g *gateway) openStore(context.Context) (err error) {
+	if err := os.MkdirAll(g.cfg.Store.Path, 0o700); err != nil {
+		return fmt.Errorf("[store] path: %w", err)
+	}
+	g.store, err = registry.OpenBolt(filepath.Join(g.cfg.Store.Path, "registry.db"))
+	return err
+}
+
+// openRegistry brings back everybody who was registered, and the static
+// instances: their peers are set and they are published.
+func (g *gateway) openRegistry(ctx context.Context) error {
+	opts := registry.Options{
+		Store:     g.store,
+		Publisher: g.health,
+		OwnKey:    g.tunnel.PublicKey(),
+		Network:   g.cfg.WireGuard.Address, Pool: g.cfg.WireGuard.Pool, Reserved: g.cfg.WireGuard.Reserved,
+		AddressRest:  g.cfg.Registry.AddressRest,
+		RecycleAfter: cmp.Or(g.cfg.Registry.RecycleAfter, forever),
+		Log:          g.log,
+	}
+	for _, i := range g.cfg.Instances {
+		opts.Static = append(opts.Static, vm.Spec{ID: i.InstanceID, App: i.AppID, Key: i.PublicKey, Addr: i.Address, Policy: vm.OpenPolicy()})
+	}
+	if g.tunnel.Mode() != wg.ModeNone {
+		opts.Tunnel = peers{g.tunnel}
+		opts.Handshakes = g.tunnel.Handshakes
+	}
+	if g.tunnel.Mode() == wg.ModeNetstack {
+		opts.Dial = g.tunnel.Dial
+	}
+	if hook := g.cfg.RPC.Auth; hook.URL != nil {
+		webhook, err := registry.NewWebhook(hook.URL.String(), hook.Timeout)
+		if err != nil {
+			return err
+		}
+		opts.Authorize = webhook.Authorize
+	}
+	var err error
+	g.registry, err = registry.Open(ctx, opts)
+	return err
+}
+
+// forever is what recycle_after = "0s" means; long enough, and no time overflows by it.
+const forever = 100 * 365 * 24 * time.Hour
+
+// peers is the tunnel as the registry sees it.
+type peers struct{ *wg.Device }
+
+func (p peers) SetPeer(ctx context.Context, key vm.WGKey, address netip.Addr) error {
+	return p.Device.SetPeer(ctx, wg.Peer{Key: key, Address: address})
+}
+
+// guestAPI is the side where guests register.
+type guestAPI struct {
+	identity *rpc.Identity
+	server   *rpc.Server
+	listener net.Listener
+}
+
+func (g *gateway) openRPC(ctx context.Context) error {
+	c := g.cfg.RPC
+	if !c.Listen.IsValid() {
+		return nil
+	}
+	if g.tunnel.Mode() == wg.ModeNone {
+		return errors.New(`[rpc] listen: guests need a tunnel, and [wireguard] mode is "none"`)
+	}
+	from := rpc.IdentityOptions{Files: rpc.Files{Cert: c.Cert, Key: c.Key, ClientCA: c.ClientCA}, Log: g.log}
+	if c.DstackAgent != "" {
+		from.Agent = rpc.Agent{Socket: c.DstackAgent, AltNames: []string{c.PublicURL.Hostname()}}
+	}
+	identity, err := rpc.OpenIdentity(ctx, from)
+	if err != nil {
+		return err
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", c.Listen.String())
+	if err != nil {
+		return fmt.Errorf("[rpc] listen: %w", err)
+	}
+	v, commit := versionAndCommit()
+	g.rpc = &guestAPI{identity: identity, listener: l, server: rpc.New(rpc.Options{
+		Identity:  identity,
+		Identify:  g.identify,
+		Registrar: registrar{g.registry},
+		Nodes:     g.nodes,
+		AppOf:     appOf,
+		Public: rpc.Public{
+			Domain: g.cfg.Domains[0].Name, Port: cmp.Or(c.ExternalPort, g.addrs[0].Port()), AgentPort: c.InternalPort, TXTPrefix: g.cfg.CustomDomain.Prefix,
+		},
+		Version: v, Commit: commit,
+		Log: g.log,
+	})}
+	g.log.Info("listening for guests", "address", l.Addr().String())
+	return nil
+}
+
+// serve answers guests until ctx is done.
+func (a *guestAPI) serve(ctx context.Context) error {
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.Go(func() error { return a.identity.Run(ctx) })
+	parts.Go(func() error { return a.server.Serve(ctx, a.listener) })
+	return parts.Wait()
+}
+
+// identify says who a guest is, by its certificate.
+func (g *gateway) identify(ctx context.Context, state *tls.ConnectionState) (rpc.Caller, error) {
+	if len(state.VerifiedChains) == 0 {
+		return rpc.Caller{}, errors.New("client authentication is required")
+	}
+	id, err := ratls.Identify(ctx, state.VerifiedChains[0], ratls.Options{RequireQuote: g.cfg.RPC.RequireQuote})
+	if errors.Is(err, ratls.ErrNoAttestation) {
+		return rpc.Caller{}, rpc.ErrNoAttestation
+	}
+	if err != nil {
+		return rpc.Caller{}, err
+	}
+	return rpc.Caller{
+		App:      vm.AppID(id.AppID.String()),
+		Instance: vm.InstanceID(id.InstanceID.String()),
+		Compose:  vm.ComposeHash(id.ComposeHash),
+		Info:     id.AppInfo,
+	}, nil
+}
+
+func appOf(leaf *x509.Certificate) (vm.AppID, error) {
+	ext, err := ratls.ParseExtensions(leaf.Extensions)
+	return vm.AppID(ext.AppID.String()), err
+}
+
+// nodes are the gateways that a guest is told of: this one.
+func (g *gateway) nodes() []rpc.Node {
+	n := rpc.Node{Key: g.tunnel.PublicKey(), Address: g.cfg.WireGuard.Address, Endpoint: g.cfg.WireGuard.Endpoint.String()}
+	if u := g.cfg.RPC.PublicURL; u != nil {
+		n.URL = u.String()
+	}
+	return []rpc.Node{n}
+}
+
+// registrar is the registry as guests' requests see it.
+type registrar struct{ *registry.Registry }
+
+func (r registrar) Register(ctx context.Context, c rpc.Caller, in rpc.Registration) (rpc.Grant, error) {
+	q := registry.Request{App: c.App, Instance: c.Instance, Compose: c.Compose, Key: in.Key}
+	if in.Policy.State() != vm.PolicyUnknown {
+		q.Policy = &in.Policy
+	}
+	if info, ok := c.Info.(ratls.AppInfo); ok {
+		q.Facts = facts(info)
+	}
+	grant, err := r.Registry.Register(ctx, q)
+	return rpc.Grant{Address: grant.Spec.Addr}, err
+}
+
+// facts are what the webhook is told besides.
+func facts(info ratls.AppInfo) registry.Facts {
+	f := registry.Facts{
+		DeviceID: info.DeviceID[:], MRSystem: info.MRSystem[:], MRAggregated: info.MRAggregated[:],
+		OSImageHash: info.OSImageHash[:], KeyProviderInfo: info.KeyProviderInfo,
+	}
+	if info.InitScriptHashes != nil {
+		f.InitScriptHashes = [][]byte{}
+	}
+	for _, h := range info.InitScriptHashes {
+		f.InitScriptHashes = append(f.InitScriptHashes, h[:])
+	}
+	return f
+}
+
+// openDomains prepares the lookup of names outside of the gateway's domains.
+func (g *gateway) openDomains(context.Context) error {
+	c := g.cfg.CustomDomain
+	if !c.Enabled {
+		return nil
+	}
+	opts := customdomain.Options{
+		Resolvers: c.Resolvers, Prefix: c.Prefix, Legacy: c.Compat,
+		MissesPerSource: c.MissesPerSource, MissesPerSecond: c.MissesPerSecond,
+		CacheSize: c.CacheSize, NegativeCacheSize: c.NegativeCacheSize,
+	}
+	if len(opts.Resolvers) == 0 {
+		var err error
+		if opts.Resolvers, err = customdomain.SystemResolvers("/etc/resolv.conf"); err != nil {
+			return fmt.Errorf("[custom_domain] resolvers: %w", err)
+		}
+	}
+	g.domains = customdomain.New(opts)
+	return nil
+}

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sallyport/admin"
+	"sallyport/certs"
+	"sallyport/config"
+	"sallyport/customdomain"
+	"sallyport/health"
+	"sallyport/internal/vm"
+	"sallyport/registry"
+	"sallyport/relay"
+	"sallyport/router"
+	"sallyport/wg"
+)
+
+// gateway is one gateway: its parts, joined.
+type gateway struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	certs    *certs.Index
+	tunnel   *wg.Device
+	health   *health.Monitor
+	store    *registry.Bolt
+	registry *registry.Registry
+	rpc      *guestAPI              // nil: no guest can register
+	domains  *customdomain.Resolver // nil: not looked up
+	own      *ownSite
+	relay    *relay.Engine
+	admin    *admin.Server
+	addrs    []netip.AddrPort // where clients connect
+	adminAt  net.Listener     // nil: none
+	started  time.Time
+	draining atomic.Bool
+}
+
+// newGateway makes the parts in the order in which they need each other. On an
+// error nothing of it is left.
+func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
+	g := &gateway{cfg: cfg, log: log, started: time.Now(), own: newOwnSite()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.close())
+		}
+	}()
+	for _, step := range []func(context.Context) error{
+		g.openCerts, g.openStore, g.openTunnel, g.openHealth, g.openRegistry, g.openDomains,
+		g.openRelay, g.openRPC, g.openAdmin,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+func (g *gateway) openCerts(context.Context) (err error) {
+	g.certs, err = certs.Open(sources(g.cfg), certs.Options{MinVersion: g.cfg.Proxy.TLSMinVersion, Log: g.log})
+	return err
+}
+
+func sources(cfg *config.Config) []certs.Source {
+	var list []certs.Source
+	for _, d := range cfg.Domains {
+		list = append(list, certs.Source{Domain: d.Name, CertFile: d.Cert, KeyFile: d.Key})
+	}
+	return list
+}
+
+func (g *gateway) openTunnel(ctx context.Context) error {
+	c := g.cfg.WireGuard
+	opts := wg.Options{
+		Mode: wg.Mode(c.Mode), Interface: c.Interface, ListenPort: int(c.ListenPort), Address: c.Address, MTU: c.MTU,
+		EndpointsFile: filepath.Join(g.cfg.Store.Path, "endpoints.json"), Log: g.log,
+	}
+	var err error
+	if opts.Mode != wg.ModeNone {
+		if opts.PrivateKey, err = wg.LoadOrCreateKey(c.PrivateKeyFile); err != nil {
+			return err
+		}
+	}
+	g.tunnel, err = wg.Open(ctx, opts)
+	return err
+}
+
+func (g *gateway) openHealth(context.Context) error {
+	opts := health.Options{
+		MaxAge:    g.cfg.Health.MaxHandshakeAge,
+		MaxPerApp: int64(g.cfg.Proxy.MaxConnectionsPerApp),
+		// Only what was served can be gone, and relay is there before anybody is.
+		OnGone: func(inst *vm.Instance, _ health.Gone) { g.relay.CloseBackend(inst.Live) },
+		Log:    g.log,
+	}
+	if g.tunnel.Mode() != wg.ModeNone {
+		opts.Handshakes = g.tunnel.Handshakes
+	}
+	g.health = health.New(opts)
+	return nil
+}
+
+func (g *gateway) openRelay(context.Context) error {
+	domains := make([]string, 0, len(g.cfg.Domains))
+	for _, d := range g.cfg.Domains {
+		domains = append(domains, d.Name)
+	}
+	p := g.cfg.Proxy
+	opts := relay.Options{
+		Listen: p.Listen,
+		Route:  g.route(router.New(router.Options{Domains: domains, Snapshot: g.health.Snapshot})),
+		Timeouts: relay.Timeouts{
+			Hello: p.Timeouts.Hello, Handshake: p.Timeouts.Handshake, Connect: p.Timeouts.Connect,
+			Hedge: p.Timeouts.Hedge, Idle: p.Timeouts.Idle, Drain: p.Timeouts.Drain,
+		},
+		Loops: p.Loops, MaxConnections: p.MaxConnections, MaxPerSource: p.MaxConnectionsPerSource,
+		ProxyProtocolFrom: p.ProxyProtocolFrom,
+		Log:               g.log, Access: g.cfg.Log.Access,
+	}
+	switch g.tunnel.Mode() {
+	case wg.ModeNetstack:
+		opts.Dial = g.tunnel.Dial
+	case wg.ModeKernel, wg.ModeUserspace:
+		opts.BackendMSS = wg.MSS(g.cfg.WireGuard.MTU)
+	default: // mode none: no tunnel, no limit of its own
+	}
+	var err error
+	if g.relay, err = relay.New(opts); err != nil {
+		return err
+	}
+	if g.addrs, err = g.relay.Listen(); err != nil {
+		return err
+	}
+	for _, a := range g.addrs {
+		g.log.Info("listening for clients", "address", a.String(), "max_connections", g.relay.MaxConnections())
+	}
+	return nil
+}
+
+func (g *gateway) openAdmin(ctx context.Context) error {
+	opts := admin.Options{Log: g.log, Status: g.report}
+	opts.Checks = []admin.Check{
+		{Name: "certificate", Ready: g.certs.Ready},
+		{Name: "tunnel", Ready: g.tunnel.Ready},
+		{Name: "listeners", Ready: func() error {
+			if g.draining.Load() {
+				return errors.New("draining: new connections are refused")
+			}
+			return nil
+		}},
+	}
+	opts.Collectors = append(opts.Collectors, g.relay.Collectors()...)
+	opts.Collectors = append(opts.Collectors, g.health.Collectors()...)
+	opts.Collectors = append(opts.Collectors, g.tunnel.Collectors()...)
+	opts.Collectors = append(opts.Collectors, g.certs.Collectors()...)
+	opts.Collectors = append(opts.Collectors, g.registry.Collectors()...)
+	if g.rpc != nil {
+		opts.Checks = append(opts.Checks, admin.Check{Name: "rpc certificate", Ready: g.rpc.identity.Ready})
+		opts.Collectors = append(opts.Collectors, g.rpc.server.Collectors()...)
+	}
+	if g.domains != nil {
+		opts.Collectors = append(opts.Collectors, g.domains.Collectors()...)
+	}
+	g.admin = admin.New(opts)
+	at := g.cfg.Admin.Listen
+	if !at.IsValid() {
+		return nil
+	}
+	if !at.Addr().IsLoopback() {
+		g.log.Warn("[admin] listen is not a loopback address: whoever reaches it can read the names of apps and their traffic", "address", at.String())
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", at.String())
+	if err != nil {
+		return fmt.Errorf("[admin] listen: %w", err)
+	}
+	g.adminAt = l
+	g.log.Info("listening for operators", "address", l.Addr().String())
+	return nil
+}
+
+// serve runs all parts until ctx is done, then lets connections end, and then
+// stops the parts that they need.
+func (g *gateway) serve(ctx context.Context) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	parts, background := errgroup.WithContext(background)
+	parts.Go(func() error { return g.tunnel.Run(background) })
+	parts.Go(func() error { return g.health.Run(background) })
+	parts.Go(func() error { return g.certs.Run(background) })
+	parts.Go(func() error { return g.registry.Run(background) })
+	parts.Go(func() error { return g.own.serve(background, g.cfg.RPC.DstackAgent) })
+	if g.rpc != nil {
+		parts.Go(func() error { return g.rpc.serve(background) })
+	}
+	if g.adminAt != nil {
+		parts.Go(func() error { return g.admin.Serve(background, g.adminAt) })
+	}
+	// A part that fails takes the gateway with it: half a gateway fails in silence.
+	context.AfterFunc(background, g.relay.Abort)
+	context.AfterFunc(ctx, func() {
+		g.draining.Store(true)
+		g.log.Info("draining", "connections", g.relay.Open(), "limit", g.cfg.Proxy.Timeouts.Drain.String())
+	})
+	err := g.relay.Run(ctx)
+	stop()
+	err = errors.Join(err, parts.Wait(), g.close())
+	g.log.Info("stopped")
+	return err
+}
+
+// reload reads the certificates anew.
+func (g *gateway) reload() {
+	changed, err := g.certs.Reload()
+	if err != nil {
+		g.log.Error("certificates that cannot be used were left; the old ones stay", "error", err)
+	}
+	g.log.Info("certificates read", "changed", changed)
+}
+
+// close gives back what newGateway opened and serve has not ended. The tunnel goes
+// before the store: nobody can register any more.
+func (g *gateway) close() error {
+	var errs []error
+	if g.domains != nil {
+		g.domains.Close()
+	}
+	if g.tunnel != nil {
+		errs = append(errs, g.tunnel.Close())
+	}
+	if g.store != nil {
+		errs = append(errs, g.store.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"sallyport/internal/hello"
+	"sallyport/relay"
+	"sallyport/router"
+	"sallyport/rpc"
+)
+
+// The names that are the gateway's own under each domain, as dstack's clients and
+// monitors know them. An app cannot take them: dstack's ids are hexadecimal.
+const (
+	ownName    = "gateway"
+	healthName = "health" // deprecated there: answers / alone
+)
+
+// ownSite serves the gateway's own name from inside the process: connections come
+// to it from the relay, without a socket.
+type ownSite struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func newOwnSite() *ownSite { return &ownSite{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+// serve answers until ctx is done.
+func (o *ownSite) serve(ctx context.Context, agent string) error {
+	mux := http.NewServeMux()
+	mux.Handle("/", rpc.WellKnown(agent))
+	mux.HandleFunc("/{$}", func(http.ResponseWriter, *http.Request) {})
+	srv := &http.Server{
+		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
+	}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(o); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// dial is a relay.Backend's.
+func (o *ownSite) dial(ctx context.Context) (net.Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case o.conns <- far:
+		return near, nil
+	case <-ctx.Done():
+	case <-o.done:
+	}
+	_ = near.Close()
+	_ = far.Close()
+	return nil, net.ErrClosed
+}
+
+// Accept implements net.Listener.
+func (o *ownSite) Accept() (net.Conn, error) {
+	select {
+	case c := <-o.conns:
+		return c, nil
+	case <-o.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener; the server calls it once.
+func (o *ownSite) Close() error {
+	close(o.done)
+	return nil
+}
+
+// Addr implements net.Listener.
+func (o *ownSite) Addr() net.Addr { return &net.UnixAddr{Name: ownName, Net: "unix"} }
+
+// routeOwn decides for a name that no app has: it may be the gateway's own.
+func (g *gateway) routeOwn(decided *router.Decision, h *hello.Hello, d *relay.Decision) {
+	label, _, _ := bytes.Cut(bytes.ToLower(h.ServerName), []byte("."))
+	name, err := router.ParseName(label)
+	own := err == nil && name.Port == 80 && name.Mode == router.Terminate &&
+		(string(name.ID) == ownName || string(name.ID) == healthName)
+	if !own {
+		g.decide(decided, h, d)
+		return
+	}
+	protocol, _ := router.Terminate.ALPN(h.ALPN.Empty(), h.ALPN.Offers)
+	d.Mode, d.App = relay.Terminate, ownName
+	d.TLS = g.certs.TLSConfig(decided.Domain, alpns[protocol])
+	d.Backends[0] = relay.Backend{Name: ownName, Dial: g.own.dial}
+	d.N = 1
+}
