@@ -25,7 +25,7 @@ func (t *table) adopt(id vm.InstanceID, rec record, rev int64, until time.Time) 
 	if old := e.record.Addr; old.IsValid() && old != rec.Addr {
 		t.pool.rest(old, until)
 	}
-	if holder := t.keys[rec.Key]; !t.static[holder] {
+	if holder, taken := t.keys[rec.Key]; !taken || (holder != "" && !t.static[holder]) { // not the gateway's own
 		t.keys[rec.Key] = id
 	}
 	t.pool.claim(rec.Addr)

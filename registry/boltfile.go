@@ -12,15 +12,15 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// The file has one bucket, "v1". Each value in it begins with a header:
+// The pairs are in the bucket "v1". Each value in it begins with a header:
 //
 //	crc32c  4 bytes  of the key and of all that follows
 //	rev     8 bytes  the revision that put it
 //	expires 8 bytes  Unix time in milliseconds; 0 is never
 //
-// bbolt has no checksums of its own on pages. The key "" cannot exist in bbolt, so
-// the state, revision and number of pairs, is a value of the same form in a bucket of its
-// own: pairs that a damaged page lost are noticed by their number.
+// bbolt has no checksums of its own on pages. The bucket "state" has one value of the
+// same form, the revision and the number of pairs: those that a damaged page lost are
+// noticed by their number.
 const (
 	headerSize = 4 + 8 + 8
 	stateSize  = 8 + 8

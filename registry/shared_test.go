@@ -56,6 +56,13 @@ func TestGatewaysLearnOfEachOther(t *testing.T) {
 		other.Key = q.Key
 		a.refuses(t, other, ErrKeyTaken)
 
+		other.Key = key("second gateway") // the first does not know whose that is
+		a.register(t, other)
+		synctest.Wait()
+		if _, ok := b.board.get("two"); ok {
+			t.Error("an instance with the gateway's own key is published")
+		}
+
 		wait(11 * time.Hour) // it registered with b last
 		if len(a.board.all())+len(b.board.all())+len(a.dev.all())+len(b.dev.all()) != 0 {
 			t.Error("not recycled everywhere")
