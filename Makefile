@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 FUZZTIME ?= 30s
 IMAGE    = sallyport-gateway
 
-.PHONY: build demo test lint fuzz bench soak image clean
+.PHONY: build demo test lint generate fuzz bench soak image clean
 
 build:  ## one static file: bin/gateway
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/gateway ./cmd/gateway
@@ -21,11 +21,13 @@ demo: build  ## a gateway and two CVMs in one process, without root
 test:  ## every test; names those that this machine cannot run
 	bash .ci/test.sh ./...
 
-lint:  ## format, vet, tidy, linters
+lint:  ## format, vet, tidy, linters, generated code
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "run gofmt -w on:" $$unformatted; exit 1; }
 	go vet ./...
 	go mod tidy -diff
 	go run $(GOLANGCI) run ./...
+	$(MAKE) generate
+	git diff --exit-code -- rpc/gatewaypb || { echo "commit what make generate has changed"; exit 1; }
 
 fuzz:  ## each fuzz target for $(FUZZTIME)
 	FUZZTIME=$(FUZZTIME) bash .ci/fuzz.sh
@@ -42,10 +44,5 @@ image:  ## the container image (needs docker)
 clean:
 	rm -rf bin
 
-.PHONY: generate generated
-
 generate:  ## code from .proto files, without protoc
 	go generate ./rpc/gatewaypb
-
-generated: generate  ## fails if the code that is checked in is another one
-	git diff --exit-code -- rpc/gatewaypb

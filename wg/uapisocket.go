@@ -69,7 +69,7 @@ func listenUAPI(path string) (*net.UnixListener, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(private) //nolint:errcheck // empty by then
+	defer os.RemoveAll(private) // empty by then
 	tmp := filepath.Join(private, "s")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
 	if err != nil {

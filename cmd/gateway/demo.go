@@ -189,8 +189,7 @@ func freeUDPPort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).Port, nil
+	return c.LocalAddr().(*net.UDPAddr).Port, c.Close()
 }
 
 // run serves until ctx is done: the gateway, the machines, and whoever tells the user.

@@ -154,7 +154,7 @@ func (s *site) status() *admin.Status {
 	return &st
 }
 
-// until waits until is is true of the gateway's status.
+// until waits for a status of the gateway that is as wanted.
 func (s *site) until(what string, is func(*admin.Status) bool) *admin.Status {
 	s.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
