@@ -224,6 +224,15 @@ func (g *gateway) reload() {
 	if err != nil {
 		g.log.Error("certificates that cannot be used were left; the old ones stay", "error", err)
 	}
+	if g.rpc != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a guest agent may be asked
+		defer cancel()
+		if renewed, err := g.rpc.identity.Reload(ctx); err != nil {
+			g.log.Error("the [rpc] certificate cannot be used; the old one stays", "error", err)
+		} else if renewed {
+			changed++
+		}
+	}
 	g.log.Info("certificates read", "changed", changed)
 }
 

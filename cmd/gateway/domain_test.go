@@ -1,0 +1,144 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"sallyport/internal/proxyproto"
+)
+
+// dnsServer answers TXT questions from records, and nothing else.
+func dnsServer(t *testing.T, records map[string]string) string {
+	t.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan struct{})
+	srv := &dns.Server{PacketConn: pc, NotifyStartedFunc: func() { close(started) }, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		name := strings.ToLower(strings.TrimSuffix(q.Question[0].Name, "."))
+		if text, ok := records[name]; ok && q.Question[0].Qtype == dns.TypeTXT {
+			m.Answer = append(m.Answer, &dns.TXT{
+				Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 60}, Txt: []string{text},
+			})
+		} else {
+			m.Rcode = dns.RcodeNameError
+		}
+		_ = w.WriteMsg(m)
+	})}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = srv.ActivateAndServe()
+	}()
+	<-started
+	t.Cleanup(func() {
+		_ = srv.Shutdown()
+		<-done
+	})
+	return pc.LocalAddr().String()
+}
+
+// secureWeb is a TLS server on this machine, with a certificate of its own for names.
+func secureWeb(t *testing.T, says string, names ...string) (addr string, roots *x509.CertPool) {
+	t.Helper()
+	ca, err := newDemoCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key, err := ca.pair(names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, says) }))
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	roots = x509.NewCertPool()
+	roots.AddCert(ca.cert)
+	return srv.Listener.Addr().String(), roots
+}
+
+func TestCustomDomainsLeadToTheAppTheirOwnerNames(t *testing.T) {
+	resolver := dnsServer(t, map[string]string{
+		"_dstack-app-address.www.customer.org":      demoApp + ":443",
+		"_dstack-app-address-wildcard.customer.net": vm1 + ":443",
+		"_tapp-address.old.customer.org":            demoApp + ":443",
+		"_dstack-app-address.lost.customer.org":     "nobody:443",
+	})
+	s := newSite(t, fmt.Sprintf("[custom_domain]\nenabled = true\nresolvers = [%q]\n", resolver))
+	s.machine("vm1", vm1)
+	s.gateway()
+	s.until("the gateway is up", serving(0))
+	addr, roots := secureWeb(t, "the customer's own", "www.customer.org", "any.customer.net", "old.customer.org")
+	s.join("vm1", "--forward", "443="+addr)
+	s.until("the machine is up", serving(1))
+	for range 2 { // looked up, and remembered
+		for _, name := range []string{"www.customer.org", "WWW.Customer.org", "any.customer.net", "old.customer.org"} {
+			if got, err := s.fetch(name, roots); got != "the customer's own" {
+				t.Errorf("%s: %q, %v", name, got, err)
+			}
+		}
+	}
+	for _, name := range []string{"lost.customer.org", "unknown.example.com", "a.b.gw.test", "gw.test"} {
+		if _, err := s.fetch(name, roots); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+			t.Errorf("%s: %v, want the alert unrecognized_name", name, err)
+		}
+	}
+}
+
+func TestMachineThatAsksForItLearnsItsClient(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	got := make(chan proxyproto.Header, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		head := make([]byte, 16)
+		_, _ = io.ReadFull(c, head)
+		rest := make([]byte, int(head[14])<<8+int(head[15]))
+		_, _ = io.ReadFull(c, rest)
+		h, _, err := proxyproto.Parse(append(head, rest...))
+		if err != nil {
+			t.Error(err)
+		}
+		got <- h
+		_, _ = io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\nhello")
+	}()
+	s := newSite(t)
+	s.machine("vm1", vm1)
+	s.gateway()
+	s.until("the gateway is up", serving(0))
+	s.join("vm1", "--forward", "80="+l.Addr().String(), "--port", "80,proxy")
+	s.until("the machine is up", serving(1))
+	if body, err := s.get(demoApp); body != "hello" {
+		t.Errorf("%q, %v", body, err)
+	}
+	h := <-got
+	if h.Source.Addr().String() != "127.0.0.1" || h.Destination.String() != s.clients {
+		t.Errorf("header %v → %v", h.Source, h.Destination)
+	}
+	if name, _ := h.TLVs.Get(proxyproto.TypeAuthority); string(name) != demoApp+".gw.test" {
+		t.Errorf("authority %q", name)
+	}
+}

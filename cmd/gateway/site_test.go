@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sallyport/admin"
+)
+
+// site is a gateway's world in a directory: certificates made by gateway pki, a
+// configuration, to which more is appended, and ports that are free.
+type site struct {
+	t       *testing.T
+	dir     string
+	clients string // address for clients
+	guests  string // address of the API
+	admin   string
+	roots   *x509.CertPool
+}
+
+func newSite(t *testing.T, more ...string) *site {
+	t.Helper()
+	s := &site{t: t, dir: t.TempDir(), clients: freeTCP(t), guests: freeTCP(t), admin: freeTCP(t), roots: x509.NewCertPool()}
+	ca, err := newDemoCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.roots.AddCert(ca.cert)
+	if err := ca.issue(s.path("web.pem"), s.path("web.key"), "*.gw.test"); err != nil {
+		t.Fatal(err)
+	}
+	port, err := freeUDPPort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pki("init")
+	s.pki("issue", "--out", s.path("rpc"), "--server", "--name", "127.0.0.1", "--app-id", demoGatewayApp)
+	text := fmt.Sprintf(`
+[[domain]]
+name = "gw.test"
+cert = "web.pem"
+key = "web.key"
+[proxy]
+listen = [%q]
+[proxy.timeouts]
+drain = "1s"
+[wireguard]
+mode = "netstack"
+listen_port = %d
+endpoint = "127.0.0.1:%d"
+[rpc]
+listen = %q
+cert = "rpc.pem"
+key = "rpc.key"
+client_ca = "pki/ca.pem"
+[store]
+path = "store"
+[admin]
+listen = %q
+[log]
+access = true
+`, s.clients, port, port, s.guests, s.admin) + strings.Join(more, "\n")
+	if err := os.WriteFile(s.path("gateway.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// freeTCP is an address that nobody listens on now.
+func freeTCP(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *site) pki(verb string, args ...string) {
+	s.t.Helper()
+	args = append([]string{"pki", verb, "--dir", s.path("pki")}, args...)
+	if code, _, stderr := outcome(s.t, args...); code != 0 {
+		s.t.Fatalf("gateway %s: %s", strings.Join(args, " "), stderr)
+	}
+}
+
+// machine issues a certificate for a machine of the demo's app.
+func (s *site) machine(name, instance string) {
+	s.t.Helper()
+	s.pki("issue", "--out", s.path(name), "--app-id", demoApp, "--instance-id", instance)
+}
+
+// start runs the gateway program until the test ends; what it prints is shown if
+// the test fails.
+func (s *site) start(args ...string) *exec.Cmd {
+	s.t.Helper()
+	cmd := command(s.t, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if s.t.Failed() {
+			s.t.Logf("gateway %s:\n%s", args[0], out.String())
+		}
+	})
+	return cmd
+}
+
+func (s *site) gateway() *exec.Cmd { return s.start("run", "--config", s.path("gateway.toml")) }
+
+// join joins a machine; more are further arguments.
+func (s *site) join(name string, more ...string) *exec.Cmd {
+	return s.start(append([]string{
+		"join", "--url", "https://" + s.guests, "--cert", s.path(name + ".pem"), "--key", s.path(name + ".key"),
+		"--ca", s.path("pki/ca.pem"), "--gateway-app-id", demoGatewayApp, "--state", s.path(name + "-state"), "--mode", "netstack",
+	}, more...)...)
+}
+
+// status asks the gateway what it sees; nil: it does not answer.
+func (s *site) status() *admin.Status {
+	resp, err := http.Get("http://" + s.admin + "/status")
+	if err != nil {
+		return nil
+	}
+	defer resp.Body.Close()
+	var st admin.Status
+	if json.NewDecoder(resp.Body).Decode(&st) != nil {
+		return nil
+	}
+	return &st
+}
+
+// until waits for a status of the gateway that is as wanted.
+func (s *site) until(what string, is func(*admin.Status) bool) *admin.Status {
+	s.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(40 * time.Second)
+	for {
+		if st := s.status(); st != nil && is(st) {
+			return st
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			s.t.Fatalf("waited in vain: %s; the gateway says %+v", what, s.status())
+		}
+	}
+}
+
+// serving reports whether so many instances can be reached.
+func serving(n int) func(*admin.Status) bool {
+	return func(st *admin.Status) bool {
+		up := 0
+		for _, i := range st.Instances {
+			if i.Weight > 0 {
+				up++
+			}
+		}
+		return up == n
+	}
+}
+
+// get is what a client gets from a name under the gateway's domain.
+func (s *site) get(name string) (string, error) { return s.fetch(name+".gw.test", s.roots) }
+
+// fetch is what a client that trusts roots gets from a name.
+func (s *site) fetch(name string, roots *x509.CertPool) (string, error) {
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{RootCAs: roots},
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", s.clients)
+		},
+	}}
+	resp, err := client.Get("https://" + name + "/")
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return string(b), err
+}
+
+// web is a server on this machine that says its name.
+func web(t *testing.T, name string) string {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, name) }))
+	t.Cleanup(srv.Close)
+	return srv.Listener.Addr().String()
+}
