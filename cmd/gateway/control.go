@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -108,7 +109,7 @@ func (g *gateway) openRPC(ctx context.Context) error {
 	g.rpc = &guestAPI{identity: identity, listener: l, server: rpc.New(rpc.Options{
 		Identity:  identity,
 		Identify:  g.identify,
-		Registrar: registrar{g.registry},
+		Registrar: registrar{g.registry, g.log},
 		Nodes:     g.nodes,
 		AppOf:     appOf,
 		Public: rpc.Public{
@@ -164,7 +165,10 @@ func (g *gateway) nodes() []rpc.Node {
 }
 
 // registrar is the registry as guests' requests see it.
-type registrar struct{ *registry.Registry }
+type registrar struct {
+	*registry.Registry
+	log *slog.Logger
+}
 
 func (r registrar) Register(ctx context.Context, c rpc.Caller, in rpc.Registration) (rpc.Grant, error) {
 	q := registry.Request{App: c.App, Instance: c.Instance, Compose: c.Compose, Key: in.Key}
@@ -175,6 +179,13 @@ func (r registrar) Register(ctx context.Context, c rpc.Caller, in rpc.Registrati
 		q.Facts = facts(info)
 	}
 	grant, err := r.Registry.Register(ctx, q)
+	for _, ours := range []error{registry.ErrStore, registry.ErrPeer} {
+		if errors.Is(err, ours) {
+			// What it wraps names files and devices: the operator's business, not the guest's.
+			r.log.Error("registration failed", "instance", string(c.Instance), "app", string(c.App), "error", err)
+			return rpc.Grant{}, ours
+		}
+	}
 	return rpc.Grant{Address: grant.Spec.Addr}, err
 }
 
