@@ -35,7 +35,8 @@ fuzz:  ## each fuzz target for $(FUZZTIME)
 bench:  ## the packages' own benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
-soak:  ## the long end-to-end tests, GATEWAY_SOAK=30m each
+soak:  ## the long tests: GATEWAY_SOAK=30m each, and a thousand kills of a registry
+	REGISTRY_KILLS=1000 bash .ci/test.sh -run Kill ./registry
 	bash .ci/test.sh -tags soak -run Soak -timeout 2h ./e2e
 
 image:  ## the container image (needs docker)
