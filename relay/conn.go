@@ -93,6 +93,7 @@ type record struct {
 	serverName string
 	app        string
 	instance   string
+	detail     string // more about a refusal
 }
 
 // onEvents notes what epoll reported for one of the two ends.

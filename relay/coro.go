@@ -1,10 +1,6 @@
 package relay
 
-import (
-	"fmt"
-	"iter"
-	"runtime/debug"
-)
+import "iter"
 
 // coro is a coroutine that sets connections up, one after the other. It runs on
 // its loop's own thread, so that setup can be straight-line code: where it must
@@ -65,13 +61,12 @@ func (co *coro) run(yield func(struct{}) bool) {
 }
 
 // serve sets one connection up and makes the outcome final. A panic ends this
-// connection only: one client must not be able to end the others'.
+// connection only.
 func (co *coro) serve() {
 	c := co.c
 	defer func() {
 		if p := recover(); p != nil {
-			c.loop.engine.opts.Log.Error("panic while setting a connection up; please report it",
-				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			c.tellPanic(p)
 			c.reason = Internal
 		}
 		co.conclude()

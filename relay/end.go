@@ -2,7 +2,9 @@ package relay
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 )
 
@@ -73,6 +75,24 @@ func (c *conn) close() {
 	l.engine.open.Add(-1)
 }
 
+// endOnPanic ends a connection whose relaying panics, and no other: one client must
+// not be able to end the others' connections.
+func (c *conn) endOnPanic() {
+	if p := recover(); p != nil {
+		c.tellPanic(p)
+		if c.phase == relaying {
+			c.reason = Internal
+			c.tls = nil // it may be what panicked
+			c.finish()
+		}
+	}
+}
+
+func (c *conn) tellPanic(p any) {
+	c.loop.engine.opts.Log.Error("panic; this connection is ended, please report it",
+		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+}
+
 // report counts the connection under its reason and writes its access line.
 func (c *conn) report() {
 	l := c.loop
@@ -96,5 +116,6 @@ func (c *conn) report() {
 		slog.Uint64("bytes_down", c.down.bytes),
 		slog.Duration("duration", time.Since(r.began)),
 		slog.String("ended_by", c.reason.Party().String()),
-		slog.String("reason", c.reason.String()))
+		slog.String("reason", c.reason.String()),
+		slog.String("detail", r.detail))
 }

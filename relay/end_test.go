@@ -255,3 +255,26 @@ func TestAbortEndsAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// crypto/tls runs inside the loop for as long as a connection lives.
+func TestPanicWhileRelayingEndsOneConnectionOnly(t *testing.T) {
+	g := start(t, func(_ *gateway, o *Options) { o.Loops = 1 }).to(serve(t, echo))
+	a, b := g.tls(), g.tls()
+	mustEcho(t, a)
+	mustEcho(t, b)
+	g.loops[0].inbox.post(func() {
+		for _, s := range g.loops[0].slots {
+			if s.c != nil && s.side == clientSide && s.c.addr.String() == a.LocalAddr().String() {
+				s.c.tls.conn = nil
+			}
+		}
+	})
+	write(t, a, []byte("x"))
+	if _, err := io.ReadAll(a); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the client saw %v", err)
+	}
+	if got := g.ended(); got != "internal" {
+		t.Errorf("reason %s", got)
+	}
+	mustEcho(t, b)
+}

@@ -112,6 +112,7 @@ func (e *Engine) listen() ([]netip.AddrPort, error) {
 			return nil, err
 		}
 	}
+	e.probePipes()
 	for range e.opts.Loops {
 		l, err := newLoop(e)
 		if err != nil {

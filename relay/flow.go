@@ -23,6 +23,7 @@ const (
 
 // pump moves both directions and ends the connection when both are over.
 func (c *conn) pump() {
+	defer c.endOnPanic()
 	before := c.up.bytes + c.down.bytes
 	// An end whose direction is over is not read any more: only the event tells of
 	// a reset after its FIN.

@@ -149,7 +149,8 @@ func (g *gateway) ended() string {
 	g.t.Helper()
 	line := g.log.wait(g.t, "msg=connection ")
 	_, reason, _ := strings.Cut(line, " reason=")
-	return strings.TrimSpace(reason)
+	reason, _, _ = strings.Cut(reason, " ")
+	return reason
 }
 
 // certificate is a self-made one for tls.test.

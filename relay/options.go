@@ -85,8 +85,8 @@ type Decision struct {
 	// at the end.
 	Limit Limit
 
-	// App is a word for the log.
-	App string
+	// App and Detail are words for the log: where it goes, and why not.
+	App, Detail string
 }
 
 // Backend is one address to dial.

@@ -89,6 +89,17 @@ func (p *pipe) close() {
 	closeFD(p.out)
 }
 
+// probePipes says at the start, not in the middle of the night, that nothing will
+// be spliced.
+func (e *Engine) probePipes() {
+	p, err := newPipe()
+	if err != nil {
+		e.warnPipes(err)
+		return
+	}
+	p.close()
+}
+
 func newPipe() (*pipe, error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {

@@ -74,7 +74,7 @@ func (s *setup) route() Reason {
 	}
 	c.mode = d.Mode
 	if c.log != nil {
-		c.log.app = d.App
+		c.log.app, c.log.detail = d.App, d.Detail
 	}
 	if d.Refuse != goOn {
 		return d.Refuse

@@ -212,11 +212,18 @@ func (g *gateway) serve(ctx context.Context) error {
 		g.log.Info("draining", "connections", g.relay.Open(), "limit", g.cfg.Proxy.Timeouts.Drain.String())
 	})
 	err := g.relay.Run(ctx)
+	if g.tunnel.Mode() != wg.ModeNone {
+		<-time.After(lastWords)
+	}
 	stop()
 	err = errors.Join(err, parts.Wait(), g.close())
 	g.log.Info("stopped")
 	return err
 }
+
+// lastWords is how long the tunnel outlives the connections: their last FINs have
+// yet to go through it.
+const lastWords = 100 * time.Millisecond
 
 // reload reads the certificates anew.
 func (g *gateway) reload() {

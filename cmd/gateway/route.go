@@ -50,7 +50,7 @@ func adopt(decided *router.Decision, d *relay.Decision) {
 		d.App = string(decided.App.ID)
 	}
 	if decided.Refusal != router.None {
-		d.Refuse = refusals[decided.Refusal]
+		d.Refuse, d.Detail = refusals[decided.Refusal], decided.Detail
 		return
 	}
 	d.Limit = decided.App.Open
