@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"sallyport/internal/certfile"
 )
 
 // Source says where the certificate of a base domain comes from.
@@ -100,7 +102,7 @@ func (x *Index) Ready() error {
 	var problems []error
 	for _, d := range x.domains {
 		leaf := d.served.Load().cert.Leaf
-		if err := checkTime(leaf, now); err != nil {
+		if err := certfile.CheckTime(leaf, now); err != nil {
 			problems = append(problems, fmt.Errorf("certificate of %s: %w", d.source.Domain, err))
 			continue
 		}

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"sallyport/internal/certfile"
 )
 
 // A pair of files → a certificate that clients of *.domain will accept, as far
@@ -131,7 +133,7 @@ func checkLeaf(leaf *x509.Certificate, domain string, now time.Time) []error {
 	if !covers(leaf.DNSNames, domain) {
 		problems = append(problems, fmt.Errorf("is for %q: want one for %q", leaf.DNSNames, "*."+domain))
 	}
-	if err := checkTime(leaf, now); err != nil {
+	if err := certfile.CheckTime(leaf, now); err != nil {
 		problems = append(problems, err)
 	}
 	if err := checkKeyType(leaf.PublicKey); err != nil {
@@ -141,16 +143,6 @@ func checkLeaf(leaf *x509.Certificate, domain string, now time.Time) []error {
 		problems = append(problems, errors.New("is not for TLS servers: want the extended key usage serverAuth"))
 	}
 	return problems
-}
-
-func checkTime(leaf *x509.Certificate, now time.Time) error {
-	switch {
-	case now.After(leaf.NotAfter):
-		return fmt.Errorf("expired at %s: want a renewed one", leaf.NotAfter.UTC().Format(time.RFC3339))
-	case now.Before(leaf.NotBefore):
-		return fmt.Errorf("is not valid before %s: want one valid now; is the clock right?", leaf.NotBefore.UTC().Format(time.RFC3339))
-	}
-	return nil
 }
 
 // checkKeyType accepts what all TLS clients of the last years do. Go's refuse
@@ -198,7 +190,7 @@ func warnChain(chain []*x509.Certificate, now time.Time) (warnings []string) {
 		if !bytes.Equal(chain[i].RawIssuer, c.RawSubject) {
 			warnings = append(warnings, fmt.Sprintf("certificate %d (%s) did not issue the one before it", i+2, c.Subject))
 		}
-		if err := checkTime(c, now); err != nil {
+		if err := certfile.CheckTime(c, now); err != nil {
 			warnings = append(warnings, fmt.Sprintf("certificate %d (%s) %s", i+2, c.Subject, err))
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sallyport/internal/certfile"
 )
 
 // The server's certificate, its key, and the authority whose certificates it
@@ -135,7 +137,9 @@ func (id *Identity) Run(ctx context.Context) error {
 func (id *Identity) Leaf() *x509.Certificate { return id.current.Load().leaf }
 
 // Ready is nil while the certificate is valid.
-func (id *Identity) Ready() error { return wrap("rpc certificate", checkTime(id.Leaf(), time.Now())) }
+func (id *Identity) Ready() error {
+	return wrap("rpc certificate", certfile.CheckTime(id.Leaf(), time.Now()))
+}
 
 // serverConfig takes the newest keys for each handshake.
 func (id *Identity) serverConfig() *tls.Config {
@@ -163,7 +167,7 @@ func checkKeys(m material, now time.Time) (*keys, []string, error) {
 		return nil, nil, err
 	}
 	leaf := pair.Leaf
-	if err := checkTime(leaf, now); err != nil {
+	if err := certfile.CheckTime(leaf, now); err != nil {
 		return nil, nil, err
 	}
 	if leaf.IsCA {
@@ -199,16 +203,6 @@ func newConfig(pair tls.Certificate, roots *x509.CertPool) *tls.Config {
 		ClientCAs:              roots,
 		SessionTicketsDisabled: true,
 	}
-}
-
-func checkTime(leaf *x509.Certificate, now time.Time) error {
-	switch {
-	case now.After(leaf.NotAfter):
-		return fmt.Errorf("expired at %s: want a renewed one", leaf.NotAfter.UTC().Format(time.RFC3339))
-	case now.Before(leaf.NotBefore):
-		return fmt.Errorf("is not valid before %s: is the clock right?", leaf.NotBefore.UTC().Format(time.RFC3339))
-	}
-	return nil
 }
 
 // checkChain does what a guest does, except for the host name.

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sallyport/internal/certfile"
 )
 
 func TestReplacedFilesAreServedAndConnectionsStay(t *testing.T) {
@@ -91,7 +93,7 @@ func TestBadFilesAreRefused(t *testing.T) {
 		"no client CA":      {func(f Files) { overwrite(f.ClientCA, nil) }, "client CA: has no certificate"},
 		"client CA a leaf":  {func(f Files) { overwrite(f.ClientCA, certPEM(good.Certificate[0])) }, "is not an authority"},
 		"client CA damaged": {func(f Files) { overwrite(f.ClientCA, certPEM([]byte{1})) }, "client CA: x509: malformed certificate"},
-		"too large":         {func(f Files) { overwrite(f.ClientCA, make([]byte, maxFile+1)) }, "want at most 262144 bytes"},
+		"too large":         {func(f Files) { overwrite(f.ClientCA, make([]byte, certfile.MaxSize+1)) }, "want at most 262144 bytes"},
 		"a folder":          {func(f Files) { _ = os.Remove(f.Key); _ = os.Mkdir(f.Key, 0o700) }, "want a regular file"},
 	} {
 		f := writeFiles(t, t.TempDir(), good, root)

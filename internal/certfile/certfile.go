@@ -1,0 +1,54 @@
+// Package certfile reads the files of certificates and keys as a server that runs
+// for years must: bounded, and never held up by what stands in their place.
+package certfile
+
+import (
+	"crypto/x509"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+)
+
+// MaxSize bounds a file in bytes. A chain takes some 5 kB.
+const MaxSize = 256 << 10
+
+// Read reads a regular file of up to MaxSize bytes. It follows symbolic links,
+// which is how certbot and Kubernetes replace certificates. A FIFO or a device in
+// the file's place must not hold up the gateway, hence O_NONBLOCK. The mode tells
+// who else may read it.
+func Read(name string) ([]byte, fs.FileMode, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("%s: want a regular file", name)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(data) > MaxSize {
+		return nil, 0, fmt.Errorf("%s: want at most %d bytes", name, MaxSize)
+	}
+	return data, st.Mode(), nil
+}
+
+// CheckTime says why leaf is not valid now.
+func CheckTime(leaf *x509.Certificate, now time.Time) error {
+	switch {
+	case now.After(leaf.NotAfter):
+		return fmt.Errorf("expired at %s: want a renewed one", leaf.NotAfter.UTC().Format(time.RFC3339))
+	case now.Before(leaf.NotBefore):
+		return fmt.Errorf("is not valid before %s: want one valid now; is the clock right?", leaf.NotBefore.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
