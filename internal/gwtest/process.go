@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,6 +42,7 @@ func (h *Host) Start(t testing.TB, cmd *exec.Cmd) *Process {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	cmd.WaitDelay = time.Second // a child that escaped may hold its output open
 	if err := h.Do(cmd.Start); err != nil {
 		t.Fatalf("start %s on %s: %v", p.Name, h.name, err)
 	}
@@ -49,13 +51,33 @@ func (h *Host) Start(t testing.TB, cmd *exec.Cmd) *Process {
 		close(p.done)
 	}()
 	t.Cleanup(func() {
+		children := descendants(p.PID())
 		p.Signal(t, syscall.SIGKILL)
+		for _, pid := range children {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
+		}
 		<-p.done
 		if t.Failed() {
 			t.Logf("--- %s on %s:\n%s", p.Name, h.name, p.tail())
 		}
 	})
 	return p
+}
+
+// descendants are the processes that pid has started, and they. A daemon such as
+// sshd gives each of its sessions a group of its own, so that the group of pid does
+// not reach them.
+func descendants(pid int) (all []int) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil // it has ended
+	}
+	for _, field := range strings.Fields(string(b)) {
+		if child, err := strconv.Atoi(field); err == nil {
+			all = append(append(all, child), descendants(child)...)
+		}
+	}
+	return all
 }
 
 // Output runs a program on h to its end and returns what it printed, both
