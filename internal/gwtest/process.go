@@ -72,7 +72,7 @@ func descendants(pid int) (all []int) {
 	if err != nil {
 		return nil // it has ended
 	}
-	for _, field := range strings.Fields(string(b)) {
+	for field := range strings.FieldsSeq(string(b)) {
 		if child, err := strconv.Atoi(field); err == nil {
 			all = append(append(all, child), descendants(child)...)
 		}
