@@ -108,6 +108,10 @@ func (b *Bolt) verify() error {
 	})
 }
 
+// smallestFile is what bbolt begins with: two meta pages, a free list and a leaf, of
+// 4 KiB or more each.
+const smallestFile = 4 * 4096
+
 // prepare makes the file if there is none, complete or not at all: a file of 0 bytes
 // is not a new store but one that was lost.
 func prepare(path string) error {
@@ -121,8 +125,9 @@ func prepare(path string) error {
 		return errors.New("it is not a regular file")
 	case info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("others may write to it (mode %04o), and so send an app's traffic anywhere: chmod 600 it", info.Mode().Perm())
-	case info.Size() == 0:
-		return damaged("it is empty")
+	case info.Size() < smallestFile:
+		// bbolt's own error for it is told by its text alone.
+		return damaged("it has only %d bytes", info.Size())
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -33,6 +34,7 @@ func TestDamagedStoreIsKeptAndTheWayOutTold(t *testing.T) {
 		"empty":          {},
 		"text":           []byte("this is not a database, but a note to self\n"),
 		"zeros":          make([]byte, len(good)),
+		"noise":          bytes.Repeat([]byte{0xa5, 1, 7}, 1000),
 		"cut after meta": good[:8192],
 		"cut in half":    good[:len(good)/2],
 		"one value":      []byte(strings.Replace(string(good), `"app":"app"`, `"app":"apq"`, 1)),
