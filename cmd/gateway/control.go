@@ -92,6 +92,9 @@ func (g *gateway) openRPC(ctx context.Context) error {
 	if g.tunnel.Mode() == wg.ModeNone {
 		return errors.New(`[rpc] listen: guests need a tunnel, and [wireguard] mode is "none"`)
 	}
+	if c.RequireQuote {
+		g.log.Warn("[rpc] require_quote is set, and this version verifies no quotes: every registration will be refused")
+	}
 	from := rpc.IdentityOptions{Files: rpc.Files{Cert: c.Cert, Key: c.Key, ClientCA: c.ClientCA}, Log: g.log}
 	if c.DstackAgent != "" {
 		from.Agent = rpc.Agent{Socket: c.DstackAgent, AltNames: []string{c.PublicURL.Hostname()}}
