@@ -155,3 +155,37 @@ func sum(r io.Reader, slow bool) [32]byte {
 		}
 	}
 }
+
+// The two directions are independent: a client that does not read yet may send.
+func TestUploadGoesOnWhileTheClientDoesNotRead(t *testing.T) {
+	const down, up = 16 << 20, 4 << 20
+	got := make(chan [32]byte, 1)
+	handle := func(c *net.TCPConn) {
+		go func() { got <- sum(io.LimitReader(c, up), false) }()
+		_, _ = io.Copy(struct{ io.Writer }{c}, newSource(down))
+		_ = c.CloseWrite()
+		_, _ = io.Copy(io.Discard, c)
+	}
+	bothModes(t, nil, handle, func(t *testing.T, g *gateway, c client) {
+		last, still := uint64(0), 0
+		eventually(t, "the way down is full", func() bool {
+			n := g.bytes(1, copying) + g.bytes(1, splicing) + g.bytes(1, crypting)
+			if still++; n != last || n == 0 {
+				last, still = n, 0
+			}
+			return still > 50
+		})
+		src := newSource(up)
+		if _, err := io.Copy(struct{ io.Writer }{c}, src); err != nil {
+			t.Fatal(err)
+		}
+		if <-got != src.sum() {
+			t.Error("other bytes arrived")
+		}
+		all := newSource(down)
+		_, _ = io.Copy(io.Discard, all)
+		if sum(c, false) != all.sum() {
+			t.Error("download: other bytes arrived")
+		}
+	})
+}

@@ -65,8 +65,10 @@ type wire struct {
 	replay *chunk // the hello, read before crypto/tls was asked
 	out    *chunk // written by crypto/tls, not yet taken by the socket
 	direct bool   // writes go to the loop's buffer, which is flushed at once
-	eof    bool   // the socket said EOF, and crypto/tls was told
-	ended  Reason // why Read gave up during the handshake
+	// answers counts the bytes in out that crypto/tls wrote by itself.
+	answers int
+	eof     bool   // the socket said EOF, and crypto/tls was told
+	ended   Reason // why Read gave up during the handshake
 }
 
 var _ net.Conn = (*wire)(nil)
@@ -129,6 +131,7 @@ func (w *wire) Write(p []byte) (int, error) {
 		l.out = append(l.out, p...)
 	} else {
 		w.out = l.chunks.keep(w.out, p)
+		w.answers += len(p)
 	}
 	return len(p), nil
 }
@@ -147,7 +150,7 @@ func (w *wire) flush() bool {
 		return false
 	}
 	w.c.loop.chunks.put(w.out)
-	w.out = nil
+	w.out, w.answers = nil, 0
 	return true
 }
 

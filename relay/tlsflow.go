@@ -8,19 +8,24 @@ import (
 // The two directions of a connection whose TLS ends here. They keep the promises
 // of flow.go: back-pressure, half-close, fairness.
 
-// outBacklog is how much TLS may have to say to a client that does not read, before
-// the client is not read either: each KeyUpdate it sends asks for an answer.
-const outBacklog = 16 << 10
+// maxAnswers is how much TLS itself may have to say to a client that does not read,
+// in bytes, before the client is not read either: each KeyUpdate that it sends asks
+// for an answer. What the backend has to say does not count: the two directions are
+// independent.
+const maxAnswers = 16 << 10
 
 // pump moves both directions; true means that one stopped for fairness.
 func (t *tlsSide) pump(c *conn) bool {
 	again := t.decrypt(c)
+	clogged := t.clogged()
 	again = t.encrypt(c) || again
-	if c.oneIsGone() {
+	if c.oneIsGone() || clogged && !t.clogged() {
 		again = t.decrypt(c) || again
 	}
 	return again
 }
+
+func (t *tlsSide) clogged() bool { return t.wire.answers > maxAnswers }
 
 // decrypt moves client to backend. crypto/tls may hold bytes that it has read and
 // not yet given, so it is asked whether the socket is readable or not.
@@ -39,7 +44,7 @@ func (t *tlsSide) decrypt(c *conn) bool {
 		case t.over:
 			c.passBye(f, to)
 			return false
-		case t.wire.out != nil && t.wire.out.len() > outBacklog:
+		case t.clogged():
 			return false
 		case moved >= pushBudget:
 			return true
