@@ -149,16 +149,21 @@ func (w *wire) flush() bool {
 	if w.out.len() > 0 {
 		return false
 	}
+	w.dropOut()
+	return true
+}
+
+// dropOut forgets what was written and not sent.
+func (w *wire) dropOut() {
 	w.c.loop.chunks.put(w.out)
 	w.out, w.answers = nil, 0
-	return true
 }
 
 // release gives back the buffers.
 func (w *wire) release() {
-	w.c.loop.chunks.put(w.out)
+	w.dropOut()
 	w.c.loop.chunks.put(w.replay)
-	w.out, w.replay = nil, nil
+	w.replay = nil
 }
 
 // Close and the deadlines are not crypto/tls's business here: the loop closes

@@ -110,6 +110,7 @@ func (t *tlsSide) encrypt(c *conn) bool {
 	for !f.closed {
 		switch {
 		case c.client.deaf:
+			t.wire.dropOut()
 			c.drop(f, &c.client)
 			return false
 		case t.wire.out != nil:
