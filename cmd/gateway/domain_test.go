@@ -101,6 +101,23 @@ func TestCustomDomainsLeadToTheAppTheirOwnerNames(t *testing.T) {
 	}
 }
 
+func TestTwoDomainsServeTheSameApps(t *testing.T) {
+	s := newSite(t, "[[domain]]\nname = \"second.test\"\ncert = \"web2.pem\"\nkey = \"web2.key\"\n")
+	s.machine("vm1", vm1)
+	s.gateway()
+	s.until("the gateway is up", serving(0))
+	s.join("vm1", "--forward", "80="+web(t, "one"))
+	s.until("the machine is up", serving(1))
+	for _, domain := range []string{"gw.test", "second.test", "SECOND.test"} {
+		if got, err := s.fetch(demoApp+"."+domain, s.roots); got != "one" {
+			t.Errorf("%s: %q, %v", domain, got, err)
+		}
+	}
+	if _, err := s.fetch(demoApp+".third.test", s.roots); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+		t.Errorf("third.test: %v", err)
+	}
+}
+
 func TestMachineThatAsksForItLearnsItsClient(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -41,8 +41,10 @@ func newSite(t *testing.T, more ...string) *site {
 		t.Fatal(err)
 	}
 	s.roots.AddCert(ca.cert)
-	if err := ca.issue(s.path("web.pem"), s.path("web.key"), "*.gw.test"); err != nil {
-		t.Fatal(err)
+	for file, name := range map[string]string{"web": "*.gw.test", "web2": "*.second.test"} {
+		if err := ca.issue(s.path(file+".pem"), s.path(file+".key"), name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	port, err := freeUDPPort()
 	if err != nil {

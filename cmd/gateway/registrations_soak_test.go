@@ -1,0 +1,206 @@
+//go:build soak
+
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"sallyport/internal/vm"
+	"sallyport/ratls"
+	"sallyport/rpc"
+)
+
+// TestSoakRegistrationsBesideTraffic registers 10,000 machines (SOAK_MACHINES) and
+// then measures a client's requests on a connection that is up, in turns without
+// and with their registrations every 180 s. The crowd is a process of its own that
+// yields to everybody else. The test reports; a machine that is shared decides the
+// figures.
+func TestSoakRegistrationsBesideTraffic(t *testing.T) {
+	n := cmp.Or(os.Getenv("SOAK_MACHINES"), "10000")
+	s := newSite(t)
+	s.machine("vm1", vm1)
+	s.gateway()
+	s.until("the gateway is up", serving(0))
+	s.join("vm1", "--forward", "80="+web(t, "one"))
+	s.until("the machine is up", serving(1))
+
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	crowd := exec.CommandContext(t.Context(), self, "-test.run", "^TestSoakCrowd$", "-test.v")
+	crowd.Env = append(os.Environ(), "CROWD_DIR="+s.dir, "CROWD_GUESTS="+s.guests, "CROWD_SIZE="+n)
+	crowd.Stderr = os.Stderr
+	words, err := crowd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	turn, err := crowd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := crowd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	told := bufio.NewScanner(words)
+	for told.Scan() && !strings.Contains(told.Text(), "registered") {
+	}
+	t.Log(told.Text())
+	for range 5 {
+		quiet := s.latencies(15 * time.Second)
+		_, _ = turn.Write([]byte("\n"))
+		busy := s.latencies(15 * time.Second)
+		_, _ = turn.Write([]byte("\n"))
+		t.Logf("p50, p99 of a request: quiet %v %v (%d), with registrations %v %v (%d)",
+			at(quiet, 50), at(quiet, 99), len(quiet), at(busy, 50), at(busy, 99), len(busy))
+	}
+	_ = turn.Close()
+	if err := crowd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSoakCrowd is the crowd's process: it registers all, and then, from each line on
+// its input to the next, one after the other, all within 180 s.
+func TestSoakCrowd(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv("CROWD_SIZE"))
+	if err != nil {
+		t.Skip("a part of TestSoakRegistrationsBesideTraffic")
+	}
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19)
+	s := &site{t: t, dir: os.Getenv("CROWD_DIR"), guests: os.Getenv("CROWD_GUESTS")}
+	all := s.crowd(n)
+	began := time.Now()
+	everyone(t, all, 8)
+	fmt.Printf("%d machines registered in %v\n", n, time.Since(began).Round(time.Second))
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		ctx, cancel := context.WithCancel(t.Context())
+		var crowd sync.WaitGroup
+		crowd.Go(func() { keepRegistering(ctx, t, all, 180*time.Second/time.Duration(n)) })
+		lines.Scan()
+		cancel()
+		crowd.Wait()
+	}
+}
+
+// member is one machine of the crowd.
+type member struct {
+	client rpc.Client
+	key    vm.WGKey
+}
+
+// crowd makes n machines with certificates of the site's authority.
+func (s *site) crowd(n int) []*member {
+	s.t.Helper()
+	root, _ := os.ReadFile(s.path("pki/ca.pem"))
+	key, _ := os.ReadFile(s.path("pki/ca.key"))
+	ca, err := ratls.ParseAuthority(root, key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.Root())
+	app, err := ratls.ParseAppID(demoApp)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	all := make([]*member, n)
+	for i := range all {
+		m := &member{}
+		info := &ratls.AppInfo{AppID: app}
+		_, _ = rand.Read(info.InstanceID[:])
+		_, _ = rand.Read(m.key[:])
+		var cert tls.Certificate
+		if cert, err = ca.Issue(ratls.Request{AppID: app, AppInfo: info, Client: true}); err != nil {
+			s.t.Fatal(err)
+		}
+		m.client = rpc.Client{URL: "https://" + s.guests, Certificate: cert, Roots: roots, CheckServer: joinFlags{}.checkServer}
+		all[i] = m
+	}
+	return all
+}
+
+func (m *member) register(ctx context.Context) error {
+	_, err := m.client.Register(ctx, rpc.Registration{Key: m.key, Policy: vm.OpenPolicy()})
+	return err
+}
+
+// everyone registers all, so many at a time.
+func everyone(t *testing.T, all []*member, atOnce int) {
+	var workers sync.WaitGroup
+	for w := range atOnce {
+		workers.Go(func() {
+			for i := w; i < len(all); i += atOnce {
+				if err := all[i].register(t.Context()); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// keepRegistering registers one after the other, one each interval.
+func keepRegistering(ctx context.Context, t *testing.T, all []*member, interval time.Duration) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := all[i%len(all)].register(ctx); err != nil && ctx.Err() == nil {
+			t.Error(err)
+		}
+	}
+}
+
+// latencies are those of requests one after the other on one connection, with a pause
+// between them as a person or a service makes.
+func (s *site) latencies(length time.Duration) (all []time.Duration) {
+	c, err := tls.Dial("tcp", s.clients, &tls.Config{RootCAs: s.roots, ServerName: vm1 + ".gw.test"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer c.Close()
+	answers := bufio.NewReader(c)
+	for end := time.Now().Add(length); time.Now().Before(end); {
+		<-time.After(time.Millisecond)
+		began := time.Now()
+		if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil {
+			s.t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		all = append(all, time.Since(began))
+	}
+	slices.Sort(all)
+	return all
+}
+
+func at(sorted []time.Duration, percent int) time.Duration {
+	return sorted[len(sorted)*percent/100].Round(time.Microsecond)
+}
