@@ -3,9 +3,6 @@ package main
 import (
 	"io"
 	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"sallyport/config"
 )
@@ -20,25 +17,6 @@ func newLogger(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
 		return slog.New(slog.NewJSONHandler(w, opts)), level
 	}
 	return slog.New(slog.NewTextHandler(w, opts)), level
-}
-
-// onSignal calls f for each sig, one after the other, until the returned function is called,
-// which waits for the last call.
-func onSignal(sig syscall.Signal, f func()) (stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, sig)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for range signals {
-			f()
-		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		close(signals)
-		<-done
-	}
 }
 
 // toggleDebug switches between the configured level and debug.

@@ -91,22 +91,33 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 // calls again at the second one.
 func untilSignal(ctx context.Context, again func()) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
+	stop := onSignal(func() {
+		if ctx.Err() != nil {
+			again()
+		}
+		cancel()
+	}, syscall.SIGINT, syscall.SIGTERM)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
+// onSignal calls f for each of the signals, one after the other, until the returned
+// function is called, which waits for the last call.
+func onSignal(f func(), sigs ...os.Signal) (stop func()) {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, sigs...)
 	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		for range signals {
-			if ctx.Err() != nil {
-				again()
-			}
-			cancel()
+			f()
 		}
-		close(done)
 	}()
-	return ctx, func() {
+	return func() {
 		signal.Stop(signals)
 		close(signals)
 		<-done
-		cancel()
 	}
 }

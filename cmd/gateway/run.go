@@ -46,8 +46,8 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.
 	if err != nil {
 		return err
 	}
-	defer onSignal(syscall.SIGHUP, g.reload)()
-	defer onSignal(syscall.SIGUSR1, func() { toggleDebug(log, level, cfg.Log.Level) })()
+	defer onSignal(g.reload, syscall.SIGHUP)()
+	defer onSignal(func() { toggleDebug(log, level, cfg.Log.Level) }, syscall.SIGUSR1)()
 	ctx, stop := untilSignal(ctx, g.relay.Abort)
 	defer stop()
 	return g.serve(ctx)
