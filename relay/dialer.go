@@ -11,9 +11,9 @@ import (
 	"sallyport/internal/duplex"
 )
 
-// Dialling where no kernel route leads: Options.Dial or a Backend's own runs on a goroutine, and
-// the loop gets one end of a socket pair whose other end is pumped to the
-// connection. So there is one engine, whatever network stack is behind it.
+// Dialling where no kernel route leads: Options.Dial or a Backend's own runs on a
+// goroutine, and the loop gets one end of a socket pair whose other end is pumped to
+// the connection. So there is one engine, whatever network stack is behind it.
 
 // dialElsewhere begins try i on a goroutine.
 func (s *setup) dialElsewhere(i int, dial func(context.Context) (net.Conn, error)) {
