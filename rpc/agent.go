@@ -1,23 +1,20 @@
 package rpc
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
+
+	"sallyport/internal/dstackagent"
 )
 
-// A gateway that is itself a CVM asks its dstack guest agent for a certificate:
-// HTTP over a Unix socket, POST /GetTlsKey?json. The agent makes the key, has the
-// KMS sign it and answers both, with the chain up to the KMS root. That root is
-// what guests' certificates lead to.
+// A gateway that is itself a CVM asks its dstack guest agent for a certificate. The
+// agent makes the key, has the KMS sign it and answers both, with the chain up to
+// the KMS root. That root is what guests' certificates lead to.
 
 // Agent is the dstack guest agent of this CVM.
 type Agent struct {
@@ -26,8 +23,7 @@ type Agent struct {
 }
 
 const (
-	agentTimeout   = 60 * time.Second // it makes a quote and asks the KMS
-	maxAgentAnswer = 4 << 20          // the leaf has a quote and an event log in it
+	maxAgentAnswer = dstackagent.MaxAnswer
 	maxChain       = 10
 
 	// renewBefore is how long before its end a certificate is renewed, or a third
@@ -39,18 +35,10 @@ const (
 
 type agentSource struct {
 	Agent
-	client *http.Client
+	client *dstackagent.Client
 }
 
-func newAgentSource(a Agent) *agentSource {
-	var d net.Dialer
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", a.Socket) }
-	return &agentSource{a, &http.Client{
-		Timeout:       agentTimeout,
-		Transport:     &http.Transport{DialContext: dial, DisableKeepAlives: true, DisableCompression: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
-}
+func newAgentSource(a Agent) *agentSource { return &agentSource{a, dstackagent.New(a.Socket)} }
 
 // wait waits until the certificate is to be renewed; after a failure, longer each
 // time.
@@ -64,9 +52,16 @@ func (s *agentSource) wait(leaf *x509.Certificate, now time.Time, failures int) 
 
 // load asks for a new key.
 func (s *agentSource) load(ctx context.Context) (material, error) {
-	answer, err := s.getTLSKey(ctx)
+	answer, err := s.client.GetTLSKey(ctx, dstackagent.TLSKeyRequest{
+		Subject:         "dstack-gateway",
+		AltNames:        s.AltNames,
+		UsageRATLS:      true,
+		UsageServerAuth: true,
+		UsageClientAuth: true,
+		WithAppInfo:     true,
+	})
 	if err != nil {
-		return material{}, fmt.Errorf("ask the guest agent at %s: %w", s.Socket, err)
+		return material{}, err
 	}
 	n := len(answer.Chain)
 	if n < 2 || n > maxChain {
@@ -77,46 +72,6 @@ func (s *agentSource) load(ctx context.Context) (material, error) {
 		key:  []byte(answer.Key),
 		ca:   []byte(answer.Chain[n-1]),
 	}, nil
-}
-
-type tlsKeyRequest struct {
-	Subject         string   `json:"subject"`
-	AltNames        []string `json:"alt_names"`
-	UsageRATLS      bool     `json:"usage_ra_tls"`
-	UsageServerAuth bool     `json:"usage_server_auth"`
-	UsageClientAuth bool     `json:"usage_client_auth"`
-	WithAppInfo     bool     `json:"with_app_info"`
-}
-
-type tlsKeyAnswer struct {
-	Key   string   `json:"key"`
-	Chain []string `json:"certificate_chain"`
-}
-
-func (s *agentSource) getTLSKey(ctx context.Context) (answer tlsKeyAnswer, err error) {
-	names := append([]string{}, s.AltNames...) // null is no list for the agent
-	question, err := json.Marshal(tlsKeyRequest{"dstack-gateway", names, true, true, true, true})
-	if err != nil {
-		return tlsKeyAnswer{}, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://dstack/GetTlsKey?json", bytes.NewReader(question))
-	if err != nil {
-		return tlsKeyAnswer{}, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := s.client.Do(req)
-	if err != nil {
-		return tlsKeyAnswer{}, err
-	}
-	defer res.Body.Close()
-	body, err := readAnswer(res, maxAgentAnswer)
-	if err != nil {
-		return tlsKeyAnswer{}, err
-	}
-	if json.Unmarshal(body, &answer) != nil { // its error might quote the key
-		return tlsKeyAnswer{}, errors.New("the answer to GetTlsKey is not the JSON of a key and a certificate chain")
-	}
-	return answer, nil
 }
 
 // readAnswer is the body of an answer of up to limit bytes. Any other status than

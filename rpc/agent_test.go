@@ -67,11 +67,11 @@ func TestBadAnswerOfTheGuestAgentIsRefused(t *testing.T) {
 	root := newRoot(t)
 	leaf := string(certPEM(root.server(t, "gw.example").Certificate[0]))
 	for answer, want := range map[string]string{
-		`{`:  "is not the JSON of a key",
+		`{`:  "is not the JSON of GetTlsKey",
 		`{}`: "chain has 0 certificates",
 		`{"key":"secret","certificate_chain":["x"]}`:                            "chain has 1 certificates",
 		`{"key":"secret","certificate_chain":["x","y"]}`:                        "failed to find any PEM data",
-		`{"key":"secret","certificate_chain":"secret"}`:                         "is not the JSON of a key",
+		`{"key":"secret","certificate_chain":"secret"}`:                         "is not the JSON of GetTlsKey",
 		`{"key":"","certificate_chain":[` + strings.Repeat(`"x",`, 10) + `""]}`: "chain has 11 certificates",
 		`{"key":"` + strings.Repeat("x", maxAgentAnswer) + `"}`:                 "larger than",
 		`{"key":"secret","certificate_chain":` + asJSON(leaf, leaf) + `}`:       "failed to find any PEM data in key input",

@@ -1,0 +1,94 @@
+package dstackagent
+
+import (
+	"context"
+	"encoding/hex"
+	"strings"
+)
+
+// Hex is bytes that are hex in JSON, as dstack writes them: lower case, and read
+// with or without 0x.
+type Hex []byte
+
+// MarshalText is the hex of h.
+func (h Hex) MarshalText() ([]byte, error) { return hex.AppendEncode([]byte{}, h), nil }
+
+// UnmarshalText reads hex.
+func (h *Hex) UnmarshalText(text []byte) (err error) {
+	*h, err = hex.DecodeString(strings.TrimPrefix(string(text), "0x"))
+	return err
+}
+
+// TLSKeyRequest asks for a key with a certificate of this VM's app.
+type TLSKeyRequest struct {
+	Subject         string   `json:"subject"`      // common name
+	AltNames        []string `json:"alt_names"`    // host names
+	UsageRATLS      bool     `json:"usage_ra_tls"` // with the VM's attestation in it
+	UsageServerAuth bool     `json:"usage_server_auth"`
+	UsageClientAuth bool     `json:"usage_client_auth"`
+	WithAppInfo     bool     `json:"with_app_info"`
+}
+
+// TLSKey is a new private key and the certificates from its own up to the KMS root,
+// each in PEM.
+type TLSKey struct {
+	Key   string   `json:"key"`
+	Chain []string `json:"certificate_chain"`
+}
+
+// GetTLSKey has the agent make a key, and the KMS sign it.
+func (c *Client) GetTLSKey(ctx context.Context, r TLSKeyRequest) (TLSKey, error) {
+	r.AltNames = append([]string{}, r.AltNames...) // null is no list for the agent
+	var k TLSKey
+	if err := c.Call(ctx, "GetTlsKey", r, &k); err != nil {
+		return TLSKey{}, err
+	}
+	return k, nil
+}
+
+// Quote is what the hardware says about this VM. Nothing in it is verified.
+type Quote struct {
+	Quote       Hex    `json:"quote"`       // raw DCAP quote
+	EventLog    string `json:"event_log"`   // JSON
+	ReportData  Hex    `json:"report_data"` // 64 bytes, as they are in the quote
+	VMConfig    string `json:"vm_config"`   // JSON
+	Attestation Hex    `json:"attestation"` // VersionedAttestation; old agents have none
+}
+
+// GetQuote asks for a quote over reportData, up to 64 bytes.
+func (c *Client) GetQuote(ctx context.Context, reportData []byte) (Quote, error) {
+	question := struct {
+		ReportData Hex `json:"report_data"`
+	}{reportData}
+	var q Quote
+	if err := c.Call(ctx, "GetQuote", question, &q); err != nil {
+		return Quote{}, err
+	}
+	return q, nil
+}
+
+// Info is what the agent says about this VM.
+type Info struct {
+	AppID           Hex    `json:"app_id"`
+	InstanceID      Hex    `json:"instance_id"`
+	AppCert         string `json:"app_cert"` // PEM
+	TCBInfo         string `json:"tcb_info"` // JSON: measurements and event log
+	AppName         string `json:"app_name"`
+	DeviceID        Hex    `json:"device_id"`
+	MRAggregated    Hex    `json:"mr_aggregated"`
+	OSImageHash     Hex    `json:"os_image_hash"`
+	KeyProviderInfo string `json:"key_provider_info"` // JSON
+	ComposeHash     Hex    `json:"compose_hash"`
+	VMConfig        string `json:"vm_config"` // JSON
+	CloudVendor     string `json:"cloud_vendor"`
+	CloudProduct    string `json:"cloud_product"`
+}
+
+// Info asks what this VM is.
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	var i Info
+	if err := c.Call(ctx, "Info", struct{}{}, &i); err != nil {
+		return Info{}, err
+	}
+	return i, nil
+}
