@@ -8,9 +8,10 @@ import (
 
 // Upsert adds instances, or changes those that are there already. One that comes
 // with another key, address or app is a new one: its predecessor is gone, and it
-// waits for its first handshake. One that comes as it was is left alone.
+// waits for its first handshake. So does one that is no longer refused: its tunnel was
+// taken down. One that comes as it was is left alone.
 func (m *Monitor) Upsert(specs ...vm.Spec) {
-	var gone []*vm.Instance
+	var rekeyed, refused []*vm.Instance
 	now := time.Now()
 	m.mu.Lock()
 	for _, s := range specs {
@@ -19,18 +20,28 @@ func (m *Monitor) Upsert(specs ...vm.Spec) {
 		case e == nil:
 			m.addLocked(s, now)
 		case e.spec == s:
-		case e.spec.SameTunnel(s):
-			e.spec = s
-			m.showLocked(e)
-		default:
-			gone = append(gone, m.dropLocked(e))
+		case !e.spec.SameTunnel(s):
+			rekeyed = append(rekeyed, m.dropLocked(e))
 			m.addLocked(s, now)
+		case e.refused == "" && s.Refused != "":
+			refused = append(refused, m.dropLocked(e))
+			m.addLocked(s, now)
+		case e.refused != "" && s.Refused == "":
+			m.dropLocked(e)
+			m.addLocked(s, now)
+		default:
+			e.spec, e.refused = s, s.Refused
+			if e.refused != "" {
+				e.verdict.reason = e.refused
+			}
+			m.showLocked(e)
 		}
 	}
 	m.publishLocked()
 	m.mu.Unlock()
 	m.wake()
-	m.mourn(gone, Rekeyed)
+	m.mourn(rekeyed, Rekeyed)
+	m.mourn(refused, Refused)
 }
 
 // Remove takes instances out. Those that are not there are left out.
@@ -51,6 +62,7 @@ func (m *Monitor) Remove(ids ...vm.InstanceID) {
 func (m *Monitor) addLocked(s vm.Spec, now time.Time) {
 	e := &entry{spec: s, first: !m.settled}
 	e.static = m.o.Handshakes == nil
+	e.refused = s.Refused
 	e.live = &vm.Live{OnFailures: func(n int32) {
 		if n == 0 || n >= maxFailures {
 			m.noteDials(e)

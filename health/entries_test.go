@@ -58,6 +58,46 @@ func TestNewPolicyKeepsTheRest(t *testing.T) {
 	})
 }
 
+// A refused instance has no traffic, whatever its tunnel says; its connections end. When it
+// is let in again its tunnel was set up anew: it waits for a handshake, and starts slowly.
+func TestRefusedInstanceHasNoTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, spec("app", "a", 1), spec("app", "b", 2))
+		w.shake(1, time.Now())
+		w.shake(2, time.Now())
+		w.run()
+		old := w.find("a")
+		s := old.Spec
+		s.Refused = "attestation: it is too old"
+		w.Upsert(s)
+		w.want("a", vm.Refused, 0)
+		w.want("b", vm.Fresh, 100)
+		if w.find("a").Live == old.Live || !slices.Equal(w.gone, []string{"a refused"}) {
+			t.Errorf("told %q, the counters are the old ones: %v", w.gone, w.find("a").Live == old.Live)
+		}
+		if row := w.Status()[0]; row.Health != vm.Refused || row.Reason != "attestation: it is too old" {
+			t.Errorf("status %+v", row)
+		}
+		s.Refused = "attestation: it is revoked"
+		w.Upsert(s)
+		if row := w.Status()[0]; row.Reason != "attestation: it is revoked" || len(w.gone) != 1 {
+			t.Errorf("status %+v, told %q", row, w.gone)
+		}
+		w.shake(1, time.Time{}) // the tunnel was taken down
+		pass(time.Hour)
+		w.want("a", vm.Refused, 0)
+
+		s.Refused = ""
+		w.Upsert(s)
+		w.want("a", vm.Never, 0)
+		w.shake(1, time.Now())
+		pass(2 * time.Second)
+		if inst := w.find("a"); inst.Health != vm.Warming || inst.Spec != s || len(w.gone) != 1 {
+			t.Errorf("let in again: %+v, told %q", inst, w.gone)
+		}
+	})
+}
+
 func TestRemovedInstanceIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, spec("app", "a", 1), spec("app", "b", 2))
@@ -93,7 +133,7 @@ func TestEachStateIsCounted(t *testing.T) {
 		w.Remove("gone")
 		var want strings.Builder
 		want.WriteString("# HELP gateway_instances Instances by what the gateway believes about them.\n# TYPE gateway_instances gauge\n")
-		for _, state := range []string{"down 1", "ejected 0", "fresh 1", "never 1", "stale 0", "warming 0"} {
+		for _, state := range []string{"down 1", "ejected 0", "fresh 1", "never 1", "refused 0", "stale 0", "warming 0"} {
 			name, n, _ := strings.Cut(state, " ")
 			fmt.Fprintf(&want, "gateway_instances{state=%q} %s\n", name, n)
 		}

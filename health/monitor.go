@@ -30,25 +30,26 @@ type Options struct {
 	// handshakes are watched and everybody is healthy.
 	Handshakes func(ctx context.Context) (map[vm.WGKey]time.Time, error)
 
-	// OnGone, if not nil, is told of each instance that is no longer there, after the
-	// snapshot without it is published: its connections have lost their end. It is
-	// called by whoever called Upsert or Remove.
+	// OnGone, if not nil, is told of each instance that is no longer there, or refused,
+	// after the snapshot that says so is published: its connections have lost their
+	// end. It is called by whoever called Upsert or Remove.
 	OnGone func(inst *vm.Instance, why Gone)
 
 	Log *slog.Logger
 }
 
-// Gone tells why an instance is no longer there.
+// Gone tells why an instance's connections have lost their end.
 type Gone uint8
 
 // The reasons.
 const (
 	Removed Gone = iota // the control plane removed it
 	Rekeyed             // it came back with another key, address or app
+	Refused             // it is there, but the control plane lets it have no traffic
 	gones
 )
 
-func (g Gone) String() string { return [gones]string{"removed", "rekeyed"}[g] }
+func (g Gone) String() string { return [gones]string{"removed", "rekeyed", "refused"}[g] }
 
 const (
 	defaultMaxAge   = 5 * time.Minute

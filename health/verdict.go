@@ -9,6 +9,7 @@ import (
 
 // What the facts about an instance mean, the first line that fits:
 //
+//	refused   the control plane says so                           no traffic
 //	never     no handshake since it registered                    no traffic
 //	down      the last handshake is MaxAge ago or longer          no traffic
 //	ejected   dials fail: first pausing, then on trial            last resort, then little
@@ -34,6 +35,7 @@ const (
 
 // facts are what is known about one instance.
 type facts struct {
+	refused  string    // why the control plane lets it have no traffic; "": it may
 	static   bool      // nobody watches handshakes: taken as shaken now
 	reported time.Time // of the last handshake, as the device told it
 	shaken   time.Time // of the last handshake, never in the future; zero is never
@@ -75,6 +77,9 @@ func (f *facts) alive(now time.Time, maxAge time.Duration) bool {
 
 // judge tells what the facts mean at a moment.
 func (f *facts) judge(now time.Time, maxAge time.Duration) verdict {
+	if f.refused != "" {
+		return verdict{health: vm.Refused, reason: f.refused}
+	}
 	if !f.alive(now, maxAge) {
 		if f.shaken.IsZero() {
 			return verdict{health: vm.Never, reason: "no handshake since it registered"}

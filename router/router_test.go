@@ -89,6 +89,7 @@ func TestNamesThatLeadNowhereAreRefused(t *testing.T) {
 	r := routerFor(
 		inst("app", "one"),
 		inst("dead", "never", health(vm.Never, 0)), inst("dead", "down", health(vm.Down, 0)),
+		inst("dead", "out", health(vm.Refused, 0)),
 		inst("closed", "c", ports(vm.PortRule{Port: 8080})),
 		inst("unread", "u", noPolicy),
 		inst("unread2", "u2", noPolicy, health(vm.Ejected, 0)),
@@ -115,6 +116,7 @@ func TestNamesThatLeadNowhereAreRefused(t *testing.T) {
 		{"dead.gw.example.com", NoHealthyInstance},
 		{"never.gw.example.com", NoHealthyInstance},
 		{"down.gw.example.com", NoHealthyInstance},
+		{"out.gw.example.com", NoHealthyInstance},
 		{"closed.gw.example.com", PortDenied},
 		{"c.gw.example.com", PortDenied},
 		{"unread.gw.example.com", PolicyUnknown},

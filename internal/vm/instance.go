@@ -11,6 +11,10 @@ type Spec struct {
 	Key     WGKey
 	Addr    netip.Addr // in the tunnel
 	Compose ComposeHash
+
+	// Refused tells why the instance may have no traffic, though it is registered; "":
+	// it may. Refused or not, it is the same machine (SameTunnel).
+	Refused string
 }
 
 // SameTunnel reports whether o is reached exactly as s is: the same app's machine
@@ -42,11 +46,12 @@ const (
 	Stale                 // WireGuard has dropped the session; a dial waits for a new handshake
 	Ejected               // dials fail
 	Down                  // no handshake for longer than the limit
+	Refused               // the control plane does not let it have traffic
 	HealthStates
 )
 
 func (h Health) String() string {
-	return [HealthStates]string{"never", "fresh", "warming", "stale", "ejected", "down"}[h]
+	return [HealthStates]string{"never", "fresh", "warming", "stale", "ejected", "down", "refused"}[h]
 }
 
 // Serves reports whether an instance in this state may receive new connections.
