@@ -3,6 +3,8 @@ package ratls
 import (
 	"errors"
 	"fmt"
+
+	"sallyport/ratls/internal/msgpack"
 )
 
 // AppInfo says what runs in a machine. It stands in a certificate's extension .9,
@@ -63,21 +65,21 @@ func (a *AppInfo) Marshal() ([]byte, error) {
 	case len(a.InitScriptHashes) > maxInitScripts:
 		return nil, fmt.Errorf("app info: init_script_hashes: %d, want at most %d", len(a.InitScriptHashes), maxInitScripts)
 	}
-	b := []byte{mpFixArray | byte(len(appInfoFields))}
-	b = appendBin(b, a.AppID[:])
-	b = appendBin(b, a.ComposeHash[:])
-	b = appendBin(b, orEmpty(a.InstanceID[:], a.InstanceID.IsZero()))
-	b = appendBin(b, a.DeviceID[:])
-	b = appendBin(b, a.MRSystem[:])
-	b = appendBin(b, a.MRAggregated[:])
-	b = appendBin(b, orEmpty(a.OSImageHash[:], a.OSImageHash.IsZero()))
-	b = appendBin(b, a.KeyProviderInfo)
+	b := msgpack.AppendArray(nil, len(appInfoFields))
+	b = msgpack.AppendBin(b, a.AppID[:])
+	b = msgpack.AppendBin(b, a.ComposeHash[:])
+	b = msgpack.AppendBin(b, orEmpty(a.InstanceID[:], a.InstanceID.IsZero()))
+	b = msgpack.AppendBin(b, a.DeviceID[:])
+	b = msgpack.AppendBin(b, a.MRSystem[:])
+	b = msgpack.AppendBin(b, a.MRAggregated[:])
+	b = msgpack.AppendBin(b, orEmpty(a.OSImageHash[:], a.OSImageHash.IsZero()))
+	b = msgpack.AppendBin(b, a.KeyProviderInfo)
 	if a.InitScriptHashes == nil {
-		return append(b, mpNil), nil
+		return msgpack.AppendNil(b), nil
 	}
-	b = append(b, mpFixArray|byte(len(a.InitScriptHashes)))
+	b = msgpack.AppendArray(b, len(a.InitScriptHashes))
 	for _, h := range a.InitScriptHashes {
-		b = appendBin(b, h[:])
+		b = msgpack.AppendBin(b, h[:])
 	}
 	return b, nil
 }
@@ -86,19 +88,19 @@ func parseAppInfo(b []byte) (*AppInfo, error) {
 	if len(b) > maxAppInfo {
 		return nil, fmt.Errorf("%d bytes, want at most %d", len(b), maxAppInfo)
 	}
-	r := &mpReader{b}
+	r := msgpack.NewReader(b)
 	info := &AppInfo{}
 	var err error
 	switch {
-	case r.null():
+	case r.Nil():
 		info = nil
-	case r.isMap():
-		err = info.readMap(r)
+	case r.IsMap():
+		err = r.Struct(appInfoFields[:], optionalField, func(i int) error { return info.readField(r, i) })
 	default:
 		err = info.readArray(r)
 	}
-	if err == nil && len(r.b) > 0 {
-		err = errTrailing
+	if err == nil {
+		err = r.End()
 	}
 	if err != nil {
 		return nil, err
@@ -109,8 +111,8 @@ func parseAppInfo(b []byte) (*AppInfo, error) {
 // optionalField is the last of the fields: the form of dstack 0.5.11 ends before it.
 const optionalField = len(appInfoFields) - 1
 
-func (a *AppInfo) readArray(r *mpReader) error {
-	n, err := r.array()
+func (a *AppInfo) readArray(r *msgpack.Reader) error {
+	n, err := r.Array()
 	if err != nil {
 		return err
 	}
@@ -125,47 +127,7 @@ func (a *AppInfo) readArray(r *mpReader) error {
 	return nil
 }
 
-func (a *AppInfo) readMap(r *mpReader) error {
-	n, err := r.dict()
-	if err != nil {
-		return err
-	}
-	var seen [len(appInfoFields)]bool
-	for range n {
-		name, err := r.name()
-		if err != nil {
-			return err
-		}
-		i := fieldOf(name)
-		if i < 0 {
-			return errors.New("a field that is not known")
-		}
-		if seen[i] {
-			return fmt.Errorf("%s: is there twice", appInfoFields[i])
-		}
-		seen[i] = true
-		if err := a.readField(r, i); err != nil {
-			return fmt.Errorf("%s: %w", appInfoFields[i], err)
-		}
-	}
-	for i, ok := range seen[:optionalField] {
-		if !ok {
-			return fmt.Errorf("%s: is missing", appInfoFields[i])
-		}
-	}
-	return nil
-}
-
-func fieldOf(name []byte) int {
-	for i, f := range appInfoFields {
-		if string(name) == f {
-			return i
-		}
-	}
-	return -1
-}
-
-func (a *AppInfo) readField(r *mpReader, i int) (err error) {
+func (a *AppInfo) readField(r *msgpack.Reader, i int) (err error) {
 	switch appInfoFields[i] {
 	case "app_id":
 		if err = readFixed(r, a.AppID[:], false); err == nil && a.AppID.IsZero() {
@@ -184,7 +146,7 @@ func (a *AppInfo) readField(r *mpReader, i int) (err error) {
 	case "os_image_hash":
 		err = readFixed(r, a.OSImageHash[:], true)
 	case "key_provider_info":
-		a.KeyProviderInfo, err = r.bytes(maxKeyProviderInfo)
+		a.KeyProviderInfo, err = r.Bytes(maxKeyProviderInfo)
 	case "init_script_hashes":
 		a.InitScriptHashes, err = readHashes(r)
 	}
@@ -193,8 +155,8 @@ func (a *AppInfo) readField(r *mpReader, i int) (err error) {
 
 // readFixed fills dst with bytes of exactly its length, or leaves it when there
 // are none and that is allowed.
-func readFixed(r *mpReader, dst []byte, emptyToo bool) error {
-	b, err := r.bytes(len(dst))
+func readFixed(r *msgpack.Reader, dst []byte, emptyToo bool) error {
+	b, err := r.Bytes(len(dst))
 	if err != nil {
 		return err
 	}
@@ -205,11 +167,11 @@ func readFixed(r *mpReader, dst []byte, emptyToo bool) error {
 	return nil
 }
 
-func readHashes(r *mpReader) ([]Hash, error) {
-	if r.null() {
+func readHashes(r *msgpack.Reader) ([]Hash, error) {
+	if r.Nil() {
 		return nil, nil
 	}
-	n, err := r.array()
+	n, err := r.Array()
 	if err != nil {
 		return nil, err
 	}

@@ -2,12 +2,13 @@ package ratls
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"sallyport/ratls/internal/msgpack"
 )
 
 func marshal(t testing.TB, a *AppInfo) []byte {
@@ -45,7 +46,7 @@ func TestAppInfoOfOldGuestsHasEightFields(t *testing.T) {
 	want.InitScriptHashes = nil
 	b := marshal(t, want)
 	b = b[:len(b)-1] // the nil of the ninth
-	b[0] = mpFixArray | 8
+	b[0] = msgpack.FixArray | 8
 	got, err := ParseAppInfo(b)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
@@ -53,7 +54,7 @@ func TestAppInfoOfOldGuestsHasEightFields(t *testing.T) {
 }
 
 func TestAppInfoMayBeNil(t *testing.T) {
-	if got, err := ParseAppInfo([]byte{mpNil}); got != nil || err != nil {
+	if got, err := ParseAppInfo([]byte{msgpack.Nil}); got != nil || err != nil {
 		t.Errorf("%+v, %v, want none", got, err)
 	}
 }
@@ -61,20 +62,20 @@ func TestAppInfoMayBeNil(t *testing.T) {
 // Each of the forms in which serde writes the same app info.
 func TestAppInfoFormsAreEqual(t *testing.T) {
 	want := testInfo()
-	plain := appendAppInfo(nil, want, asArray, appendBin)
+	plain := appendAppInfo(nil, want, asArray, msgpack.AppendBin)
 	if !bytes.Equal(plain, marshal(t, want)) {
 		t.Fatalf("the encoder of this test is wrong: %x", plain)
 	}
-	bin16 := func(to, b []byte) []byte { return append(append(to, mpBin16, 0, byte(len(b))), b...) }
-	bin32 := func(to, b []byte) []byte { return append(append(to, mpBin32, 0, 0, 0, byte(len(b))), b...) }
+	bin16 := func(to, b []byte) []byte { return append(append(to, msgpack.Bin16, 0, byte(len(b))), b...) }
+	bin32 := func(to, b []byte) []byte { return append(append(to, msgpack.Bin32, 0, 0, 0, byte(len(b))), b...) }
 	for name, b := range map[string][]byte{
-		"array of integers": appendAppInfo(nil, want, asArray, appendInts),
-		"long array head":   append([]byte{mpArray16, 0, 9}, plain[1:]...),
-		"longer array head": append([]byte{mpArray32, 0, 0, 0, 9}, plain[1:]...),
+		"array of integers": appendAppInfo(nil, want, asArray, msgpack.AppendInts),
+		"long array head":   append([]byte{msgpack.Array16, 0, 9}, plain[1:]...),
+		"longer array head": append([]byte{msgpack.Array32, 0, 0, 0, 9}, plain[1:]...),
 		"bin16":             appendAppInfo(nil, want, asArray, bin16),
 		"bin32":             appendAppInfo(nil, want, asArray, bin32),
-		"map":               appendAppInfo(nil, want, asMap, appendBin),
-		"map of integers":   appendAppInfo(nil, want, asMap, appendInts),
+		"map":               appendAppInfo(nil, want, asMap, msgpack.AppendBin),
+		"map of integers":   appendAppInfo(nil, want, asMap, msgpack.AppendInts),
 	} {
 		got, err := ParseAppInfo(b)
 		if err != nil || !reflect.DeepEqual(got, want) {
@@ -86,7 +87,7 @@ func TestAppInfoFormsAreEqual(t *testing.T) {
 func TestAppInfoMapMayLackInitScripts(t *testing.T) {
 	want := testInfo()
 	want.InitScriptHashes = nil
-	b := appendAppInfo(nil, want, asMap, appendBin)
+	b := appendAppInfo(nil, want, asMap, msgpack.AppendBin)
 	b[0]-- // one pair less
 	got, err := ParseAppInfo(b[:len(b)-len("\xb2init_script_hashes\xc0")])
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -103,7 +104,7 @@ func TestBadAppInfoIsRefused(t *testing.T) {
 		return bytes.Replace(good, []byte(from), []byte(to), 1)
 	}
 	id := string(testApp[:])
-	asMapped := appendAppInfo(nil, testInfo(), asMap, appendBin)
+	asMapped := appendAppInfo(nil, testInfo(), asMap, msgpack.AppendBin)
 	for _, c := range []struct {
 		why  string
 		b    []byte
@@ -112,10 +113,10 @@ func TestBadAppInfoIsRefused(t *testing.T) {
 		{"nothing", nil, "ends too early"},
 		{"not a container", []byte{0x01}, "0x01 where an array is due"},
 		{"byte that begins no value", []byte{0xc1}, "0xc1 where an array is due"},
-		{"7 fields", append([]byte{mpFixArray | 7}, good[1:]...), "7 fields, want 8 or 9"},
-		{"10 fields", append([]byte{mpFixArray | 10}, good[1:]...), "10 fields, want 8 or 9"},
+		{"7 fields", append([]byte{msgpack.FixArray | 7}, good[1:]...), "7 fields, want 8 or 9"},
+		{"10 fields", append([]byte{msgpack.FixArray | 10}, good[1:]...), "10 fields, want 8 or 9"},
 		{"trailing byte", append(slices.Clone(good), 0), "bytes after the end"},
-		{"trailing byte after nil", []byte{mpNil, mpNil}, "bytes after the end"},
+		{"trailing byte after nil", []byte{msgpack.Nil, msgpack.Nil}, "bytes after the end"},
 		{"short app id", edit("\xc4\x14"+id, "\xc4\x13"+id[:19]), "app_id: 19 bytes, want 20"},
 		{"long app id", edit("\xc4\x14"+id, "\xc4\x15"+id+"x"), "app_id: 21 bytes, want at most 20"},
 		{"empty app id", edit("\xc4\x14"+id, "\xc4\x00"), "app_id: 0 bytes, want 20"},
@@ -126,12 +127,12 @@ func TestBadAppInfoIsRefused(t *testing.T) {
 		{"too many integers", edit("\xc4\x14"+id, "\xdc\x00\x15"+strings.Repeat("\x01", 21)), "app_id: 21 bytes, want at most 20"},
 		{"half an instance id", edit("\xc4\x14"+string(testInstance[:]), "\xc4\x0a"+string(testInstance[:10])), "instance_id: 10 bytes, want 20"},
 		{"six init scripts", edit("\x92\xc4\x20\x06", "\x96\xc4\x20\x06"), "init_script_hashes: 6, want at most 5"},
-		{"key provider too long", appendAppInfo(nil, longKeyProvider(), asArray, appendBin), "key_provider_info: 4097 bytes, want at most 4096"},
+		{"key provider too long", appendAppInfo(nil, longKeyProvider(), asArray, msgpack.AppendBin), "key_provider_info: 4097 bytes, want at most 4096"},
 		{"payload too long", make([]byte, maxAppInfo+1), "16385 bytes, want at most 16384"},
 		{"unknown name", bytes.Replace(asMapped, []byte("device_id"), []byte("device_ID"), 1), "a field that is not known"},
 		{"name twice", bytes.Replace(asMapped, []byte("mr_system"), []byte("device_id"), 1), "device_id: is there twice"},
-		{"name missing", append([]byte{mpFixMap | 1}, asMapped[1:1+7+22]...), "compose_hash: is missing"},
-		{"name is bytes", append([]byte{mpFixMap | 1, mpBin8, 6}, "app_id\xc0"...), "name: 0xc4 where a string is due"},
+		{"name missing", append([]byte{msgpack.FixMap | 1}, asMapped[1:1+7+22]...), "compose_hash: is missing"},
+		{"name is bytes", append([]byte{msgpack.FixMap | 1, msgpack.Bin8, 6}, "app_id\xc0"...), "name: 0xc4 where a string is due"},
 	} {
 		got, err := ParseAppInfo(c.b)
 		if err == nil || got != nil || !strings.Contains(err.Error(), "app info: "+c.want) {
@@ -148,9 +149,9 @@ func longKeyProvider() *AppInfo {
 
 func TestTruncatedAppInfoIsRefused(t *testing.T) {
 	for _, b := range [][]byte{
-		appendAppInfo(nil, testInfo(), asArray, appendBin),
-		appendAppInfo(nil, testInfo(), asArray, appendInts),
-		appendAppInfo(nil, testInfo(), asMap, appendBin),
+		appendAppInfo(nil, testInfo(), asArray, msgpack.AppendBin),
+		appendAppInfo(nil, testInfo(), asArray, msgpack.AppendInts),
+		appendAppInfo(nil, testInfo(), asMap, msgpack.AppendBin),
 	} {
 		for n := range b {
 			if got, err := ParseAppInfo(b[:n]); err == nil || got != nil {
@@ -207,12 +208,12 @@ func appendAppInfo(to []byte, a *AppInfo, named bool, octets func(to, b []byte) 
 	}
 	name := func(i int) {
 		if named {
-			to = append(append(to, mpFixStr|byte(len(appInfoFields[i]))), appInfoFields[i]...)
+			to = append(append(to, msgpack.FixStr|byte(len(appInfoFields[i]))), appInfoFields[i]...)
 		}
 	}
-	to = append(to, mpFixArray|9)
+	to = append(to, msgpack.FixArray|9)
 	if named {
-		to[len(to)-1] = mpFixMap | 9
+		to[len(to)-1] = msgpack.FixMap | 9
 	}
 	for i, v := range values {
 		name(i)
@@ -220,23 +221,11 @@ func appendAppInfo(to []byte, a *AppInfo, named bool, octets func(to, b []byte) 
 	}
 	name(8)
 	if a.InitScriptHashes == nil {
-		return append(to, mpNil)
+		return append(to, msgpack.Nil)
 	}
-	to = append(to, mpFixArray|byte(len(a.InitScriptHashes)))
+	to = append(to, msgpack.FixArray|byte(len(a.InitScriptHashes)))
 	for _, h := range a.InitScriptHashes {
 		to = octets(to, h[:])
-	}
-	return to
-}
-
-// appendInts writes b as serde writes a Vec<u8>.
-func appendInts(to, b []byte) []byte {
-	to = binary.BigEndian.AppendUint16(append(to, mpArray16), uint16(len(b)))
-	for _, v := range b {
-		if v >= mpFixMap {
-			to = append(to, mpUint8)
-		}
-		to = append(to, v)
 	}
 	return to
 }

@@ -16,6 +16,6 @@
 // and memory, refuses what it does not know inside a known structure, and returns an error or a value,
 // never both.
 //
-// Read identity.go first, then extension.go, appinfo.go and msgpack.go for the
-// formats, evidence.go for what a verifier gets, authority.go for issuing.
+// Read identity.go first, then extension.go and appinfo.go for the formats,
+// evidence.go for what a verifier gets, authority.go for issuing.
 package ratls

@@ -36,7 +36,7 @@ func expandEventLog(payload []byte) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("decompress: %w", err)
 	case in.Len() > 0:
-		return nil, errTrailing
+		return nil, errors.New("bytes after the end")
 	case len(log) == 0:
 		return nil, errors.New("empty")
 	case bytes.HasPrefix(log, []byte(compressedPrefix)):

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"sallyport/ratls/internal/msgpack"
 )
 
 func extensions(arc int, payload []byte) []pkix.Extension {
@@ -64,7 +66,7 @@ func TestExtensionsOfOthersArePassedOver(t *testing.T) {
 }
 
 func TestAppInfoOfNilIsAbsent(t *testing.T) {
-	if got, err := ParseExtensions(extensions(arcAppInfo, []byte{mpNil})); err != nil || got.AppInfo != nil {
+	if got, err := ParseExtensions(extensions(arcAppInfo, []byte{msgpack.Nil})); err != nil || got.AppInfo != nil {
 		t.Errorf("%+v, %v, want no app info", got, err)
 	}
 }
@@ -108,7 +110,7 @@ func TestBadExtensionIsRefused(t *testing.T) {
 		{"usage in UTF-8", extensions(arcUsage, []byte("äpp")), "usage: not printable ASCII"},
 		{"usage too long", extensions(arcUsage, []byte(strings.Repeat("a", 65))), "usage: 65 bytes, want at most 64"},
 		{"quote too long", extensions(arcQuote, make([]byte, maxEvidence+1)), "quote: 262145 bytes, want at most 262144"},
-		{"bad app info", extensions(arcAppInfo, []byte{mpFixArray}), "app info: 0 fields, want 8 or 9"},
+		{"bad app info", extensions(arcAppInfo, []byte{msgpack.FixArray}), "app info: 0 fields, want 8 or 9"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			got, err := ParseExtensions(c.list)

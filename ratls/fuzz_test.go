@@ -5,16 +5,18 @@ import (
 	"crypto/x509/pkix"
 	"reflect"
 	"testing"
+
+	"sallyport/ratls/internal/msgpack"
 )
 
 // What is read must be written and read again to the same value; what is
 // refused must come with nothing.
 
 func FuzzParseAppInfo(f *testing.F) {
-	f.Add([]byte{mpNil})
-	f.Add(appendAppInfo(nil, testInfo(), asArray, appendBin))
-	f.Add(appendAppInfo(nil, testInfo(), asArray, appendInts))
-	f.Add(appendAppInfo(nil, testInfo(), asMap, appendBin))
+	f.Add([]byte{msgpack.Nil})
+	f.Add(appendAppInfo(nil, testInfo(), asArray, msgpack.AppendBin))
+	f.Add(appendAppInfo(nil, testInfo(), asArray, msgpack.AppendInts))
+	f.Add(appendAppInfo(nil, testInfo(), asMap, msgpack.AppendBin))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		info, err := ParseAppInfo(b)
 		if err != nil {

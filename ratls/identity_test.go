@@ -7,6 +7,8 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+
+	"sallyport/ratls/internal/msgpack"
 )
 
 // guest asks for the certificate of a machine.
@@ -78,8 +80,8 @@ func TestCertificateThatDisagreesIsRefused(t *testing.T) {
 		{"no app id", extra(pkix.Extension{Id: oid(arcAppID), Value: nil}), "app id: value is not one DER OCTET STRING"},
 		{"usage of a KMS", extra(extension(arcUsage, []byte(UsageKMSRPC))), `usage "kms:rpc", want "app:custom"`},
 		{"usage of a CA", extra(extension(arcUsage, []byte(UsageAppCA))), `usage "app:ca", want "app:custom"`},
-		{"malformed app info", extra(extension(arcAppInfo, []byte{mpFixArray | 9})), "app info: ends too early"},
-		{"app info is nil", extra(extension(arcAppInfo, []byte{mpNil})), "neither app info nor attestation provided"},
+		{"malformed app info", extra(extension(arcAppInfo, []byte{msgpack.FixArray | 9})), "app info: ends too early"},
+		{"app info is nil", extra(extension(arcAppInfo, []byte{msgpack.Nil})), "neither app info nor attestation provided"},
 		{"neither app info nor evidence", leaf(func(r *Request) { r.AppInfo = nil }), "neither app info nor attestation provided"},
 		{"event log without a quote", leaf(func(r *Request) { *r = quoted(without(*r), arcEventLog) }), "neither app info nor attestation provided"},
 	} {
