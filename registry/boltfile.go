@@ -80,11 +80,20 @@ func (f *file) get(key string) (Pair, bool, error) {
 }
 
 func (f *file) read(key string, raw []byte) (p Pair, alive bool, err error) {
+	p, alive, err = f.look(key, raw)
+	if alive {
+		p.Value = append([]byte{}, p.Value...)
+	}
+	return p, alive, err
+}
+
+// look is read without the copy: its value dies with the transaction.
+func (f *file) look(key string, raw []byte) (p Pair, alive bool, err error) {
 	revision, expires, value, err := unseal(key, raw)
 	if err != nil || (expires != 0 && expires <= f.now.UnixMilli()) {
 		return Pair{}, false, err
 	}
-	return Pair{Key: key, Value: append([]byte{}, value...), Revision: revision}, true, nil
+	return Pair{Key: key, Value: value, Revision: revision}, true, nil
 }
 
 func (f *file) list(prefix string) ([]Pair, error) {
@@ -147,7 +156,7 @@ func (f *file) verify() (expired []string, err error) {
 	var count int64
 	err = f.pairs.ForEach(func(k, v []byte) error {
 		count++
-		_, alive, err := f.read(string(k), v)
+		_, alive, err := f.look(string(k), v)
 		if err == nil && !alive {
 			expired = append(expired, string(k))
 		}

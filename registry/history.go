@@ -8,13 +8,18 @@ import (
 	"sync"
 )
 
-// maxHistory is how many changes a watcher may be behind.
-const maxHistory = 4096
+// A watcher may be this much behind. The bytes matter for evidence, of which 4096
+// changes may have 1 GiB.
+const (
+	maxHistory      = 4096     // changes
+	maxHistoryBytes = 16 << 20 // of their values
+)
 
 // history is the latest changes of a Bolt, for its watchers.
 type history struct {
 	mu      sync.Mutex
 	events  []Event       // oldest first
+	bytes   int           // of their values
 	lost    int64         // up to this revision they are no longer in events
 	changed chan struct{} // closed when events grow
 }
@@ -31,13 +36,15 @@ func (h *history) add(events []Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, events...)
-	if extra := len(h.events) - maxHistory; extra > 0 {
-		h.lost = h.events[extra-1].Revision
-		for extra < len(h.events) && h.events[extra].Revision == h.lost { // a commit is kept whole
-			extra++
-		}
-		h.events = slices.Delete(h.events, 0, extra)
+	for _, e := range events {
+		h.bytes += len(e.Value)
 	}
+	extra := 0
+	for ; extra < len(h.events) && (len(h.events)-extra > maxHistory || h.bytes > maxHistoryBytes || h.events[extra].Revision == h.lost); extra++ {
+		h.lost = h.events[extra].Revision // and the rest of that commit: one is kept whole
+		h.bytes -= len(h.events[extra].Value)
+	}
+	h.events = slices.Delete(h.events, 0, extra)
 	close(h.changed)
 	h.changed = make(chan struct{})
 }

@@ -10,7 +10,7 @@ import (
 // The limits of every Store.
 const (
 	MaxStoreKey   = 256      // bytes of a key
-	MaxStoreValue = 64 << 10 // bytes of a value
+	MaxStoreValue = 256 << 10 // bytes of a value; etcd takes 1.5 MiB
 	maxTxn        = 32       // conditions, and changes, of one Txn
 )
 

@@ -217,6 +217,20 @@ func TestWatchSaysWhatItNoLongerKnows(t *testing.T) {
 	}
 }
 
+func TestHistoryIsBoundedInBytes(t *testing.T) {
+	var h history
+	h.start(0)
+	value := make([]byte, MaxStoreValue)
+	const commits = 3 * maxHistoryBytes / MaxStoreValue
+	for i := range int64(commits) {
+		h.add([]Event{{Pair{Value: value, Revision: i + 1}}, {Pair{Revision: i + 1}}}) // evidence and record
+	}
+	const kept = maxHistoryBytes / MaxStoreValue
+	if len(h.events) != 2*kept || h.lost != commits-kept || h.events[0].Revision != h.lost+1 {
+		t.Errorf("%d events from %d on, lost up to %d", len(h.events), h.events[0].Revision, h.lost)
+	}
+}
+
 func TestCommitBeyondTheLimitsIsRefused(t *testing.T) {
 	b := newBolt(t)
 	for name, txn := range map[string]Txn{
