@@ -60,7 +60,7 @@ func TestImportsPointDown(t *testing.T) {
 			from, to := s.place(), layerOf(dep)
 			switch {
 			case dep == s.dir(): // an external test of the package itself
-			case to == bottom && dep == "internal/gwtest" && !s.test() && s.dir() != "e2e":
+			case isTestKit(dep) && !isTestKit(s.dir()) && !s.test() && s.dir() != "e2e":
 				t.Errorf("%s imports %s, which is for tests", s.name, dep)
 			case to == bottom:
 			case from == top && to == sibling:
@@ -71,6 +71,11 @@ func TestImportsPointDown(t *testing.T) {
 			}
 		}
 	}
+}
+
+// isTestKit reports whether dir is the kit of the tests or one of its folders.
+func isTestKit(dir string) bool {
+	return dir == "internal/gwtest" || strings.HasPrefix(dir, "internal/gwtest/")
 }
 
 // inside reports whether dep is a part of dir: a package may have its own folders.
