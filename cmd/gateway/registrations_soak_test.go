@@ -18,7 +18,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,8 +29,9 @@ import (
 // TestSoakRegistrationsBesideTraffic registers 10,000 machines (SOAK_MACHINES) and
 // then measures a client's requests on a connection that is up, in turns without
 // and with their registrations every 180 s. The crowd is a process of its own that
-// yields to everybody else. The test reports; a machine that is shared decides the
-// figures.
+// runs where nobody else wants to (SCHED_IDLE): it stands for 10,000 other machines,
+// whose handshakes cost this one nothing. The test reports; a machine that is shared
+// decides the figures.
 func TestSoakRegistrationsBesideTraffic(t *testing.T) {
 	n := cmp.Or(os.Getenv("SOAK_MACHINES"), "10000")
 	s := newSite(t)
@@ -45,7 +45,7 @@ func TestSoakRegistrationsBesideTraffic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	crowd := exec.CommandContext(t.Context(), self, "-test.run", "^TestSoakCrowd$", "-test.v")
+	crowd := exec.CommandContext(t.Context(), "chrt", "-i", "0", self, "-test.run", "^TestSoakCrowd$", "-test.v")
 	crowd.Env = append(os.Environ(), "CROWD_DIR="+s.dir, "CROWD_GUESTS="+s.guests, "CROWD_SIZE="+n)
 	crowd.Stderr = os.Stderr
 	words, err := crowd.StdoutPipe()
@@ -63,13 +63,18 @@ func TestSoakRegistrationsBesideTraffic(t *testing.T) {
 	for told.Scan() && !strings.Contains(told.Text(), "registered") {
 	}
 	t.Log(told.Text())
-	for range 5 {
-		quiet := s.latencies(15 * time.Second)
+	var quiet, busy []time.Duration
+	for range 25 { // short turns: what else the machine does falls on both
+		quiet = append(quiet, s.latencies(4*time.Second)...)
 		_, _ = turn.Write([]byte("\n"))
-		busy := s.latencies(15 * time.Second)
+		busy = append(busy, s.latencies(4*time.Second)...)
 		_, _ = turn.Write([]byte("\n"))
-		t.Logf("p50, p99 of a request: quiet %v %v (%d), with registrations %v %v (%d)",
-			at(quiet, 50), at(quiet, 99), len(quiet), at(busy, 50), at(busy, 99), len(busy))
+	}
+	slices.Sort(quiet)
+	slices.Sort(busy)
+	for _, percent := range []int{50, 90, 99} {
+		t.Logf("p%d of a request: quiet %v, with registrations %v, ratio %.2f (%d and %d requests)",
+			percent, at(quiet, percent), at(busy, percent), float64(at(busy, percent))/float64(at(quiet, percent)), len(quiet), len(busy))
 	}
 	_ = turn.Close()
 	if err := crowd.Wait(); err != nil {
@@ -84,7 +89,6 @@ func TestSoakCrowd(t *testing.T) {
 	if err != nil {
 		t.Skip("a part of TestSoakRegistrationsBesideTraffic")
 	}
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19)
 	s := &site{t: t, dir: os.Getenv("CROWD_DIR"), guests: os.Getenv("CROWD_GUESTS")}
 	all := s.crowd(n)
 	began := time.Now()
@@ -197,7 +201,6 @@ func (s *site) latencies(length time.Duration) (all []time.Duration) {
 		_, _ = io.Copy(io.Discard, resp.Body)
 		all = append(all, time.Since(began))
 	}
-	slices.Sort(all)
 	return all
 }
 
