@@ -170,3 +170,14 @@ func TestFactsOfRealQuotes(t *testing.T) {
 		}
 	}
 }
+
+// validFrom is a time at which the quote's certificates are good: a day after the
+// platform's begins.
+func (q *Quote) validFrom(t testing.TB) time.Time {
+	t.Helper()
+	chain, err := q.PCKCertificates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chain.Leaf.NotBefore.AddDate(0, 0, 1)
+}

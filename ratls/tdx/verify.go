@@ -21,7 +21,7 @@ func (q *Quote) VerifyQEReport(pck *x509.Certificate) error {
 	if !ok || key.Curve != elliptic.P256() {
 		return errors.New("QE report: PCK certificate's key is not of the curve P-256")
 	}
-	if !verify(key, q.qeSigned, &q.qeSignature) {
+	if !signedBy(key, q.qeSigned, &q.qeSignature) {
 		return errors.New("QE report: signature is not of the PCK certificate's key")
 	}
 	return nil
@@ -52,13 +52,13 @@ func (q *Quote) VerifySignature() error {
 	if err != nil {
 		return errors.New("quote: attestation key is no point of the curve P-256")
 	}
-	if !verify(key, q.signed, &q.signature) {
+	if !signedBy(key, q.signed, &q.signature) {
 		return errors.New("quote: signature is not of the attestation key")
 	}
 	return nil
 }
 
-func verify(key *ecdsa.PublicKey, message []byte, signature *[64]byte) bool {
+func signedBy(key *ecdsa.PublicKey, message []byte, signature *[64]byte) bool {
 	digest := sha256.Sum256(message)
 	r := new(big.Int).SetBytes(signature[:32])
 	s := new(big.Int).SetBytes(signature[32:])
