@@ -52,12 +52,9 @@ func TestChangedByteIsRefusedOrHarmless(t *testing.T) {
 			t.Fatal(err)
 		}
 		rtmr3 := want.RuntimeEvents.RTMR3()
-		flips := []byte{0x01, 0x80} // in 15 kB; in a short one, all
+		flips := []byte{0x01, 0x80} // in 15 kB; in a short one, each bit
 		if len(good) < 2000 {
-			flips = nil
-			for flip := range 255 {
-				flips = append(flips, byte(flip+1))
-			}
+			flips = []byte{0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80}
 		}
 		accepted := 0
 		for i := range good {
@@ -73,7 +70,7 @@ func TestChangedByteIsRefusedOrHarmless(t *testing.T) {
 				}
 				accepted++
 				seen := bytes.Equal(a.Quote, want.Quote) && a.ReportData == want.ReportData && a.Config == want.Config
-				if seen && a.RuntimeEvents.Verify(rtmr3) == nil && !slices.EqualFunc(a.RuntimeEvents, want.RuntimeEvents, equal) {
+				if seen && !slices.EqualFunc(a.RuntimeEvents, want.RuntimeEvents, equal) && a.RuntimeEvents.Verify(rtmr3) == nil {
 					t.Fatalf("%s: byte %d changed by %#x: another log replays to RTMR3", name, i, flip)
 				}
 			}
@@ -84,7 +81,9 @@ func TestChangedByteIsRefusedOrHarmless(t *testing.T) {
 	}
 }
 
-func equal(a, b RuntimeEvent) bool { return reflect.DeepEqual(a, b) }
+func equal(a, b RuntimeEvent) bool {
+	return a.Name == b.Name && bytes.Equal(a.Payload, b.Payload) && a.Format == b.Format
+}
 
 func TestMemoryIsBoundedByTheInput(t *testing.T) {
 	event := "\xa3imr\x00\xaaevent_type\x00\xa5event\xa0\xadevent_payload\x90"
