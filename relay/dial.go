@@ -29,15 +29,17 @@ type try struct {
 	began   int64
 	state   tryState
 	verdict verdict
+	secured *tlsSide // if it is encrypted again
 }
 
 // verdict is what a failed try says about the instance.
 type verdict uint8
 
 const (
-	silence verdict = iota // it did not answer
-	refused                // it lives, and nobody listens on the port
-	ours                   // this machine could not even try
+	silence  verdict = iota // it did not answer
+	refused                 // it lives, and nobody listens on the port
+	unproven                // it was reached, and has not proved who it is
+	ours                    // this machine could not even try
 )
 
 type tryState uint8
@@ -68,7 +70,7 @@ func (d *dialing) onEvents(i int, ev uint32) {
 func (s *setup) dial() Reason {
 	s.until(timerConnect, DialTimeout)
 	r := s.race()
-	s.settle(r == goOn || r == DialFailed || r == DialTimeout)
+	s.settle(r == goOn || r == DialFailed || r == DialTimeout || r == AttestationFailed)
 	return r
 }
 
@@ -94,9 +96,11 @@ func (s *setup) race() Reason {
 		case pending == 0 && d.starved:
 			return Descriptor
 		case pending == 0:
-			return DialFailed
+			return s.unproven(DialFailed)
 		}
-		if r := s.wait(); r != goOn {
+		if r := s.wait(); r == DialTimeout {
+			return s.unproven(r)
+		} else if r != goOn {
 			return r
 		}
 		if s.c.client.reset {
@@ -117,6 +121,9 @@ func (s *setup) tryNext() {
 	b := &s.decision.Backends[i]
 	to, elsewhere := b.Addr, s.l.engine.opts.Dial
 	switch {
+	case b.TLS != nil:
+		s.dialTLS(i)
+		return
 	case b.Dial != nil:
 		s.dialElsewhere(i, b.Dial)
 		return
@@ -147,9 +154,7 @@ func (l *loop) connect(to netip.AddrPort) (int32, error) {
 		return -1, err
 	}
 	fd := int32(s)
-	if mss := l.engine.opts.BackendMSS; mss > 0 {
-		setInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, mss)
-	}
+	l.engine.limitMSS(fd)
 	setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	if errno := connect(fd, to); errno != 0 && errno != unix.EINPROGRESS {
 		closeFD(fd)
@@ -158,10 +163,16 @@ func (l *loop) connect(to netip.AddrPort) (int32, error) {
 	return fd, nil
 }
 
+func (e *Engine) limitMSS(fd int32) {
+	if mss := e.opts.BackendMSS; mss > 0 {
+		setInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, mss)
+	}
+}
+
 // won makes try i the connection's backend.
 func (s *setup) won(i int) {
 	c, t, b := s.c, &s.dialing.tries[i], &s.decision.Backends[i]
-	c.backend, c.watch, s.chosen = t.end, b.Watch, b
+	c.backend, c.watch, s.chosen, s.instance = t.end, b.Watch, b, t.secured
 	s.l.slots[t.fd].side = backendSide
 	t.fd = -1
 	if c.log != nil {
@@ -210,11 +221,14 @@ func (s *setup) settle(judge bool) {
 // blamed reports whether try i speaks against its instance. Silence does, if the
 // try had more time than the winner, or nobody won. A refused port does only if
 // another instance took the connection: the client chooses the port, and could
-// otherwise have every instance of an app put aside.
+// otherwise have every instance of an app put aside. So it is with a port on which
+// the instance does not prove itself; one that is still at it is only slow.
 func (t *try) blamed(i, winner int) bool {
 	switch t.verdict {
 	case refused:
 		return winner >= 0
+	case unproven:
+		return winner >= 0 && (t.state == failed || i < winner)
 	case ours:
 		return false
 	case silence:

@@ -17,6 +17,27 @@ import (
 
 // dialElsewhere begins try i on a goroutine.
 func (s *setup) dialElsewhere(i int, dial func(context.Context) (net.Conn, error)) {
+	e := s.l.engine
+	s.tryOnGoroutine(i, func(ctx context.Context, _ func(func(*try))) (dialled, error) {
+		remote, err := dial(ctx)
+		if err != nil {
+			return dialled{}, err
+		}
+		fd, err := e.pair(remote)
+		return dialled{fd: fd}, err
+	})
+}
+
+// dialled is what a goroutine has dialled for a try: a descriptor for the loop, and
+// the TLS on it, if it is encrypted again.
+type dialled struct {
+	fd  int32
+	tls *tlsSide
+}
+
+// tryOnGoroutine has f dial for try i. While it does, it may tell the try how far it
+// is; the note is dropped if the race is over.
+func (s *setup) tryOnGoroutine(i int, f func(ctx context.Context, tell func(func(*try))) (dialled, error)) {
 	d, l, c, e := &s.dialing, s.l, s.c, s.l.engine
 	if d.cancel == nil {
 		l.races++
@@ -24,49 +45,69 @@ func (s *setup) dialElsewhere(i int, dial func(context.Context) (net.Conn, error
 		d.ctx, d.cancel = context.WithCancel(e.aborted)
 	}
 	serial, ctx := d.serial, d.ctx
+	// racing is the setup whose race still runs: it may be over, and the coroutine busy
+	// with another connection.
+	racing := func() *setup {
+		if co := c.co; co != nil && co.c == c && co.dialing.serial == serial && co.dialing.n > i {
+			return &co.setup
+		}
+		return nil
+	}
+	tell := func(note func(*try)) {
+		l.inbox.post(func() {
+			if s := racing(); s != nil {
+				note(&s.dialing.tries[i])
+			}
+		})
+	}
 	e.background.Go(func() {
-		fd, err := e.dialPair(ctx, dial)
+		got, err := f(ctx, tell)
 		delivered := l.inbox.post(func() {
-			// The race may be over, and the coroutine busy with another connection.
-			if co := c.co; co != nil && co.c == c && co.dialing.serial == serial && co.dialing.n > i {
-				co.dialed(i, fd, err)
+			if s := racing(); s != nil {
+				s.dialed(i, got, err)
 			} else if err == nil {
-				closeFD(fd)
+				closeFD(got.fd)
 			}
 		})
 		if !delivered && err == nil {
-			closeFD(fd)
+			closeFD(got.fd)
 		}
 	})
 }
 
 // dialed takes over what a goroutine dialled.
-func (s *setup) dialed(i int, fd int32, err error) {
+func (s *setup) dialed(i int, got dialled, err error) {
 	t := &s.dialing.tries[i]
 	if err == nil {
-		t.fd = fd
-		err = s.l.watch(fd, slot{c: s.c, side: trySide + side(i)}, watched)
+		t.fd, t.secured = got.fd, got.tls
+		err = s.l.watch(got.fd, slot{c: s.c, side: trySide + side(i)}, watched)
 	}
 	if err != nil {
-		// Stacks in user space have their own words for a refused port, but every one
-		// tells a timeout.
-		t.state, t.verdict = failed, refused
-		var late net.Error
-		if errors.As(err, &late) && late.Timeout() || errors.Is(err, context.Canceled) {
-			t.verdict = silence
-		}
+		t.state, t.verdict = failed, judge(err)
+		s.tellUnproven(i, err)
 	} else {
 		t.state = connected
 	}
 	s.l.wake(s.c)
 }
 
-// dialPair dials and returns a descriptor that is connected to what it dialled.
-func (e *Engine) dialPair(ctx context.Context, dial func(context.Context) (net.Conn, error)) (int32, error) {
-	remote, err := dial(ctx)
-	if err != nil {
-		return -1, err
+// judge is what the error of a goroutine's dial says about the instance. Stacks in
+// user space have their own words for a refused port, but every one tells a timeout.
+func judge(err error) verdict {
+	var late net.Error
+	switch {
+	case errors.Is(err, errUnproven):
+		return unproven
+	case errors.As(err, &late) && late.Timeout() || errors.Is(err, context.Canceled):
+		return silence
+	case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE):
+		return ours
 	}
+	return refused
+}
+
+// pair returns a descriptor that is connected to remote.
+func (e *Engine) pair(remote net.Conn) (int32, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, errors.Join(err, remote.Close())

@@ -13,12 +13,13 @@
 //	postgres.go       PostgreSQL's SSLRequest
 //	readhello.go      the ClientHello
 //	setup.go          the decision (lookup.go: one that has to wait)
-//	dial.go           connect to a candidate, hedged (dialer.go: without a kernel route)
+//	dial.go           connect to a candidate, hedged (dialer.go: without a kernel route;
+//	                  dialtls.go: encrypted again, if its certificate is believed)
 //	tls.go            TLS handshake, if it ends here
 //	preface.go        what the backend must hear first
 //	flow.go         relayed: each direction copies …
 //	splice.go       … or splices (pipes.go: the pool and its quota)
-//	tlsflow.go      … or encrypts and decrypts
+//	tlsflow.go      … or encrypts and decrypts (retls.go: both, on either side)
 //	refuse.go       or it was refused: an alert, and time to read it
 //	end.go          the end: exactly one Reason (reason.go), one access line, one count
 //

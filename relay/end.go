@@ -36,7 +36,7 @@ func (c *conn) finish() {
 	switch {
 	case (c.reason == ClientReset || c.reason == BadRecord) && unsent(c.backend.fd) == 0:
 		resetOnClose(c.backend.fd)
-	case c.reason == InstanceReset && unsent(c.client.fd) == 0:
+	case (c.reason == InstanceReset || c.reason == InstanceBadRecord) && unsent(c.client.fd) == 0:
 		resetOnClose(c.client.fd)
 	}
 	c.report()

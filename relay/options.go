@@ -102,8 +102,16 @@ type Backend struct {
 	// is called on a goroutine and may block until ctx ends.
 	Dial func(ctx context.Context) (net.Conn, error)
 
+	// TLS, if not nil, has what ends here encrypted again for the backend, whose
+	// certificate the config's VerifyConnection judges: required with
+	// InsecureSkipVerify. TLS 1.3 is spoken and no session resumed, whatever the
+	// config says. It is called on a goroutine for each try, by several at once; it
+	// and the callbacks of its config may block until ctx ends, and nil fails the try.
+	TLS func(ctx context.Context) *tls.Config
+
 	// SendProxy asks for a PROXY v2 header with the client's address before anything
-	// else.
+	// else. With TLS it goes out before the client's handshake, and so tells nothing of
+	// it, as for a connection that is passed through.
 	SendProxy bool
 }
 

@@ -68,7 +68,7 @@ func (s *setup) passOn(kind proxyproto.Type, value []byte) {
 }
 
 // proxyHeader is the header that tells a backend who its client is: the
-// addresses, the name it asked for, a unique id, and what TLS was when it ended here.
+// addresses, the name it asked for, a unique id, and what TLS was if it has ended here.
 func (s *setup) proxyHeader() []byte {
 	if !s.server.IsValid() {
 		// Without an address of ours the header says UNSPEC, and the backend goes by the
@@ -76,9 +76,10 @@ func (s *setup) proxyHeader() []byte {
 		local, _ := boundTo(s.c.client.fd)
 		s.server = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
 	}
-	add := func(kind proxyproto.Type, value []byte) { _ = s.tlvs.Add(kind, value) } // there is room: see passOn
+	tlvs := s.tlvs
+	add := func(kind proxyproto.Type, value []byte) { _ = tlvs.Add(kind, value) } // there is room: see passOn
 	add(proxyproto.TypeAuthority, s.serverName)
-	if _, ok := s.tlvs.Get(proxyproto.TypeUniqueID); !ok {
+	if _, ok := tlvs.Get(proxyproto.TypeUniqueID); !ok {
 		id := make([]byte, 16)
 		_, _ = rand.Read(id) // it never fails
 		add(proxyproto.TypeUniqueID, id)
@@ -90,7 +91,7 @@ func (s *setup) proxyHeader() []byte {
 		}
 		add(proxyproto.TypeSSL, sslExtension(state.Version))
 	}
-	return proxyproto.AppendV2(nil, proxyproto.Header{Source: s.client, Destination: s.server, TLVs: s.tlvs})
+	return proxyproto.AppendV2(nil, proxyproto.Header{Source: s.client, Destination: s.server, TLVs: tlvs})
 }
 
 // sslExtension is PP2_TYPE_SSL (2.2.6 of the specification): the client used TLS,

@@ -32,6 +32,7 @@ const (
 	ClientReset
 	InstanceReset
 	ClientTruncated // TCP FIN without a close_notify (RFC 8446, 6.1)
+	InstanceTruncated
 
 	// Before a decision.
 	ClientGone // left before its hello was complete
@@ -59,13 +60,15 @@ const (
 	// Setting up.
 	DialFailed
 	DialTimeout
-	PostgresRefused // the instance does not speak TLS for PostgreSQL
+	AttestationFailed // instances were reached, but did not prove to be the app
+	PostgresRefused   // the instance does not speak TLS for PostgreSQL
 	HandshakeFailed
 	HandshakeTimeout
 
 	// Relaying.
 	IdleTimeout
 	BadRecord // the client broke the TLS record layer
+	InstanceBadRecord
 	InstanceRemoved
 	Drained    // still open when the drain time was over
 	Descriptor // no descriptor left
@@ -100,6 +103,7 @@ var reasonTable = [reasons]reasonInfo{
 	ClientReset:       {"client_reset", Client, alertNone, slog.LevelDebug},
 	InstanceReset:     {"instance_reset", Instance, alertInternalError, slog.LevelDebug},
 	ClientTruncated:   {"client_truncated", Client, alertNone, slog.LevelDebug},
+	InstanceTruncated: {"instance_truncated", Instance, alertNone, slog.LevelDebug},
 	ClientGone:        {"client_gone", Client, alertNone, slog.LevelDebug},
 	HelloTimeout:      {"hello_timeout", Client, alertDecodeError, slog.LevelDebug},
 	NotTLS:            {"not_tls", Client, alertNone, slog.LevelDebug},
@@ -121,11 +125,13 @@ var reasonTable = [reasons]reasonInfo{
 	LookupFailed:      {"lookup_failed", Gateway, alertInternalError, slog.LevelInfo},
 	DialFailed:        {"dial_failed", Instance, alertInternalError, slog.LevelInfo},
 	DialTimeout:       {"dial_timeout", Instance, alertInternalError, slog.LevelInfo},
+	AttestationFailed: {"attestation_failed", Instance, alertInternalError, slog.LevelInfo},
 	PostgresRefused:   {"postgres_refused", Instance, alertHandshakeFailure, slog.LevelInfo},
 	HandshakeFailed:   {"handshake_failed", Client, alertNone, slog.LevelDebug}, // crypto/tls has sent its own
 	HandshakeTimeout:  {"handshake_timeout", Client, alertNone, slog.LevelDebug},
 	IdleTimeout:       {"idle_timeout", Gateway, alertNone, slog.LevelDebug},
 	BadRecord:         {"bad_record", Client, alertNone, slog.LevelDebug},
+	InstanceBadRecord: {"instance_bad_record", Instance, alertNone, slog.LevelInfo},
 	InstanceRemoved:   {"instance_removed", Policy, alertInternalError, slog.LevelInfo},
 	Drained:           {"drained", Gateway, alertInternalError, slog.LevelInfo},
 	Descriptor:        {"no_descriptor", Gateway, alertInternalError, slog.LevelWarn},

@@ -25,10 +25,12 @@ type setup struct {
 	lookup     uint64 // which lookup is under way; 0: none
 	dialing    dialing
 	chosen     *Backend
-	postgres   bool   // the client sent an SSLRequest
-	sealed     bool   // the TLS handshake has begun: no plaintext alert any more
-	alert      int    // to send if the setup fails; 0: the one of its Reason
-	late       Reason // what the end of the present deadline means
+	instance   *tlsSide // to the chosen backend, if it is encrypted again
+	header     []byte   // PROXY header for backends that are encrypted again
+	postgres   bool     // the client sent an SSLRequest
+	sealed     bool     // the TLS handshake has begun: no plaintext alert any more
+	alert      int      // to send if the setup fails; 0: the one of its Reason
+	late       Reason   // what the end of the present deadline means
 }
 
 // run is the table of contents: what happens to a connection, in order.
@@ -84,6 +86,8 @@ func (s *setup) route() Reason {
 		return NoHealthyInstance
 	case d.Mode != Passthrough && d.TLS == nil:
 		return Internal // fail closed: never pass through what should end here
+	case d.Mode == Passthrough && (d.Backends[0].TLS != nil || d.Backends[1].TLS != nil || d.Backends[2].TLS != nil):
+		return Internal // it is TLS already, from the client to the instance
 	}
 	if d.Limit != nil && !d.Limit.Acquire() {
 		return AppLimit

@@ -17,13 +17,26 @@ import (
 // flushed once a round; back-pressure is the relay's business: it reads nothing
 // while the buffer has something.
 
-// tlsSide is the client's side of a connection that is terminated here.
+// tlsSide is the client's side of a connection that is terminated here, or the
+// instance's side of one that is encrypted again.
 type tlsSide struct {
-	conn *tls.Conn
-	wire wire
-	over bool // the client has said its last word
-	bye  bool // ours is in the buffer
+	conn  *tls.Conn
+	wire  wire
+	means *lastWords
+	over  bool // the peer has said its last word …
+	clean bool // … and it was a close_notify
+	bye   bool // ours is in the buffer
+
+	instance *tlsSide // of a client's side: where it is encrypted again; else nil
 }
+
+// lastWords are the reasons that follow from how a peer ends its TLS.
+type lastWords struct{ closed, truncated, reset, bad Reason }
+
+var (
+	clientWords   = lastWords{ClientClosed, ClientTruncated, ClientReset, BadRecord}
+	instanceWords = lastWords{InstanceClosed, InstanceTruncated, InstanceReset, InstanceBadRecord}
+)
 
 // acceptTLS does the handshake, if TLS ends here. It comes after dialling, because
 // crypto/tls can send no alert of our choosing once it has begun: this way a
@@ -35,8 +48,8 @@ func (s *setup) acceptTLS() Reason {
 	s.until(timerHandshake, HandshakeTimeout)
 	s.sealed = true
 	c := s.c
-	t := &tlsSide{}
-	t.wire = wire{c: c, replay: s.in, setup: s}
+	t := &tlsSide{means: &clientWords, instance: s.instance}
+	t.wire = wire{c: c, end: &c.client, replay: s.in, setup: s}
 	s.in = nil
 	t.conn = tls.Server(&t.wire, s.decision.TLS)
 	c.tls = t
@@ -61,6 +74,7 @@ func (s *setup) acceptTLS() Reason {
 // wire is the net.Conn that crypto/tls gets.
 type wire struct {
 	c      *conn
+	end    *end   // of c
 	setup  *setup // while the handshake runs
 	replay *chunk // the hello, read before crypto/tls was asked
 	out    *chunk // written by crypto/tls, not yet taken by the socket
@@ -87,7 +101,7 @@ var (
 	errReset                = errors.New("connection reset")
 )
 
-// Read gives crypto/tls the client's bytes.
+// Read gives crypto/tls the peer's bytes.
 func (w *wire) Read(p []byte) (int, error) {
 	if w.replay != nil {
 		n := copy(p, w.replay.bytes())
@@ -98,7 +112,7 @@ func (w *wire) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	e := &w.c.client
+	e := w.end
 	for {
 		n := e.read(p)
 		switch {
@@ -141,7 +155,7 @@ func (w *wire) flush() bool {
 	if w.out == nil {
 		return true
 	}
-	n := w.c.client.write(w.out.bytes())
+	n := w.end.write(w.out.bytes())
 	w.out.off += n
 	if n > 0 {
 		w.c.last = w.c.loop.now

@@ -16,6 +16,9 @@ const maxAnswers = 16 << 10
 
 // pump moves both directions; true means that one stopped for fairness.
 func (t *tlsSide) pump(c *conn) bool {
+	if t.instance != nil {
+		return t.repump(c)
+	}
 	again := t.decrypt(c)
 	clogged := t.clogged()
 	again = t.encrypt(c) || again
@@ -63,7 +66,7 @@ func (t *tlsSide) decrypt(c *conn) bool {
 }
 
 // read fills the loop's buffer with plaintext as far as there is some. It notes
-// the client's last word and its kind in c.reason.
+// the peer's last word and its kind in c.reason.
 func (t *tlsSide) read(c *conn) int {
 	n := 0
 	for p := c.loop.in; n < len(p); {
@@ -78,15 +81,16 @@ func (t *tlsSide) read(c *conn) int {
 		t.over = true
 		switch {
 		case t.wire.eof: // crypto/tls calls it EOF, or unexpected inside a record
-			c.endedBy(ClientTruncated)
+			c.endedBy(t.means.truncated)
 		case errors.Is(err, io.EOF): // close_notify
-			c.endedBy(ClientClosed)
-		case c.client.broken:
-			c.endedBy(ClientReset)
+			t.clean = true
+			c.endedBy(t.means.closed)
+		case t.wire.end.broken:
+			c.endedBy(t.means.reset)
 		default:
-			c.endedBy(BadRecord)
+			c.endedBy(t.means.bad)
 			t.wire.flush() // crypto/tls has written its alert; nothing else may follow
-			c.client.deaf = true
+			t.wire.end.deaf = true
 		}
 		break
 	}
@@ -125,7 +129,7 @@ func (t *tlsSide) encrypt(c *conn) bool {
 			return false
 		case c.backend.over():
 			c.ended(&c.backend)
-			t.sayBye(c)
+			t.sayBye(c.backend.eof)
 		case !c.backend.readable:
 			return false
 		case moved >= pushBudget:
@@ -149,19 +153,19 @@ func (t *tlsSide) write(c *conn, p []byte) {
 	t.wire.direct = true
 	_, err := t.conn.Write(p)
 	t.wire.direct = false
-	n := c.client.write(l.out)
+	n := t.wire.end.write(l.out)
 	t.wire.out = l.chunks.keep(nil, l.out[n:])
 	if err != nil { // its alert is among what was just written
-		c.endedBy(BadRecord)
-		c.client.deafen()
+		c.endedBy(t.means.bad)
+		t.wire.end.deafen()
 	}
 }
 
-// sayBye puts the close_notify behind what was written, but not after a reset: a
-// client must be able to tell a reply that was cut off.
-func (t *tlsSide) sayBye(c *conn) {
+// sayBye puts the close_notify behind what was written, but only if the other side
+// came to a clean end: a peer must be able to tell a stream that was cut off.
+func (t *tlsSide) sayBye(clean bool) {
 	t.bye = true
-	if c.backend.eof {
+	if clean {
 		// An error says that TLS has ended before; then there is nothing to say.
 		_ = t.conn.CloseWrite()
 	}
@@ -174,4 +178,7 @@ func (t *tlsSide) close(c *conn) {
 		t.wire.flush()
 	}
 	t.wire.release()
+	if t.instance != nil {
+		t.instance.wire.release() // its stream is cut off, and may be seen to be
+	}
 }

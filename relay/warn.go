@@ -18,6 +18,7 @@ type warnings struct {
 	pipes       sync.Once
 	descriptors atomic.Int64 // loop clock of the last complaint
 	dial        atomic.Int64
+	unproven    atomic.Int64
 }
 
 const warnEvery = int64(10 * time.Second)
@@ -41,6 +42,14 @@ func (e *Engine) warnDial(to netip.AddrPort, err error) {
 	if e.due(&e.warned.dial) {
 		e.opts.Log.Warn("cannot even begin to connect to an instance; is the tunnel's interface up?",
 			"address", to.String(), "error", err)
+	}
+}
+
+// warnUnproven tells of an instance that was not believed.
+func (e *Engine) warnUnproven(b *Backend, err error) {
+	if e.due(&e.warned.unproven) {
+		e.opts.Log.Warn("an instance did not prove to be its app's; nothing of its clients was sent to it",
+			"instance", b.Name, "address", b.Addr.String(), "error", brief(err))
 	}
 }
 

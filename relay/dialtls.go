@@ -1,0 +1,188 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dialling a backend that is encrypted again: connect, tell it what it must hear
+// first, TLS handshake. All of it belongs to the try, so that a peer that does not
+// prove who it is gives way to the next candidate, and the client, whose own handshake
+// comes later, can be told. No byte of the client's has been sent to it by then.
+//
+// It runs on a goroutine, because judging evidence may wait for a server that knows
+// more. Then the loop gets the descriptor, and goes on with the same tls.Conn.
+
+// errUnproven marks the failure of a peer that was reached.
+var errUnproven = errors.New("the instance did not prove to be the app's")
+
+var (
+	errNoJudge    = errors.New("nobody can judge the instance's certificate")
+	errLate       = errors.New("no proof within the connect timeout")
+	errNoPostgres = errors.New("it does not answer S to PostgreSQL's SSLRequest")
+)
+
+// dialTLS begins try i.
+func (s *setup) dialTLS(i int) {
+	e, b, c := s.l.engine, s.decision.Backends[i], s.c
+	preface := s.plainPreface(&b)
+	s.tryOnGoroutine(i, func(ctx context.Context, tell func(func(*try))) (dialled, error) {
+		raw, err := e.reach(ctx, &b)
+		if err != nil {
+			return dialled{}, err
+		}
+		tell(func(t *try) { t.verdict = unproven })
+		side, err := c.secure(ctx, raw, b.TLS, preface)
+		if err != nil {
+			return dialled{}, errors.Join(fmt.Errorf("%w: %w", errUnproven, err), raw.Close())
+		}
+		fd, err := e.descriptor(raw)
+		return dialled{fd: fd, tls: side}, err
+	})
+}
+
+// preface is what a backend hears before the TLS that the gateway speaks to it.
+type preface struct {
+	header   []byte // PROXY
+	postgres bool   // the client sent an SSLRequest, so we send one
+}
+
+func (s *setup) plainPreface(b *Backend) preface {
+	p := preface{postgres: s.postgres}
+	if b.SendProxy {
+		if s.header == nil {
+			s.header = s.proxyHeader()
+		}
+		p.header = s.header
+	}
+	return p
+}
+
+// reach connects to b.
+func (e *Engine) reach(ctx context.Context, b *Backend) (net.Conn, error) {
+	switch {
+	case b.Dial != nil:
+		return b.Dial(ctx)
+	case e.opts.Dial != nil:
+		return e.opts.Dial(ctx, b.Addr)
+	}
+	d := net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { e.limitMSS(int32(fd)) })
+	}}
+	return d.DialContext(ctx, "tcp", b.Addr.String())
+}
+
+// link is the transport of a TLS that begins on a goroutine and goes on in a loop.
+type link struct{ net.Conn }
+
+// secure does the handshake on raw until ctx ends. What it returns belongs to c's
+// loop.
+func (c *conn) secure(ctx context.Context, raw net.Conn, judge func(context.Context) *tls.Config, p preface) (_ *tlsSide, err error) {
+	defer func() {
+		if p := recover(); p != nil { // a certificate is the peer's input
+			c.tellPanic(p)
+			err = errors.New("panic")
+		}
+	}()
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	defer stop()
+	if err := p.say(raw); err != nil {
+		return nil, err
+	}
+	conf := judge(ctx)
+	if conf == nil || conf.InsecureSkipVerify && conf.VerifyConnection == nil {
+		return nil, errNoJudge
+	}
+	conf = conf.Clone()
+	conf.MinVersion = tls.VersionTLS13
+	conf.ClientSessionCache = nil // each connection hears the verdict of now
+	l := &link{raw}
+	t := &tlsSide{means: &instanceWords, wire: wire{c: c, end: &c.backend}}
+	t.conn = tls.Client(l, conf)
+	if err := t.conn.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	if !stop() {
+		return nil, ctx.Err()
+	}
+	l.Conn = &t.wire
+	return t, nil
+}
+
+// say sends the preface.
+func (p preface) say(raw net.Conn) error {
+	if _, err := raw.Write(p.header); err != nil || !p.postgres {
+		return err
+	}
+	if _, err := raw.Write([]byte(sslRequest)); err != nil {
+		return err
+	}
+	var answer [1]byte // not one byte more: what follows is TLS
+	if _, err := io.ReadFull(raw, answer[:]); err != nil {
+		return err
+	}
+	if answer[0] != 'S' {
+		return errNoPostgres
+	}
+	return nil
+}
+
+// descriptor gives raw's descriptor to a loop; if it has none, one that is connected
+// to raw.
+func (e *Engine) descriptor(raw net.Conn) (int32, error) {
+	socket, ok := raw.(*net.TCPConn)
+	if !ok {
+		return e.pair(raw)
+	}
+	defer func() { _ = socket.Close() }()
+	control, err := socket.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd, failed := -1, error(nil)
+	err = control.Control(func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	return int32(fd), errors.Join(err, failed)
+}
+
+// unproven makes r, the end of a race that nobody won, AttestationFailed if an
+// instance was reached in it: that tells more.
+func (s *setup) unproven(r Reason) Reason {
+	d := &s.dialing
+	for i := range d.n {
+		t := &d.tries[i]
+		if t.verdict != unproven {
+			continue
+		}
+		if t.state == connecting {
+			s.tellUnproven(i, fmt.Errorf("%w: %w", errUnproven, errLate))
+		}
+		return AttestationFailed
+	}
+	return r
+}
+
+// tellUnproven says why try i was not believed.
+func (s *setup) tellUnproven(i int, err error) {
+	if !errors.Is(err, errUnproven) {
+		return
+	}
+	b := &s.decision.Backends[i]
+	s.l.engine.warnUnproven(b, err)
+	if s.c.log != nil {
+		s.c.log.detail = b.Name + ": " + brief(err)
+	}
+}
+
+// brief is err's text, of which the peer may have written a part.
+func brief(err error) string {
+	const most = 200
+	text := err.Error()
+	return text[:min(len(text), most)]
+}

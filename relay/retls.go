@@ -1,0 +1,62 @@
+package relay
+
+// The two directions of a connection whose TLS ends here and that is encrypted
+// again for the instance. Both are alike: what one side's TLS gives goes into the
+// other's. They keep the promises of flow.go.
+//
+// An end is passed on as what it was. A close_notify becomes a close_notify; a
+// stream that was cut off ends without one on the other side too, so neither the
+// instance nor the client takes half a message for a whole one.
+
+// repump moves both directions; true means that one stopped for fairness.
+func (t *tlsSide) repump(c *conn) bool {
+	again := t.reencrypt(c, &c.up, t.instance)
+	again = t.instance.reencrypt(c, &c.down, t) || again
+	if c.oneIsGone() {
+		again = t.reencrypt(c, &c.up, t.instance) || again
+	}
+	// What TLS itself answered while it was read: nobody else may have to write.
+	t.wire.flush()
+	t.instance.wire.flush()
+	return again
+}
+
+// reencrypt moves one direction, from t to the other side.
+func (t *tlsSide) reencrypt(c *conn, f *flow, to *tlsSide) bool {
+	moved := 0
+	for !f.closed {
+		switch {
+		case to.wire.end.deaf:
+			to.wire.dropOut()
+			c.drop(f, to.wire.end)
+			return false
+		case to.wire.out != nil:
+			if !to.wire.flush() && !to.wire.end.deaf {
+				return false
+			}
+		case to.bye:
+			f.closed = true
+			// The second direction to end needs no FIN of its own, and what broke
+			// passes on no clean end.
+			if (!c.up.closed || !c.down.closed) && !t.wire.end.deaf {
+				shutdownWrite(to.wire.end.fd)
+			}
+			return false
+		case t.over:
+			to.sayBye(t.clean)
+		case t.clogged() && !t.wire.flush():
+			return false
+		case moved >= pushBudget:
+			return true
+		default:
+			n := t.read(c)
+			if n == 0 && !t.over {
+				return false
+			}
+			moved += n
+			c.count(f, crypting, n)
+			to.write(c, c.loop.in[:n])
+		}
+	}
+	return false
+}
