@@ -16,7 +16,7 @@ func forms(t testing.TB) map[string][]byte {
 	t.Helper()
 	a := real(t)["guest-agent"]
 	v1 := *a.Strip()
-	v1.Version = 1
+	v1.Version, v1.Quote = 1, v1.Quote[:256] // all its bytes are alike, and take long one by one
 	return map[string][]byte{
 		"V0":               marshal(t, a),
 		"V0 stripped":      marshal(t, a.Strip()),
@@ -34,8 +34,10 @@ func TestTruncatedAttestationIsRefused(t *testing.T) {
 			}
 		}
 	}
-	log := fixture(t, "derived/quote-report.event_log.json")
-	log = bytes.TrimSpace(log)
+	log := []byte(`[{"imr":0,"event_type":4,"digest":"","event":"","event_payload":"00"},{"imr":3,"event_type":134217729,"version":2}]`)
+	if _, err := ParseEventLog(log); err != nil {
+		t.Fatal(err)
+	}
 	for n := range log {
 		if events, err := ParseEventLog(log[:n]); events != nil || err == nil {
 			t.Fatalf("JSON: first %d of %d bytes: %+v, %v", n, len(log), events, err)
