@@ -23,6 +23,9 @@ func (r *Registry) admit(ctx context.Context, q *Request) error {
 	if q.Policy != nil && q.Policy.State() == vm.PolicyUnknown {
 		q.Policy = nil // it says nothing
 	}
+	if err := r.checkEvidence(q); err != nil {
+		return err
+	}
 	if r.o.Authorize == nil {
 		return nil
 	}

@@ -29,7 +29,11 @@ func (t *table) adopt(id vm.InstanceID, rec record, rev int64, until time.Time) 
 		t.keys[rec.Key] = id
 	}
 	t.pool.claim(rec.Addr)
-	e.record, e.rev, e.settled = rec, rev, false
+	if e.record.Evidence != rec.Evidence {
+		e.appraisal = appraisal{}
+		t.wakeLocked()
+	}
+	e.record, e.rev, e.settled, e.refused = rec, rev, false, rec.Refused
 }
 
 // remove forgets an instance that is neither in the store nor in the tunnel any more.

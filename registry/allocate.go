@@ -13,6 +13,10 @@ type change struct {
 	old  record // zero if it is new
 	next record
 	rev  int64 // of old in the store, 0 if it is new; then of next
+
+	evidence []byte // to be stored with it; nil: what is there stays
+	judged   bool   // next.Refused is a verdict on its evidence,
+	asOf     uint64 // in answer to this demand
 }
 
 // allocate claims what q needs: its key, and the address that the instance has, or a
@@ -32,6 +36,13 @@ func (t *table) allocate(q Request, node string, now time.Time) (change, error) 
 		next.Policy = e.record.Policy
 	default: // unknown: it would be of another compose file
 	}
+	c := change{id: q.Instance, judged: q.judged, asOf: q.asOf}
+	switch {
+	case q.judged:
+		next.Evidence, c.evidence = q.digest, q.Evidence
+	case e != nil:
+		next.Evidence, next.Refused = e.record.Evidence, e.record.Refused
+	}
 	if e != nil && e.rev > 0 && t.pool.usable(e.record.Addr) {
 		next.Addr = e.record.Addr
 	} else {
@@ -46,7 +57,8 @@ func (t *table) allocate(q Request, node string, now time.Time) (change, error) 
 	e.settled = false // until it is applied
 	e.seen = now
 	t.keys[q.Key] = q.Instance
-	return change{id: q.Instance, old: e.record, next: next, rev: e.rev}, nil
+	c.old, c.next, c.rev = e.record, next, e.rev
+	return c, nil
 }
 
 // refusalLocked holds that names and keys have one holder.
@@ -62,6 +74,9 @@ func (t *table) refusalLocked(e *entry, q Request) error {
 	}
 	if holder, taken := t.keys[q.Key]; taken && holder != q.Instance {
 		return ErrKeyTaken
+	}
+	if t.missesEvidenceLocked(e, q) {
+		return ErrNoEvidence
 	}
 	return nil
 }
@@ -99,4 +114,10 @@ func (t *table) install(c change, until time.Time) {
 	}
 	e.record, e.rev = c.next, c.rev
 	e.problem = ""
+	switch {
+	case c.judged:
+		t.judgedLocked(e, c.next.Refused, c.asOf)
+	case c.next.Evidence != digest{} && e.next.IsZero(): // accepted by another gateway, not by this one
+		t.wakeLocked()
+	}
 }

@@ -15,10 +15,13 @@ func (r *Registry) apply(ctx context.Context, id vm.InstanceID) (vm.Spec, error)
 	if problem != "" {
 		return vm.Spec{}, errors.Join(errors.New(problem), r.withdraw(ctx, id))
 	}
+	if spec.Refused != "" {
+		return spec, r.shutOut(ctx, spec, before)
+	}
 	if err := r.setPeer(ctx, spec, before); err != nil {
 		if before != (tunnel{spec.Key, spec.Addr}) {
 			r.o.Publisher.Remove(id) // what is shown is no longer there
-			r.table.hide(id)
+			r.table.show(id, false)
 		}
 		return vm.Spec{}, err
 	}
@@ -43,12 +46,28 @@ func (r *Registry) setPeer(ctx context.Context, s vm.Spec, before tunnel) error 
 	return r.o.Tunnel.SetPeer(ctx, s.Key, s.Addr)
 }
 
+// shutOut keeps a refused instance from all traffic. It stays published as refused, so that
+// clients and operators are told; its peer goes, so that not even a connection that was
+// just being set up can reach it.
+func (r *Registry) shutOut(ctx context.Context, s vm.Spec, before tunnel) error {
+	r.o.Publisher.Upsert(s)
+	r.table.show(s.ID, true)
+	if r.o.Tunnel != nil && !before.key.IsZero() {
+		if err := r.o.Tunnel.RemovePeer(ctx, before.key); err != nil {
+			return err
+		}
+	}
+	r.table.setting(s.ID, tunnel{})
+	r.table.settle(s)
+	return nil
+}
+
 // withdraw takes an instance from the data plane, and then from the tunnel.
 func (r *Registry) withdraw(ctx context.Context, id vm.InstanceID) error {
 	set, shown := r.table.unsettle(id)
 	if shown {
 		r.o.Publisher.Remove(id)
-		r.table.hide(id)
+		r.table.show(id, false)
 	}
 	if r.o.Tunnel != nil && !set.key.IsZero() {
 		if err := r.o.Tunnel.RemovePeer(ctx, set.key); err != nil {
@@ -110,10 +129,10 @@ func (t *table) unsettle(id vm.InstanceID) (set tunnel, shown bool) {
 	return e.set, e.shown
 }
 
-func (t *table) hide(id vm.InstanceID) {
+func (t *table) show(id vm.InstanceID, shown bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e := t.instances[id]; e != nil {
-		e.shown = false
+		e.shown = shown
 	}
 }

@@ -72,9 +72,23 @@ func scenarios() map[string]func(*testing.T, *rig) error {
 		},
 		"new address": func(t *testing.T, g *rig) error {
 			g.table.pool.reserved = append(g.table.pool.reserved, pfx("10.8.0.2/32"))
-			q := request("app", "one")
+			q := proven("app", "one", "new")
 			q.Compose = compose("another") // to be a change
 			return register(t, g, q)
+		},
+		"new evidence": func(t *testing.T, g *rig) error { return register(t, g, proven("app", "one", "new")) },
+		"refused": func(t *testing.T, g *rig) error {
+			g.o.Appraise = (&court{verdicts: map[string]error{"one": errOutOfDate}}).appraise
+			return g.judge(t.Context(), "one")
+		},
+		"refused and back": func(t *testing.T, g *rig) error {
+			c := &court{verdicts: map[string]error{"one": errOutOfDate}}
+			g.o.Appraise = c.appraise
+			if err := g.judge(t.Context(), "one"); err != nil {
+				return err
+			}
+			c.rules("one", nil)
+			return g.judge(t.Context(), "one")
 		},
 		"override": func(t *testing.T, g *rig) error {
 			p := restricted(t, 80)
@@ -90,7 +104,7 @@ func scenarios() map[string]func(*testing.T, *rig) error {
 
 // Each operation breaks at each of its steps, by an error or with the process. Then and
 // after a restart nothing has two holders, nothing is published that is not stored and in
-// the tunnel, what was acknowledged is there, and the operation can be done again.
+// the tunnel, or that is stored as refused, nobody's evidence is lost and none is nobody's, what was acknowledged is there, and the operation can be done again.
 func TestFaultAtEveryStep(t *testing.T) {
 	for name, do := range scenarios() {
 		for _, dies := range []bool{false, true} {
@@ -110,8 +124,8 @@ func TestFaultAtEveryStep(t *testing.T) {
 // breakAt tells how many steps do has got.
 func breakAt(t *testing.T, do func(*testing.T, *rig) error, f *faults) int {
 	g := newRig(t, nil)
-	one := g.register(t, request("app", "one")).Spec
-	two := g.register(t, request("app", "two")).Spec
+	one := g.register(t, proven("app", "one", "one")).Spec
+	two := g.register(t, proven("app", "two", "two")).Spec
 
 	armed := *f
 	hook := func(string) error { return f.next() }

@@ -4,6 +4,7 @@
 // A registration goes this way, in Register (register.go):
 //
 //	admit      what is attested is checked against what is known; the webhook (admit.go, webhook.go)
+//	prove      new evidence is judged (evidence.go)
 //	allocate   key and address are claimed in memory (allocate.go, table.go, pool.go)
 //	store      the claim is committed, on condition that nobody else holds it (transaction.go)
 //	peer       the tunnel takes traffic for the address (apply.go)
@@ -18,12 +19,17 @@
 // parallel; a registration that changes nothing takes one short lock. No lock is
 // held over disk, kernel or network.
 //
+// Evidence is kept, and judged again while its instance is registered (reattest.go). Who
+// falls out of policy is refused: it keeps its address and key, and gets no traffic until
+// its evidence, or new evidence, is accepted. That is stored: a restart lets nobody in.
+//
 // What is stored, and under which keys, is in record.go; store.go is the contract of
 // a Store, which several gateways may share, bolt.go the engine for one. What other
 // gateways store arrives through follow.go. A port policy that a guest does not
 // report is fetched from it and checked against its attested compose hash
 // (fetch.go, info.go); until then no port is open.
 //
-// It does not authenticate or attest (package rpc hands over proven facts), speaks
-// no wire protocol to guests, sets no tunnel up, and judges nobody's health.
+// It does not authenticate guests (package rpc hands over proven facts) and does not know
+// what evidence means (Options.Appraise does), speaks no wire protocol to guests, sets no
+// tunnel up, and judges nobody's health.
 package registry

@@ -14,6 +14,11 @@ var (
 	ErrDown      = errors.New("this gateway node is marked as down: register with another one")
 	ErrDenied    = errors.New("registration is not authorized")
 	ErrInvalid   = errors.New("invalid registration")
+
+	// ErrNoEvidence's text is a protocol: a dstack guest (0.5.6 and newer) that reads it
+	// comes back at once with the certificate that has evidence.
+	ErrNoEvidence = errors.New("no attestation provided")
+	ErrEvidence   = errors.New("attestation is not accepted")
 )
 
 // What goes wrong on the gateway's side: the guest may come again. What they wrap is for
@@ -21,6 +26,9 @@ var (
 var (
 	ErrStore = errors.New("the registration cannot be stored")
 	ErrPeer  = errors.New("the registration is stored, but its tunnel cannot be set up yet")
+
+	// ErrUndecided is for Options.Appraise to return, wrapped or not.
+	ErrUndecided = errors.New("the attestation cannot be judged at the moment")
 )
 
 // ErrUnknown means that no such instance is registered.
@@ -31,6 +39,7 @@ func results() map[error]string {
 	return map[error]string{
 		ErrKeyTaken: "key_taken", ErrOtherApp: "other_app", ErrOwnKey: "own_key", ErrStatic: "static", ErrName: "name_taken",
 		ErrExhausted: "exhausted", ErrDown: "down", ErrDenied: "denied", ErrInvalid: "invalid",
+		ErrNoEvidence: "no_evidence", ErrEvidence: "evidence_refused", ErrUndecided: "evidence_undecided",
 		ErrStore: "store_failed", ErrPeer: "peer_failed",
 	}
 }

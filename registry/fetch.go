@@ -31,9 +31,10 @@ func newFetcher(dial func(context.Context, netip.AddrPort) (net.Conn, error)) *f
 }
 
 // fetchIfUnknown has the policy of an instance fetched that has told none. Until then
-// it allows nothing. An operator's policy needs no other beside it.
+// it allows nothing. An operator's policy needs no other beside it, and a refused instance
+// cannot be asked.
 func (r *Registry) fetchIfUnknown(s vm.Spec) {
-	if s.Policy.State() == vm.PolicyUnknown {
+	if s.Policy.State() == vm.PolicyUnknown && s.Refused == "" {
 		r.fetcher.want(s)
 	}
 }

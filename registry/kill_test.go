@@ -19,7 +19,7 @@ import (
 	"sallyport/internal/vm"
 )
 
-// A process registers, re-keys and removes instances as fast as it can, saying before and
+// A process registers, re-keys, judges and removes instances as fast as it can, saying before and
 // after each what it does, and is killed at a random moment. What it said "done" to must
 // hold in the next process; what it began may.
 
@@ -44,8 +44,17 @@ func killOptions() Options {
 		OwnKey: key("gateway"), Network: netip.MustParsePrefix("10.8.0.1/16"), Pool: netip.MustParsePrefix("10.8.0.0/16"),
 		RecycleAfter: time.Nanosecond, // everybody may be removed
 		AddressRest:  time.Hour,
+		Appraise: func(ctx context.Context, _ vm.InstanceID, _ vm.AppID, _ []byte) error {
+			if ctx.Value(strict{}) != nil && rand.IntN(2) == 0 {
+				return errOutOfDate
+			}
+			return nil
+		},
 	}
 }
+
+// strict marks a context in which evidence may be refused.
+type strict struct{}
 
 func registerUntilKilled(path, round string) error {
 	store, err := OpenBolt(path)
@@ -64,7 +73,16 @@ func registerUntilKilled(path, round string) error {
 			random := rand.New(rand.NewPCG(rand.Uint64(), 0))
 			for n := 0; ; n++ {
 				id := vm.InstanceID(fmt.Sprintf("w%di%d", w, random.IntN(10)))
-				if err := r.workOn(id, fmt.Sprintf("%s/%d", round, n), random.IntN(8) == 0); err != nil {
+				var err error
+				switch random.IntN(8) {
+				case 0:
+					err = r.removeAndSay(id)
+				case 1, 2:
+					err = r.judgeAndSay(id)
+				default:
+					err = r.registerAndSay(id, fmt.Sprintf("%s/%d", round, n))
+				}
+				if err != nil {
 					fmt.Println("error", err)
 				}
 			}
@@ -74,31 +92,46 @@ func registerUntilKilled(path, round string) error {
 	return nil
 }
 
-// workOn says what it does in one write each: lines of several goroutines do not mix.
-func (r *Registry) workOn(id vm.InstanceID, name string, remove bool) error {
-	if remove {
-		fmt.Printf("try %s -\n", id)
-		if err := r.remove(context.Background(), id, nil); err != nil {
-			return err
-		}
+// What is said is one write each: lines of several goroutines do not mix.
+
+func (r *Registry) removeAndSay(id vm.InstanceID) error {
+	fmt.Printf("try %s -\n", id)
+	err := r.remove(context.Background(), id, nil)
+	if err == nil {
 		fmt.Printf("done %s - -\n", id)
+	}
+	return err
+}
+
+func (r *Registry) judgeAndSay(id vm.InstanceID) error {
+	if _, rev := r.table.stored(id); rev == 0 {
 		return nil
 	}
-	q := request("app", string(id))
+	fmt.Printf("judge %s\n", id)
+	err := r.judge(context.WithValue(context.Background(), strict{}, true), id)
+	if err == nil {
+		fmt.Printf("judged %s %v\n", id, r.table.refusal(id) != "")
+	}
+	return err
+}
+
+func (r *Registry) registerAndSay(id vm.InstanceID, name string) error {
+	q := proven("app", string(id), name)
 	q.Key = key(string(id) + name)
 	fmt.Printf("try %s %s\n", id, q.Key)
 	g, err := r.Register(context.Background(), q)
-	if err != nil {
-		return err
+	if err == nil {
+		fmt.Printf("done %s %s %s\n", id, q.Key, g.Spec.Addr)
 	}
-	fmt.Printf("done %s %s %s\n", id, q.Key, g.Spec.Addr)
-	return nil
+	return err
 }
 
 // said is what the killed processes said of one instance last. "-" is none.
 type said struct {
 	done, addr string
 	tried      string // begun, and not done; "" is nothing
+	refused    bool
+	judging    bool // begun, and not done
 }
 
 func TestNothingAcknowledgedIsLostByKill(t *testing.T) {
@@ -173,7 +206,17 @@ func hear(t *testing.T, all map[vm.InstanceID]said, line string) int {
 		if before.addr != "" && before.addr != "-" && f[3] != "-" && before.addr != f[3] {
 			t.Errorf("%s moved from %s to %s", f[1], before.addr, f[3])
 		}
-		all[vm.InstanceID(f[1])] = said{done: f[2], addr: f[3]}
+		all[vm.InstanceID(f[1])] = said{done: f[2], addr: f[3]} // what is new is not refused
+		return 1
+	case len(f) == 2 && f[0] == "judge":
+		s := all[vm.InstanceID(f[1])]
+		s.judging = true
+		all[vm.InstanceID(f[1])] = s
+		return 0
+	case len(f) == 3 && f[0] == "judged":
+		s := all[vm.InstanceID(f[1])]
+		s.judging, s.refused = false, f[2] == "true"
+		all[vm.InstanceID(f[1])] = s
 		return 1
 	}
 	t.Errorf("it says %q", line)
@@ -192,7 +235,7 @@ func inspect(t *testing.T, path string, all map[vm.InstanceID]said) {
 	for id, s := range all {
 		now := said{done: "-", addr: "-"}
 		if spec, ok := served[id]; ok {
-			now = said{done: spec.Key.String(), addr: spec.Addr.String()}
+			now = said{done: spec.Key.String(), addr: spec.Addr.String(), refused: spec.Refused != ""}
 		}
 		if s.done == "" {
 			s.done, s.addr = "-", "-"
@@ -202,6 +245,8 @@ func inspect(t *testing.T, path string, all map[vm.InstanceID]said) {
 			t.Errorf("%s has the key %s, acknowledged was %s, tried %s", id, now.done, s.done, s.tried)
 		case now.addr != s.addr && now.addr != "-" && s.addr != "-":
 			t.Errorf("%s has the address %s, acknowledged was %s", id, now.addr, s.addr)
+		case now.refused != s.refused && s.tried == "" && !s.judging:
+			t.Errorf("%s is refused: %v, acknowledged was %v", id, now.refused, s.refused)
 		}
 		all[id] = now
 	}

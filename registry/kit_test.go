@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -210,8 +211,12 @@ func (g *rig) consistent(t testing.TB) {
 		holders[a] = k
 	}
 	for id, s := range shown {
-		if holders[s.Addr] != s.Key {
-			t.Errorf("instance %s is published with a tunnel that is not there", id)
+		there := holders[s.Addr] == s.Key
+		if s.Refused != "" && g.table.unsettled(id) {
+			continue // its peer may have to be removed yet
+		}
+		if there != (s.Refused == "") {
+			t.Errorf("instance %s is published as refused %q; its tunnel is there: %v", id, s.Refused, there)
 		}
 	}
 	pairs, _, err := g.store.List(t.Context(), storePrefix)
@@ -229,11 +234,37 @@ func (g *rig) consistent(t testing.TB) {
 		if s, ok := shown[id]; ok && !check.static[id] && (s.Addr != e.record.Addr || s.Key != e.record.Key) {
 			t.Errorf("instance %s is published as %v, stored as %v", id, s, e.record)
 		}
+		if s, ok := shown[id]; ok && e.record.Refused != "" && s.Refused == "" {
+			t.Errorf("instance %s is published, but stored as refused: %s", id, e.record.Refused)
+		}
 	}
 	for id := range shown {
 		if check.instances[id] == nil && !check.static[id] {
 			t.Errorf("instance %s is published, but not stored", id)
 		}
+	}
+	g.evidenceFits(t, check)
+}
+
+// evidenceFits checks that there is evidence for each record that tells of it, and no other.
+func (g *rig) evidenceFits(t testing.TB, check *table) {
+	t.Helper()
+	pairs, _, err := g.store.List(t.Context(), evidencePrefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := make(map[vm.InstanceID]digest)
+	for _, p := range pairs {
+		kept[vm.InstanceID(strings.TrimPrefix(p.Key, evidencePrefix))] = digestOf(p.Value)
+	}
+	for id, e := range check.instances {
+		if e.record.Evidence != kept[id] {
+			t.Errorf("instance %s has evidence %x, stored is %x", id, e.record.Evidence, kept[id])
+		}
+		delete(kept, id)
+	}
+	if len(kept) > 0 {
+		t.Errorf("evidence of nobody: %v", kept)
 	}
 }
 

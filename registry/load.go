@@ -55,7 +55,9 @@ func (r *Registry) clearTunnel(ctx context.Context, specs []vm.Spec) error {
 	}
 	keep := make([]vm.WGKey, 0, len(r.o.Static)+len(specs))
 	for _, s := range slices.Concat(r.o.Static, specs) {
-		keep = append(keep, s.Key)
+		if s.Refused == "" {
+			keep = append(keep, s.Key)
+		}
 	}
 	if err := r.o.Tunnel.RemovePeersExcept(ctx, keep); err != nil {
 		return fmt.Errorf("peers of an earlier process: %w", err)
@@ -71,7 +73,12 @@ func (r *Registry) clearTunnel(ctx context.Context, specs []vm.Spec) error {
 // serve sets the peers of all, and publishes them at once: a snapshot for each of
 // 10,000 would be built in vain.
 func (r *Registry) serve(ctx context.Context, specs []vm.Spec, problems problems) {
+	refused := 0
 	specs = slices.DeleteFunc(specs, func(s vm.Spec) bool {
+		if s.Refused != "" {
+			refused++
+			return false
+		}
 		err := r.setPeer(ctx, s, tunnel{})
 		if err != nil {
 			problems.add(fmt.Errorf("instance %s: %w", s.ID, err))
@@ -83,6 +90,9 @@ func (r *Registry) serve(ctx context.Context, specs []vm.Spec, problems problems
 		if r.table.settle(s) == r.o.Node { // others fetch for theirs
 			r.fetchIfUnknown(s)
 		}
+	}
+	if refused > 0 {
+		r.o.Log.Warn("registered instances are refused until their evidence is accepted", "instances", refused)
 	}
 	if err := problems.err(); err != nil {
 		r.o.Log.Warn("registered instances are not served until they register again", "instances", problems.count, "error", err)
@@ -129,7 +139,7 @@ func (t *table) restorePairLocked(p Pair, keys map[string]vm.InstanceID, now tim
 			return err
 		}
 		e := t.addLocked(vm.InstanceID(id), rec.App, now)
-		e.record, e.rev = rec, p.Revision
+		e.record, e.rev, e.refused = rec, p.Revision, rec.Refused
 		return nil
 	}
 	if id, ok := strings.CutPrefix(p.Key, overridePrefix); ok {

@@ -14,6 +14,7 @@ type metrics struct {
 
 	fetches  *prometheus.CounterVec
 	recycled prometheus.Counter
+	verdicts *prometheus.CounterVec
 
 	collectors []prometheus.Collector
 }
@@ -36,11 +37,18 @@ func newMetrics(t *table) *metrics {
 			Name: "gateway_instances_recycled_total",
 			Help: "Instances removed after a long silence.",
 		}),
+		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_reattestations_total",
+			Help: "Judgements of the evidence of registered instances, by verdict.",
+		}, []string{"verdict"}),
 	}
 	for err, label := range results() {
 		m.byError[err] = registrations.WithLabelValues(label)
 	}
-	m.collectors = []prometheus.Collector{registrations, m.fetches, m.recycled}
+	for _, verdict := range []string{"accepted", "refused", "undecided"} {
+		m.verdicts.WithLabelValues(verdict)
+	}
+	m.collectors = []prometheus.Collector{registrations, m.fetches, m.recycled, m.verdicts}
 	for state, count := range map[string]func(PoolStatus) int{
 		"free":    func(p PoolStatus) int { return p.Size - p.Used - p.Resting },
 		"used":    func(p PoolStatus) int { return p.Used },
@@ -56,7 +64,7 @@ func newMetrics(t *table) *metrics {
 }
 
 // Collectors are the metrics: registrations by result, the pool's addresses by state,
-// policies fetched, instances recycled.
+// policies fetched, instances recycled, evidence judged again by verdict.
 func (r *Registry) Collectors() []prometheus.Collector { return r.metrics.collectors }
 
 func (m *metrics) registered(g Grant, err error) {
@@ -75,6 +83,8 @@ func (m *metrics) registered(g Grant, err error) {
 		m.gaveUp.Inc()
 	}
 }
+
+func (m *metrics) judged(verdict string) { m.verdicts.WithLabelValues(verdict).Inc() }
 
 func (m *metrics) fetched(err error) {
 	switch {

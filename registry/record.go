@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 //	registry/key/<base64>    the id of the instance with this WireGuard key
 //	registry/addr/<IPv4>     the id of the instance there, or "resting <unix time>"
 //	registry/override/<id>   an operator's port policy; outlives the instance
+//	evidence/<id>            what the instance registered with, as it came: read only to be judged
 //
 // Records and policies are JSON with a version, so that `etcdctl get` can be read.
 const (
@@ -28,6 +30,7 @@ const (
 	keyPrefix      = storePrefix + "key/"
 	addrPrefix     = storePrefix + "addr/"
 	overridePrefix = storePrefix + "override/"
+	evidencePrefix = "evidence/"
 	restingPrefix  = "resting "
 
 	recordVersion = 1
@@ -35,6 +38,7 @@ const (
 
 func instanceKey(id vm.InstanceID) string { return instancePrefix + string(id) }
 func overrideKey(id vm.InstanceID) string { return overridePrefix + string(id) }
+func evidenceKey(id vm.InstanceID) string { return evidencePrefix + string(id) }
 func wgKeyKey(k vm.WGKey) string          { return keyPrefix + k.String() }
 func addrKey(a netip.Addr) string         { return addrPrefix + a.String() }
 
@@ -46,6 +50,9 @@ type record struct {
 	Compose vm.ComposeHash
 	Policy  vm.PortPolicy // as reported or fetched, for this Compose
 	Node    string        // the gateway that registered it last
+
+	Evidence digest // of what is stored as evidence
+	Refused  string // why that is not accepted; "": it is
 }
 
 type recordJSON struct {
@@ -56,6 +63,9 @@ type recordJSON struct {
 	Compose string      `json:"compose"`
 	Node    string      `json:"node,omitempty"`
 	Policy  *policyJSON `json:"policy,omitempty"` // absent: unknown
+
+	Evidence string `json:"evidence,omitempty"` // SHA-256
+	Refused  string `json:"refused,omitempty"`
 }
 
 // policyJSON lists each port once: with PROXY header or without.
@@ -67,7 +77,7 @@ type policyJSON struct {
 }
 
 func encodeRecord(r record) ([]byte, error) {
-	return encodeJSON(recordJSON{
+	j := recordJSON{
 		Version: recordVersion,
 		App:     string(r.App),
 		Key:     r.Key.String(),
@@ -75,7 +85,12 @@ func encodeRecord(r record) ([]byte, error) {
 		Compose: r.Compose.String(),
 		Node:    r.Node,
 		Policy:  newPolicyJSON(r.Policy),
-	})
+		Refused: r.Refused,
+	}
+	if r.Evidence != (digest{}) {
+		j.Evidence = hex.EncodeToString(r.Evidence[:])
+	}
+	return encodeJSON(j)
 }
 
 // decodeRecord reads what encodeRecord wrote, and nothing else.
@@ -87,13 +102,17 @@ func decodeRecord(value []byte) (record, error) {
 	if j.Version != recordVersion {
 		return record{}, fmt.Errorf("version %d, this gateway knows %d", j.Version, recordVersion)
 	}
-	r := record{Node: j.Node}
-	var errs [5]error
+	r := record{Node: j.Node, Refused: j.Refused}
+	var errs [6]error
 	r.App, errs[0] = vm.ParseAppID(j.App)
 	r.Key, errs[1] = vm.ParseWGKey(j.Key)
 	r.Addr, errs[2] = parseAddr(j.Addr)
 	r.Compose, errs[3] = vm.ParseComposeHash(j.Compose)
 	r.Policy, errs[4] = j.Policy.policy()
+	r.Evidence, errs[5] = parseDigest(j.Evidence)
+	if len(j.Refused) > maxRefusal {
+		return record{}, fmt.Errorf("reason of %d bytes, the limit is %d", len(j.Refused), maxRefusal)
+	}
 	if len(j.Node) > MaxNode {
 		return record{}, fmt.Errorf("node name of %d bytes, the limit is %d", len(j.Node), MaxNode)
 	}
@@ -162,6 +181,17 @@ func decodeHolder(value []byte) (id vm.InstanceID, until time.Time, err error) {
 	}
 	id, err = vm.ParseInstanceID(string(value))
 	return id, time.Time{}, err
+}
+
+func parseDigest(s string) (d digest, err error) {
+	if s == "" {
+		return digest{}, nil
+	}
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(d) || digest(b) == (digest{}) {
+		return digest{}, fmt.Errorf("evidence %.70q: want a SHA-256 in hexadecimal", s)
+	}
+	return digest(b), nil
 }
 
 func parseAddr(s string) (netip.Addr, error) {

@@ -16,6 +16,7 @@ func someRecord(t testing.TB) record {
 		t.Fatal(err)
 	}
 	return record{
+		Evidence: digestOf([]byte("evidence")), Refused: "TCB status OutOfDate",
 		App: "app", Key: key("one"), Addr: netip.MustParseAddr("10.8.0.2"), Compose: compose("{}"), Policy: policy, Node: "gw1",
 	}
 }
@@ -57,6 +58,8 @@ func TestBadRecordIsRefused(t *testing.T) {
 		"address":      {"10.8.0.2", "fd00::1"},
 		"compose hash": {`"compose":"`, `"compose":"0`},
 		"node":         {"gw1", strings.Repeat("x", MaxNode+1)},
+		"evidence":     {`"evidence":"`, `"evidence":"00`},
+		"reason":       {"OutOfDate", strings.Repeat("x", maxRefusal)},
 		"port 0":       {"[80]", "[0]"},
 		"port 65536":   {"[80]", "[65536]"},
 		"two rules":    {"[80]", "[443]"},

@@ -16,13 +16,15 @@ const (
 	handshakeTimeout = 10 * time.Second
 )
 
-// Run recycles instances, fetches policies, and follows other gateways, until ctx ends.
+// Run recycles instances, judges their evidence again, fetches policies, and follows other
+// gateways, until ctx ends.
 // It waits for all that it has started, and returns nil.
 func (r *Registry) Run(ctx context.Context) error {
 	var parts errgroup.Group
 	parts.Go(func() error { return r.follow(ctx) })
 	parts.Go(func() error { return r.fetchAll(ctx) })
 	parts.Go(func() error { return r.recycle(ctx) })
+	parts.Go(func() error { return r.reattest(ctx) })
 	return parts.Wait()
 }
 

@@ -20,8 +20,17 @@ type Request struct {
 	// is known for this Compose stays, else it is fetched from the guest.
 	Policy *vm.PortPolicy
 
+	// Evidence proves all this: the leaf certificate in DER with its attestation, up to
+	// MaxEvidence. Empty: the guest has none, or keeps it for itself. It must not be
+	// written to any more.
+	Evidence []byte
+
 	// Facts are what Authorize may want to know besides.
 	Facts Facts
+
+	digest digest // of Evidence, from admit on
+	judged bool   // Evidence is accepted anew, from prove on
+	asOf   uint64 // the demand that this answers
 }
 
 // Facts are the rest of the attested app info, as bytes.
@@ -59,6 +68,9 @@ func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error)
 	if g, ok := r.renew(q); ok { // whoever was in the lane before asked for the same
 		return g, nil
 	}
+	if err := r.prove(ctx, &q); err != nil {
+		return Grant{}, err
+	}
 	// From here on the guest's patience does not count: a change is made whole.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
@@ -68,6 +80,9 @@ func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error)
 	spec, err := r.apply(ctx, q.Instance)
 	if err != nil {
 		return Grant{}, fmt.Errorf("%w: %w", ErrPeer, err)
+	}
+	if spec.Refused != "" { // another gateway has refused it meanwhile
+		return Grant{}, fmt.Errorf("%w: %s", ErrEvidence, spec.Refused)
 	}
 	r.fetchIfUnknown(spec)
 	r.o.Log.Info("instance registered", "instance", string(q.Instance), "app", string(q.App), "address", spec.Addr.String())

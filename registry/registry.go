@@ -65,6 +65,21 @@ type Options struct {
 	// Webhook.Authorize. It may be called concurrently. nil: all are.
 	Authorize func(ctx context.Context, q Request) error
 
+	// RequireEvidence refuses registrations without evidence, and keeps whoever was
+	// registered without from traffic until it comes with some.
+	RequireEvidence bool
+
+	// Appraise judges evidence: at a registration with new evidence, and again later. nil
+	// accepts it; an error wrapping ErrUndecided says that it cannot be told now; any other
+	// refuses it, and its text is shown to operators and to the guest. It must heed ctx
+	// (20 s), must not keep or change evidence, and may be called concurrently. nil: what
+	// a registration brings is accepted and stored, and nothing is judged again.
+	Appraise func(ctx context.Context, id vm.InstanceID, app vm.AppID, evidence []byte) error
+
+	// ReattestInterval is how long after a verdict evidence is judged again; 24 hours is
+	// a good value. 0: only after a start and when Reattest asks for it.
+	ReattestInterval time.Duration
+
 	// Dial reaches an instance's address in the tunnel; nil is the system's own.
 	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 
@@ -102,6 +117,7 @@ type Registry struct {
 func Open(ctx context.Context, o Options) (*Registry, error) {
 	o.AddressRest = cmp.Or(o.AddressRest, defaultAddressRest)
 	o.RecycleAfter = cmp.Or(o.RecycleAfter, defaultRecycleAfter)
+	o.ReattestInterval = max(o.ReattestInterval, 0)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Store == nil || o.Publisher == nil {
 		return nil, errors.New("registry: needs a Store and a Publisher")

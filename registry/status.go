@@ -20,7 +20,10 @@ type Status struct {
 	Policy     vm.PortPolicy // in force
 	Overridden bool          // Policy is an operator's
 	Registered time.Time     // last time, since the start of this gateway
-	Served     bool          // peer and data plane are as they should be
+	Evidence   bool          // it registered with some, which is kept
+	Judged     time.Time     // last verdict on it since the start of this gateway, or zero
+	Refused    string        // why it may have no traffic; "": it may
+	Served     bool          // it may, and peer and data plane are as they should be
 	Problem    string        // why not, if it cannot be
 }
 
@@ -55,7 +58,8 @@ func (t *table) status() []Status {
 		_, overridden := t.overrides[e.id]
 		all = append(all, Status{
 			Instance: e.id, App: e.app, Key: s.Key, Addr: s.Addr, Compose: s.Compose, Node: e.record.Node,
-			Policy: s.Policy, Overridden: overridden, Registered: e.seen, Served: e.settled, Problem: e.problem,
+			Policy: s.Policy, Overridden: overridden, Registered: e.seen, Served: e.settled && s.Refused == "", Problem: e.problem,
+			Evidence: e.record.Evidence != (digest{}), Judged: e.judged, Refused: s.Refused,
 		})
 	}
 	return all

@@ -9,9 +9,9 @@ import (
 
 // The limits of every Store.
 const (
-	MaxStoreKey   = 256      // bytes of a key
+	MaxStoreKey   = 256       // bytes of a key
 	MaxStoreValue = 256 << 10 // bytes of a value; etcd takes 1.5 MiB
-	maxTxn        = 32       // conditions, and changes, of one Txn
+	maxTxn        = 32        // conditions, and changes, of one Txn
 )
 
 // Store keeps small values under keys, in revisions. Its contract is what etcd v3

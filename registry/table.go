@@ -17,8 +17,11 @@ import (
 //	set    what the tunnel may have
 //	shown  what is published
 type table struct {
-	static map[vm.InstanceID]bool
-	node   string
+	static          map[vm.InstanceID]bool
+	node            string
+	requireEvidence bool
+	interval        time.Duration // of re-attestation
+	wake            chan struct{} // holds one if evidence may have to be judged
 
 	mu        sync.Mutex // guards what follows
 	instances map[vm.InstanceID]*entry
@@ -26,6 +29,7 @@ type table struct {
 	apps      map[vm.AppID]int           // how many instances
 	overrides map[vm.InstanceID]override
 	pool      *pool
+	demands   uint64 // how often Reattest was called
 }
 
 // entry is one instance. Only the holder of its lane changes it, except for seen.
@@ -39,6 +43,7 @@ type entry struct {
 	settled bool      // set and shown are what record and override say
 	seen    time.Time // last registration, or the start
 	problem string    // why it is not served, if it cannot be
+	appraisal
 }
 
 // tunnel is one peer.
@@ -57,11 +62,14 @@ func newTable(o Options) (*table, error) {
 	t := &table{
 		static:    make(map[vm.InstanceID]bool),
 		node:      o.Node,
+		interval:  o.ReattestInterval,
+		wake:      make(chan struct{}, 1),
 		instances: make(map[vm.InstanceID]*entry),
 		keys:      make(map[vm.WGKey]vm.InstanceID),
 		apps:      make(map[vm.AppID]int),
 		overrides: make(map[vm.InstanceID]override),
 	}
+	t.requireEvidence = o.RequireEvidence
 	if !o.OwnKey.IsZero() {
 		t.keys[o.OwnKey] = "" // nobody's
 	}
@@ -90,7 +98,10 @@ func (t *table) renew(q Request, now time.Time) (vm.Spec, bool) {
 	if q.Policy != nil && *q.Policy != e.record.Policy {
 		return vm.Spec{}, false
 	}
-	if e.record.Node != t.node {
+	if e.record.Node != t.node || t.refusedLocked(e) != "" {
+		return vm.Spec{}, false
+	}
+	if len(q.Evidence) > 0 && q.digest != e.record.Evidence {
 		return vm.Spec{}, false
 	}
 	e.seen = now
@@ -105,6 +116,7 @@ func (t *table) specLocked(e *entry) vm.Spec {
 	}
 	return vm.Spec{
 		ID: e.id, App: e.app, Key: e.record.Key, Addr: e.record.Addr, Compose: e.record.Compose, Policy: policy,
+		Refused: t.refusedLocked(e),
 	}
 }
 

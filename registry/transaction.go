@@ -13,7 +13,7 @@ const restSlack = time.Second
 // transaction is the change in the store's words. Its conditions make key, address
 // and instance unique among all who share the store. It is empty if nothing changes.
 func (c change) transaction(rest time.Duration) (Txn, error) {
-	if c.rev > 0 && c.old == c.next {
+	if c.rev > 0 && c.old == c.next && c.evidence == nil {
 		return Txn{}, nil
 	}
 	value, err := encodeRecord(c.next)
@@ -23,6 +23,9 @@ func (c change) transaction(rest time.Duration) (Txn, error) {
 	t := Txn{
 		If:   []Condition{{instanceKey(c.id), c.rev}},
 		Then: []Change{{Key: instanceKey(c.id), Value: value}},
+	}
+	if c.evidence != nil {
+		t.Then = append(t.Then, Change{Key: evidenceKey(c.id), Value: c.evidence})
 	}
 	holder := []byte(c.id)
 	if c.old.Key != c.next.Key {
@@ -42,12 +45,16 @@ func (c change) transaction(rest time.Duration) (Txn, error) {
 	return t, nil
 }
 
-// removal deletes an instance. Its address is marked as resting.
+// removal deletes an instance with its evidence. Its address is marked as resting.
 func removal(id vm.InstanceID, r record, rev int64, rest time.Duration) Txn {
-	return Txn{
+	t := Txn{
 		If:   []Condition{{instanceKey(id), rev}},
 		Then: []Change{{Key: instanceKey(id)}, {Key: wgKeyKey(r.Key)}, tombstone(r, rest)},
 	}
+	if r.Evidence != (digest{}) {
+		t.Then = append(t.Then, Change{Key: evidenceKey(id)})
+	}
+	return t
 }
 
 func tombstone(r record, rest time.Duration) Change {

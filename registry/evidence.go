@@ -1,0 +1,128 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"sallyport/internal/vm"
+)
+
+// Evidence is what proved a registration: the guest's certificate with its attestation. It
+// is kept to be judged again, under a key of its own: that of 10,000 instances is 100 MB,
+// which a start has no time to read. The record has its digest. It is judged
+//
+//	at a registration   if it is new, or the instance is refused
+//	later               again and again (reattest.go)
+//
+// A registration without evidence says nothing: what is kept stays. But who is refused, or
+// runs another compose file than before, cannot leave its evidence at home.
+
+// MaxEvidence is the most evidence of one registration, in bytes.
+const MaxEvidence = MaxStoreValue
+
+// maxRefusal bounds the text of why evidence is refused, in bytes.
+const maxRefusal = 300
+
+// digest is the SHA-256 of evidence; zero if there is none.
+type digest [sha256.Size]byte
+
+func digestOf(evidence []byte) digest {
+	if len(evidence) == 0 {
+		return digest{}
+	}
+	return sha256.Sum256(evidence)
+}
+
+// checkEvidence holds what can be told without looking into it, and computes its digest.
+func (r *Registry) checkEvidence(q *Request) error {
+	if len(q.Evidence) > MaxEvidence {
+		return fmt.Errorf("%w: evidence of %d bytes, the limit is %d", ErrInvalid, len(q.Evidence), MaxEvidence)
+	}
+	if r.o.RequireEvidence && len(q.Evidence) == 0 {
+		return ErrNoEvidence
+	}
+	q.digest = digestOf(q.Evidence)
+	return nil
+}
+
+// prove has the evidence of a registration judged, if that is needed. The caller has had
+// it judged already, but maybe by the policy before this one.
+func (r *Registry) prove(ctx context.Context, q *Request) error {
+	if len(q.Evidence) == 0 || r.table.trusts(*q) {
+		return nil
+	}
+	q.judged, q.asOf = true, r.table.demand()
+	if r.o.Appraise == nil {
+		return nil
+	}
+	refusal, err := r.appraise(ctx, q.Instance, q.App, q.Evidence)
+	if err == nil && refusal != "" {
+		err = fmt.Errorf("%w: %s", ErrEvidence, refusal)
+	}
+	return err
+}
+
+// appraise tells why evidence is refused; "": it is accepted. Its error is ErrUndecided.
+func (r *Registry) appraise(ctx context.Context, id vm.InstanceID, app vm.AppID, evidence []byte) (refusal string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	switch err := r.o.Appraise(ctx, id, app, evidence); {
+	case err == nil:
+		return "", nil
+	case errors.Is(err, ErrUndecided):
+		return "", err
+	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
+		return "", fmt.Errorf("%w: %w", ErrUndecided, err)
+	default:
+		return refusalText(err), nil
+	}
+}
+
+// refusalText is fit to be stored and shown: an error about hostile evidence may quote it,
+// and a terminal shows it.
+func refusalText(err error) string {
+	text := strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(err.Error(), "?"))
+	if len(text) > maxRefusal {
+		text = strings.ToValidUTF8(text[:maxRefusal], "")
+	}
+	if text = strings.TrimSpace(text); text == "" {
+		return "no reason given"
+	}
+	return text
+}
+
+// trusts reports whether the evidence of q was accepted before, and still is.
+func (t *table) trusts(q Request) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.instances[q.Instance]
+	return e != nil && e.record.Evidence == q.digest && t.refusedLocked(e) == ""
+}
+
+// refusedLocked tells why an instance may have no traffic; "": it may.
+func (t *table) refusedLocked(e *entry) string {
+	switch {
+	case e.refused != "":
+		return "attestation: " + e.refused
+	case t.requireEvidence && e.record.Evidence == (digest{}):
+		return "attestation: none was provided, and it is required"
+	}
+	return ""
+}
+
+// missesEvidenceLocked reports whether a registration of e may not come without evidence.
+func (t *table) missesEvidenceLocked(e *entry, q Request) bool {
+	if e == nil || len(q.Evidence) > 0 {
+		return false
+	}
+	return t.refusedLocked(e) != "" || e.record.Evidence != (digest{}) && e.record.Compose != q.Compose
+}
