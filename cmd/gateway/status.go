@@ -27,6 +27,7 @@ func newStatus() *cobra.Command {
 		Short: "Show instances, certificates and loops of a running gateway",
 		Long: `status asks a running gateway at its [admin] listen address. A handshake that is
 older than 3 minutes is stale, from [health] max_handshake_age the instance is down.
+One that is refused gets no traffic because of its attestation: the reason says why.
 
 Exit code 1: the gateway does not answer, or no instance can serve.`,
 		Args: cobra.NoArgs,
