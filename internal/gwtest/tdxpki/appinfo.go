@@ -20,7 +20,7 @@ type AppInfo struct {
 
 // Derive is the app info of a TD with this log. The OS image's hash is in neither,
 // but in the machine's configuration. The device id is the one of a KMS, which
-// does not look at the PCK: the hash of nothing. [DeviceID] is what evidence proves.
+// does not look at the PCK: the hash of nothing. [PCK.DeviceID] is what evidence proves.
 func Derive(td *TDReport, l Log, osImageHash []byte) AppInfo {
 	provider := l.First("key-provider")
 	providerHash := make([]byte, 32)

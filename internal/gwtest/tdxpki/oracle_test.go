@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-tdx-guest/abi"
 	"github.com/google/go-tdx-guest/verify"
 )
 
@@ -123,53 +122,6 @@ func TestWhatChangesAfterItsStepIsNotCovered(t *testing.T) {
 			t.Errorf("%s: changed and accepted", name)
 		}
 	}
-}
-
-func TestPlatformSVNChoosesTheStatus(t *testing.T) {
-	want := map[byte]string{
-		SVNUpToDate: UpToDate, SVNSWHardeningNeeded: SWHardeningNeeded, SVNConfigurationNeeded: ConfigurationNeeded,
-		SVNConfigurationAndSWHardeningNeeded: ConfigurationAndSWHardeningNeeded, SVNOutOfDate: OutOfDate,
-		SVNOutOfDateConfigurationNeeded: OutOfDateConfigurationNeeded, SVNRevoked: Revoked,
-	}
-	for svn, status := range want {
-		p := New(1, now)
-		p.SetPCK(func(k *PCK) { k.Components[0] = svn })
-		if got := p.statusByOracle(t, 0); got != status {
-			t.Errorf("SVN %d is %s, want %s", svn, got, status)
-		}
-	}
-	p := New(1, now)
-	p.SetPCK(func(k *PCK) { k.PCESVN-- })
-	if got := p.statusByOracle(t, 0); got != SWHardeningNeeded {
-		t.Errorf("an older PCE is %s", got)
-	}
-	for svn, status := range want {
-		if got := New(1, now).statusByOracle(t, svn); got != status {
-			t.Errorf("module of SVN %d is %s, want %s", svn, got, status)
-		}
-	}
-}
-
-// statusByOracle is what go-tdx-guest makes of the platform's level, or of the
-// module's if the module's SVN is given: it does not merge the two.
-func (p *PKI) statusByOracle(t *testing.T, module byte) string {
-	t.Helper()
-	q := p.Quote()
-	if q.TD.TEETCBSVN[0] = module; module == 0 {
-		q.TD.TEETCBSVN = [16]byte{SVNUpToDate, 0, 4}
-	}
-	options := options(p, p.Collateral().Sign())
-	raw := q.Build()
-	_ = verify.RawTdxQuoteContext(t.Context(), raw, options) // fails of any status but UpToDate, and fills in the options
-	quote, err := abi.QuoteToProto(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	level, _, err := verify.SupportedTcbLevelsFromCollateral(quote, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(level.TcbStatus)
 }
 
 func TestSeedAndTimeGiveTheSameBytes(t *testing.T) {

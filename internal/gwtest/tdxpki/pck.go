@@ -13,8 +13,8 @@ import (
 // Certificate and CRL Profile Specification, 1.3.5).
 type PCK struct {
 	PPID       [16]byte
-	Components [16]byte // the SVNs of the SGX TCB's parts; see the levels of [PKI.TCBInfo]
-	CPUSVN     [16]byte // on Intel's machines the same bytes as Components
+	Components [16]byte  // the SVNs of the SGX TCB's parts; see the levels of [PKI.TCBInfo]
+	CPUSVN     *[16]byte // nil: the bytes of Components, as on Intel's machines
 	PCESVN     uint16
 	PCEID      [2]byte
 	FMSPC      [6]byte // the kind of machine, by which TCB info is found
@@ -31,11 +31,10 @@ type PlatformInstance struct {
 }
 
 func (p *PKI) newPCK() PCK {
-	components := [16]byte{SVNUpToDate, 4, 2, 2, 4, 1, 0, 5}
 	return PCK{
 		PPID:       [16]byte(p.bytes([]byte("ppid"), 16)),
-		Components: components, CPUSVN: components,
-		PCESVN: 13, FMSPC: [6]byte{0x90, 0xc0, 0x6f}, SGXType: 1,
+		Components: [16]byte{SVNUpToDate, 4, 2, 2, 4, 1, 0, 5},
+		PCESVN:     13, FMSPC: [6]byte{0x90, 0xc0, 0x6f}, SGXType: 1,
 		Instance: &PlatformInstance{ID: [16]byte(p.bytes([]byte("instance"), 16)), DynamicPlatform: true, CachedKeys: true, SMTEnabled: true},
 	}
 }
@@ -55,6 +54,7 @@ func (p *PKI) Certify(pck PCK, by *Entity) *Entity {
 }
 
 // SetPCK certifies the machine anew with a change, by the authority it has now.
+// Quotes that were made before keep the old certificate.
 func (p *PKI) SetPCK(change func(*PCK)) {
 	change(&p.PCK)
 	p.Leaf = p.Certify(p.PCK, p.Issuer())
@@ -94,12 +94,16 @@ func (k PCK) Extension() pkix.Extension {
 }
 
 func (k PCK) addTCB(b *cryptobyte.Builder) {
+	cpuSVN := k.Components
+	if k.CPUSVN != nil {
+		cpuSVN = *k.CPUSVN
+	}
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		for i, svn := range k.Components {
 			addPair(b, sgxArc(2, i+1), func(b *cryptobyte.Builder) { b.AddASN1Int64(int64(svn)) })
 		}
 		addPair(b, sgxArc(2, 17), func(b *cryptobyte.Builder) { b.AddASN1Int64(int64(k.PCESVN)) })
-		addPair(b, sgxArc(2, 18), func(b *cryptobyte.Builder) { b.AddASN1OctetString(k.CPUSVN[:]) })
+		addPair(b, sgxArc(2, 18), func(b *cryptobyte.Builder) { b.AddASN1OctetString(cpuSVN[:]) })
 	})
 }
 

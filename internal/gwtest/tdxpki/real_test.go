@@ -67,13 +67,13 @@ func pckOf(t *testing.T, real *x509.Certificate) PCK {
 		}
 		return raw[bytes.Index(raw, der)+len(der)+skip:]
 	}
-	k := PCK{
-		PPID:    [16]byte(after(sgxArc(1), 2)),
-		CPUSVN:  [16]byte(after(sgxArc(2, 18), 2)),
-		PCESVN:  uint16(after(sgxArc(2, 17), 2)[0]),
-		PCEID:   [2]byte(after(sgxArc(3), 2)),
-		FMSPC:   [6]byte(after(sgxArc(4), 2)),
-		SGXType: int(after(sgxArc(5), 2)[0]),
+	return PCK{
+		PPID:       [16]byte(after(sgxArc(1), 2)),
+		Components: [16]byte(after(sgxArc(2, 18), 2)),
+		PCESVN:     uint16(after(sgxArc(2, 17), 2)[0]),
+		PCEID:      [2]byte(after(sgxArc(3), 2)),
+		FMSPC:      [6]byte(after(sgxArc(4), 2)),
+		SGXType:    int(after(sgxArc(5), 2)[0]),
 		Instance: &PlatformInstance{
 			ID:              [16]byte(after(sgxArc(6), 2)),
 			DynamicPlatform: after(sgxArc(7, 1), 2)[0] != 0,
@@ -81,8 +81,6 @@ func pckOf(t *testing.T, real *x509.Certificate) PCK {
 			SMTEnabled:      after(sgxArc(7, 3), 2)[0] != 0,
 		},
 	}
-	k.Components = k.CPUSVN
-	return k
 }
 
 func TestRealRevocationListsAreReproduced(t *testing.T) {
