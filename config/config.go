@@ -27,6 +27,7 @@ type Config struct {
 	RPC          RPC          `toml:"rpc"`
 	Registry     Registry     `toml:"registry"`
 	CustomDomain CustomDomain `toml:"custom_domain"`
+	Attestation  Attestation  `toml:"attestation"`
 	Store        Store        `toml:"store"`
 	Log          Log          `toml:"log"`
 	Admin        Admin        `toml:"admin"`

@@ -54,8 +54,13 @@ func TestSmallestFileHasAllDefaults(t *testing.T) {
 		},
 		Health:    Health{MaxHandshakeAge: 5 * time.Minute},
 		Instances: nil,
-		RPC:       RPC{ExternalPort: 443, InternalPort: 8090, Auth: Auth{Timeout: 5 * time.Second}},
-		Registry:  Registry{AddressRest: 10 * time.Minute, RecycleAfter: 10 * time.Hour},
+		Attestation: Attestation{
+			TCBStatuses:      []string{"UpToDate", "SWHardeningNeeded", "ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded"},
+			ReattestInterval: 24 * time.Hour,
+			PCCS:             []*url.URL{{Scheme: "https", Host: "api.trustedservices.intel.com"}, {Scheme: "https", Host: "pccs.phala.network"}},
+		},
+		RPC:      RPC{ExternalPort: 443, InternalPort: 8090, Auth: Auth{Timeout: 5 * time.Second}},
+		Registry: Registry{AddressRest: 10 * time.Minute, RecycleAfter: 10 * time.Hour},
 		CustomDomain: CustomDomain{
 			Prefix: "_dstack-app-address", Compat: true, MissesPerSource: 30, MissesPerSecond: 100,
 			CacheSize: 4096, NegativeCacheSize: 4096,
@@ -129,6 +134,14 @@ misses_per_second = 1
 cache_size = 8
 negative_cache_size = 1_048_576
 [store]
+[attestation]
+tcb_statuses = ["UpToDate", "OutOfDate"]
+refused_advisories = ["INTEL-SA-00615"]
+allow_file = "allow.toml"
+max_age = "720h"
+reattest_interval = "0s"
+pccs = ["http://127.0.0.1:8081/", "https://pccs.example.com/v4/"]
+insecure_root_ca = "/root.pem"
 path = "state"
 [log]
 level = "debug"
@@ -182,6 +195,12 @@ func TestEveryKeyIsRead(t *testing.T) {
 		},
 		Store: Store{Path: "/etc/gateway/state"},
 		Log:   Log{Level: slog.LevelDebug, Format: FormatJSON, Access: true},
+		Attestation: Attestation{
+			TCBStatuses: []string{"UpToDate", "OutOfDate"}, RefusedAdvisories: []string{"INTEL-SA-00615"},
+			AllowFile: "/etc/gateway/allow.toml", MaxAge: 720 * time.Hour,
+			PCCS:           []*url.URL{{Scheme: "http", Host: "127.0.0.1:8081"}, {Scheme: "https", Host: "pccs.example.com", Path: "/v4"}},
+			InsecureRootCA: "/root.pem",
+		},
 	}
 	if d := cmp.Diff(want, c, addresses); d != "" {
 		t.Error(d)

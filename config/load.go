@@ -14,14 +14,9 @@ const maxSize = 1 << 20
 // Load reads and checks the file at path. The error is Errors, unless the file
 // cannot be read.
 func Load(path string) (*Config, error) {
-	f, err := os.Open(path)
+	data, err := read(path)
 	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("config: read %s: %w", path, err)
+		return nil, err
 	}
 	return Parse(path, data)
 }
@@ -31,6 +26,36 @@ func Load(path string) (*Config, error) {
 // once, or the first place where it is no TOML, since nothing after it can be
 // known.
 func Parse(file string, data []byte) (*Config, error) {
+	return parseWith(file, data, func(root table) *Config {
+		c := readConfig(root, filepath.Dir(file))
+		root.reportUnknown()
+		return c
+	})
+}
+
+// loadFile is Load for files of another schema.
+func loadFile[T any](path string, schema func(root table) *T) (*T, error) {
+	data, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseWith(path, data, schema)
+}
+
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("config: read %s: %w", path, err)
+	}
+	return data, nil
+}
+
+func parseWith[T any](file string, data []byte, schema func(root table) *T) (*T, error) {
 	r := &report{file: file}
 	if len(data) > maxSize {
 		r.add(position{1, 1}, "", "the file is larger than %d bytes", maxSize)
@@ -40,11 +65,9 @@ func Parse(file string, data []byte) (*Config, error) {
 	if root == nil {
 		return nil, r.err()
 	}
-	top := newRoot(root, r)
-	c := readConfig(top, filepath.Dir(file))
-	top.reportUnknown()
+	read := schema(newRoot(root, r))
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	return c, nil
+	return read, nil
 }

@@ -26,6 +26,7 @@ func readConfig(t table, dir string) *Config {
 	c.Instances = readInstances(t, c.WireGuard)
 	c.Registry = readRegistry(t.sub("registry"), c.Health)
 	c.CustomDomain = readCustomDomain(t.sub("custom_domain"))
+	c.Attestation = readAttestation(t.sub("attestation"), path)
 	c.RPC = readRPC(t, c.Proxy.Listen, path)
 	c.Admin = readAdmin(t.sub("admin"), c.Proxy.Listen, c.RPC.Listen)
 	return c

@@ -1,0 +1,151 @@
+package qvl
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+)
+
+// Collateral is signed by certificates that stand directly below the root: the
+// TCB signing certificate signs documents, a PCK CA signs revocation lists (and
+// platforms). Names and uses are those of Intel's "SGX PCK Certificate and CRL
+// Profile Specification": they keep apart what one root certifies, so that
+// no platform's key signs TCB info.
+
+// The names of issuers.
+const (
+	nameRoot      = "Intel SGX Root CA"
+	namePlatform  = "Intel SGX PCK Platform CA"
+	nameProcessor = "Intel SGX PCK Processor CA"
+	nameSigner    = "Intel SGX TCB Signing"
+)
+
+const maxChain = 32 << 10 // bytes of PEM; Intel's have 2 kB
+
+// parseIssuer reads an issuer chain, which is a certificate and the root. Only
+// the certificate is of use: it must be issued by the root that is trusted.
+func parseIssuer(chain []byte, root *x509.Certificate) (*x509.Certificate, error) {
+	if len(chain) > maxChain {
+		return nil, fmt.Errorf("%d bytes, more than %d", len(chain), maxChain)
+	}
+	var certs []*x509.Certificate
+	for {
+		var b *pem.Block
+		if b, chain = pem.Decode(chain); b == nil {
+			break
+		}
+		if b.Type != "CERTIFICATE" || len(certs) == 2 {
+			return nil, errors.New("want two certificates in PEM and nothing else")
+		}
+		cert, err := x509.ParseCertificate(b.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d: %w", len(certs)+1, err)
+		}
+		certs = append(certs, cert)
+	}
+	if len(certs) != 2 {
+		return nil, fmt.Errorf("%d certificates, want an issuer and the root", len(certs))
+	}
+	if !certs[1].Equal(root) {
+		return nil, fmt.Errorf("its root %q is not the one trusted", certs[1].Subject.CommonName)
+	}
+	return certs[0], nil
+}
+
+// checkIssued holds what is true of every certificate below root.
+func checkIssued(cert, root *x509.Certificate) error {
+	if err := checkCertificate(cert); err != nil {
+		return err
+	}
+	if !bytes.Equal(cert.RawIssuer, root.RawSubject) {
+		return fmt.Errorf("issued by %q, want %q", cert.Issuer.CommonName, root.Subject.CommonName)
+	}
+	if err := cert.CheckSignatureFrom(root); err != nil {
+		return fmt.Errorf("not signed by %q: %w", root.Subject.CommonName, err)
+	}
+	return nil
+}
+
+func checkCertificate(cert *x509.Certificate) error {
+	switch {
+	case cert.Version != 3:
+		return fmt.Errorf("X.509 version %d, want 3", cert.Version)
+	case p256(cert) == nil:
+		return errors.New("key is not of the curve P-256")
+	case cert.SignatureAlgorithm != x509.ECDSAWithSHA256:
+		return fmt.Errorf("signed with %s, want %s", cert.SignatureAlgorithm, x509.ECDSAWithSHA256)
+	case len(cert.UnhandledCriticalExtensions) > 0:
+		return fmt.Errorf("unknown critical extension %s", cert.UnhandledCriticalExtensions[0])
+	}
+	return nil
+}
+
+// checkRoot holds that the anchor is one. Its signature by itself says nothing.
+func checkRoot(root *x509.Certificate) error {
+	switch {
+	case root.Subject.CommonName != nameRoot:
+		return fmt.Errorf("name %q, want %q", root.Subject.CommonName, nameRoot)
+	case !bytes.Equal(root.RawIssuer, root.RawSubject):
+		return errors.New("is not issued by itself")
+	}
+	return errors.Join(checkCertificate(root), checkCA(root))
+}
+
+func checkPCKCA(cert *x509.Certificate) error {
+	if name := cert.Subject.CommonName; name != namePlatform && name != nameProcessor {
+		return fmt.Errorf("name %q, want %q or %q", name, namePlatform, nameProcessor)
+	}
+	return checkCA(cert)
+}
+
+func checkCA(cert *x509.Certificate) error {
+	const uses = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	switch {
+	case !cert.BasicConstraintsValid || !cert.IsCA:
+		return errors.New("is no CA")
+	case cert.KeyUsage&uses != uses:
+		return errors.New("may not sign certificates and CRLs")
+	}
+	return nil
+}
+
+func checkSigner(cert *x509.Certificate) error {
+	switch {
+	case cert.Subject.CommonName != nameSigner:
+		return fmt.Errorf("name %q, want %q", cert.Subject.CommonName, nameSigner)
+	case !cert.BasicConstraintsValid || cert.IsCA:
+		return errors.New("is not marked as no CA")
+	case cert.KeyUsage&x509.KeyUsageDigitalSignature == 0:
+		return errors.New("may not sign documents")
+	}
+	return nil
+}
+
+// checkSignature holds that a document's signature, r and s of 32 bytes each, is signer's.
+func checkSignature(signer *x509.Certificate, document, signature []byte) error {
+	if len(signature) != 64 {
+		return fmt.Errorf("%d bytes, want 64", len(signature))
+	}
+	sum := sha256.Sum256(document)
+	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+	if key := p256(signer); key == nil || !ecdsa.Verify(key, sum[:], r, s) {
+		return fmt.Errorf("is not one of %q over these bytes", signer.Subject.CommonName)
+	}
+	return nil
+}
+
+// p256 is the certificate's key, nil if it is of another kind.
+func p256(cert *x509.Certificate) *ecdsa.PublicKey {
+	if key, ok := cert.PublicKey.(*ecdsa.PublicKey); ok && key.Curve == elliptic.P256() {
+		return key
+	}
+	return nil
+}
+
+func certificateWindow(cert *x509.Certificate) window { return window{cert.NotBefore, cert.NotAfter} }

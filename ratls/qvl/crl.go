@@ -1,0 +1,71 @@
+package qvl
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+)
+
+// A crl is a revocation list (RFC 5280, section 5) whose signature holds.
+type crl struct {
+	issuer  []byte // DER of the name
+	window  window
+	serials map[string]bool // big endian
+}
+
+// parseCRL reads the list of an issuer. Whatever would make it say less than "all
+// that this issuer has revoked" is marked critical (a delta, a part of the
+// certificates, another's certificates), and is refused.
+func parseCRL(der []byte, issuer *x509.Certificate) (*crl, error) {
+	if len(der) > maxDocument {
+		return nil, fmt.Errorf("%d bytes, more than %d", len(der), maxDocument)
+	}
+	list, err := x509.ParseRevocationList(der)
+	switch {
+	case err != nil:
+		return nil, err
+	case !bytes.Equal(list.RawIssuer, issuer.RawSubject):
+		return nil, fmt.Errorf("is of %q, want %q", list.Issuer.CommonName, issuer.Subject.CommonName)
+	case list.SignatureAlgorithm != x509.ECDSAWithSHA256:
+		return nil, fmt.Errorf("signed with %s, want %s", list.SignatureAlgorithm, x509.ECDSAWithSHA256)
+	case list.NextUpdate.IsZero():
+		return nil, errors.New("has no end (nextUpdate)")
+	}
+	if err := list.CheckSignatureFrom(issuer); err != nil {
+		return nil, fmt.Errorf("not signed by %q: %w", issuer.Subject.CommonName, err)
+	}
+	for _, x := range list.Extensions {
+		if x.Critical {
+			return nil, fmt.Errorf("unknown critical extension %s", x.Id)
+		}
+	}
+	c := &crl{
+		issuer:  bytes.Clone(list.RawIssuer),
+		window:  window{list.ThisUpdate, list.NextUpdate},
+		serials: make(map[string]bool, len(list.RevokedCertificateEntries)),
+	}
+	for _, entry := range list.RevokedCertificateEntries {
+		for _, x := range entry.Extensions {
+			if x.Critical {
+				return nil, fmt.Errorf("unknown critical extension %s of an entry", x.Id)
+			}
+		}
+		c.serials[string(entry.SerialNumber.Bytes())] = true
+	}
+	return c, nil
+}
+
+// check says that a certificate is revoked, or that this list cannot tell. The
+// time and the reason of the revocation do not count.
+func (c *crl) check(cert *x509.Certificate) error {
+	switch {
+	case c == nil:
+		return errors.New("no valid CRL to look it up in")
+	case !bytes.Equal(cert.RawIssuer, c.issuer):
+		return errors.New("CRL is of another issuer")
+	case c.serials[string(cert.SerialNumber.Bytes())]:
+		return fmt.Errorf("certificate %x is revoked", cert.SerialNumber)
+	}
+	return nil
+}
