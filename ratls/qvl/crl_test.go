@@ -1,6 +1,8 @@
 package qvl
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -87,12 +89,42 @@ func TestPCKCRLMustBeGood(t *testing.T) {
 			ca := w.Platform.Reissue(w.Root, func(t *tdxpki.Template) { t.NotAfter = w.at.Add(-time.Second) })
 			w.docs.PCKCRLChain = []*tdxpki.Entity{ca, w.Root}
 		}},
+		{"by a CA of another curve", "PCK CRL issuer; PCK certificate revocation", "P-256", func(w *world) {
+			w.changeDocs = func(d *tdxpki.Documents) { d.PCKCRLChain, d.PCKCRL = otherCurve(w) }
+		}},
 		{"expired", "PCK CRL window", "has expired", func(w *world) { w.docs.PCKCRL.NextUpdate = w.at.Add(-time.Second) }},
 		{"of the future", "PCK CRL window", "not valid yet", func(w *world) { w.docs.PCKCRL.ThisUpdate = w.at.Add(time.Second) }},
 		{"without its issuer's chain", "PCK CRL issuer; PCK certificate revocation", "0 certificates", func(w *world) {
 			w.changeDocs = func(d *tdxpki.Documents) { d.PCKCRLChain = nil }
 		}},
 	})
+}
+
+// otherCurve is a PCK CA that the root has certified, but for a key of P-384, and its list.
+func otherCurve(w *world) (chain, list []byte) {
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	platform := w.Platform.Cert()
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		RawSubject: platform.RawSubject, SerialNumber: platform.SerialNumber, NotBefore: platform.NotBefore, NotAfter: platform.NotAfter,
+		BasicConstraintsValid: true, IsCA: true, KeyUsage: platform.KeyUsage,
+	}, w.root, &key.PublicKey, w.Root.Key)
+	if err != nil {
+		panic(err)
+	}
+	ca, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	list, err = x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: w.at, NextUpdate: w.at.Add(time.Hour), SignatureAlgorithm: x509.ECDSAWithSHA256,
+	}, ca, key)
+	if err != nil {
+		panic(err)
+	}
+	return tdxpki.PEM(&tdxpki.Entity{DER: der}, w.Root), list
 }
 
 // A delta or a partial list is a list of the right issuer that lacks the certificate.

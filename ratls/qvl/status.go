@@ -67,16 +67,15 @@ func (s *Status) UnmarshalText(b []byte) error {
 
 // merge is the status of two parts together: everything that is wrong with
 // either is wrong with both, and who is out of date needs no word about software
-// hardening any more.
+// hardening any more. Revoked with anything is Revoked, and
+// OutOfDateConfigurationNeeded (OOD+Conf) with anything better is itself.
 //
-//	              | UpToDate     | SWHardening  | Configuration| Conf+SWH     | OutOfDate    | OOD+Conf     | Revoked
-//	UpToDate      | UpToDate     | SWHardening  | Configuration| Conf+SWH     | OutOfDate    | OOD+Conf     | Revoked
-//	SWHardening   | SWHardening  | SWHardening  | Conf+SWH     | Conf+SWH     | OutOfDate    | OOD+Conf     | Revoked
-//	Configuration | Configuration| Conf+SWH     | Configuration| Conf+SWH     | OOD+Conf     | OOD+Conf     | Revoked
-//	Conf+SWH      | Conf+SWH     | Conf+SWH     | Conf+SWH     | Conf+SWH     | OOD+Conf     | OOD+Conf     | Revoked
-//	OutOfDate     | OutOfDate    | OutOfDate    | OOD+Conf     | OOD+Conf     | OutOfDate    | OOD+Conf     | Revoked
-//	OOD+Conf      | OOD+Conf     | OOD+Conf     | OOD+Conf     | OOD+Conf     | OOD+Conf     | OOD+Conf     | Revoked
-//	Revoked       | Revoked      | Revoked      | Revoked      | Revoked      | Revoked      | Revoked      | Revoked
+//	              | UpToDate     | SWHardening  | Configuration| Conf+SWH     | OutOfDate
+//	UpToDate      | UpToDate     | SWHardening  | Configuration| Conf+SWH     | OutOfDate
+//	SWHardening   | SWHardening  | SWHardening  | Conf+SWH     | Conf+SWH     | OutOfDate
+//	Configuration | Configuration| Conf+SWH     | Configuration| Conf+SWH     | OOD+Conf
+//	Conf+SWH      | Conf+SWH     | Conf+SWH     | Conf+SWH     | Conf+SWH     | OOD+Conf
+//	OutOfDate     | OutOfDate    | OutOfDate    | OOD+Conf     | OOD+Conf     | OutOfDate
 //
 // For the statuses that Intel defines for a TDX module and a QE (UpToDate,
 // OutOfDate, Revoked) it is Intel's rule: convergeTcbStatusWithTdxModuleStatus

@@ -1,6 +1,7 @@
 package qvl
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -98,7 +99,7 @@ func (v *verification) revocation() {
 	}
 	v.check("PCK CA revocation", serial(v.chain.Intermediate), v.rootCRL.check(v.chain.Intermediate))
 	err := v.pckCRL.check(v.chain.Leaf)
-	if err == nil && !p256(v.pckCA).Equal(v.chain.Intermediate.PublicKey) {
+	if err == nil && !bytes.Equal(v.pckCA.RawSubjectPublicKeyInfo, v.chain.Intermediate.RawSubjectPublicKeyInfo) {
 		err = errors.New("CRL is signed by another key than the certificate")
 	}
 	v.check("PCK certificate revocation", serial(v.chain.Leaf), err)
@@ -167,6 +168,9 @@ func (v *verification) module(td *tdx.Report) *module {
 func (v *verification) finish() *Result {
 	r := &v.result
 	r.Status = merge(merge(r.Platform.Status, r.Module.Status), r.QE.Status)
+	for _, l := range []*Level{&r.Platform, &r.Module, &r.QE} {
+		l.Advisories = slices.Clone(l.Advisories) // the collateral is others' too
+	}
 	r.Advisories = union(r.Platform.Advisories, r.Module.Advisories, r.QE.Advisories)
 	r.EvaluationNumber = min(v.tcb.evaluation, v.qe.evaluation)
 	r.FMSPC, r.PPID = v.pck.FMSPC, v.pck.PPID
