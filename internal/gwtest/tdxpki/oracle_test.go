@@ -77,6 +77,21 @@ func TestOneBrokenThingIsNoticed(t *testing.T) {
 		}},
 		{"chain in another order", "PCK certificate extensions", func(p *PKI, q *Quote, _ *Collateral) { q.SetChain(p.Root, p.Platform, p.Leaf) }},
 		{"intermediate missing", "incomplete PCK Certificate chain", func(p *PKI, q *Quote, _ *Collateral) { q.SetChain(p.Leaf, p.Root) }},
+		{"PCK certified by a forger", "unable to validate PCK leaf", func(p *PKI, q *Quote, _ *Collateral) {
+			q.SetChain(p.Leaf.Reissue(p.Platform.WithKey(forger.Platform.Key), nil), p.Platform, p.Root)
+		}},
+		{"PCK CA certified by a forger", "unable to validate Intermediate CA", func(p *PKI, q *Quote, _ *Collateral) {
+			q.SetChain(p.Leaf, p.Platform.Reissue(p.Root.WithKey(forger.Root.Key), nil), p.Root)
+		}},
+		{"PCK expired", "expired", func(p *PKI, q *Quote, _ *Collateral) {
+			q.SetChain(p.Leaf.Reissue(p.Platform, func(t *Template) { t.NotAfter = p.Now.Add(-time.Second) }), p.Platform, p.Root)
+		}},
+		{"PCK of another name", "is not expected in certificate's subject name", func(p *PKI, q *Quote, _ *Collateral) {
+			q.SetChain(p.Leaf.Reissue(p.Platform, func(t *Template) { t.Subject = "Intel SGX PCK" }), p.Platform, p.Root)
+		}},
+		{"TCB signing certified by a forger", "unable to validate signing certificate", func(p *PKI, _ *Quote, c *Collateral) {
+			c.TCBInfoChain = []*Entity{p.TCBSigning.Reissue(p.Root.WithKey(forger.Root.Key), nil), p.Root}
+		}},
 		{"PCK revoked", "PCK Leaf certificate in PCK certificate chain was revoked", func(p *PKI, _ *Quote, c *Collateral) { c.PCKCRL = c.PCKCRL.Revoke(p.Leaf) }},
 		{"PCK CA revoked", "intermediate certificate in PCK certificate chain was revoked", func(p *PKI, _ *Quote, c *Collateral) { c.RootCRL = c.RootCRL.Revoke(p.Platform) }},
 		{"TCB signing revoked", "signing certificate was revoked", func(p *PKI, _ *Quote, c *Collateral) { c.RootCRL = c.RootCRL.Revoke(p.TCBSigning) }},
