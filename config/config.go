@@ -67,7 +67,11 @@ type Proxy struct {
 	ProxyProtocolFrom []netip.Prefix `toml:"proxy_protocol_from"`
 	// TLSMinVersion is tls.VersionTLS12 ("1.2", the default) or
 	// tls.VersionTLS13 ("1.3"), for connections that the gateway terminates.
-	TLSMinVersion uint16   `toml:"tls_min_version"`
+	TLSMinVersion uint16 `toml:"tls_min_version"`
+	// UpstreamRATLS are the apps whose terminated connections are encrypted again, to
+	// an instance that shows an RA-TLS certificate of its own app and instance id; ["*"]
+	// is all apps. Default none. What is passed through is the instance's own TLS.
+	UpstreamRATLS AppSet   `toml:"upstream_ratls"`
 	Timeouts      Timeouts `toml:"timeouts"`
 }
 

@@ -89,6 +89,7 @@ max_connections_per_app = 0
 max_connections_per_source = 0x10
 proxy_protocol_from = ["192.0.2.0/24", "2001:db8::1"]
 tls_min_version = "1.3"
+upstream_ratls = ["ABCD", "ef01"]
 timeouts = { hello = "1s", handshake = "2s", connect = "3s", hedge = "1ms", idle = "0s", drain = "4s" }
 [wireguard]
 mode = "userspace"
@@ -161,6 +162,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 			Loops:  2, MaxConnections: 1000, MaxConnectionsPerSource: 16,
 			ProxyProtocolFrom: []netip.Prefix{prefix("192.0.2.0/24"), prefix("2001:db8::1/128")},
 			TLSMinVersion:     tls.VersionTLS13,
+			UpstreamRATLS:     AppSet{IDs: []vm.AppID{"abcd", "ef01"}},
 			Timeouts: Timeouts{
 				Hello: time.Second, Handshake: 2 * time.Second, Connect: 3 * time.Second,
 				Hedge: time.Millisecond, Drain: 4 * time.Second,

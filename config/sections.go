@@ -68,6 +68,7 @@ func readProxy(t table) Proxy {
 		MaxConnectionsPerSource: t.limit("max_connections_per_source", 0),
 		ProxyProtocolFrom:       list(t, "proxy_protocol_from", nil, parseNetwork),
 		TLSMinVersion:           text(t, "tls_min_version", "1.2", parseTLSVersion),
+		UpstreamRATLS:           readApps(t, "upstream_ratls"),
 		Timeouts:                readTimeouts(t.sub("timeouts")),
 	}
 	if t.has("listen") && len(t.get("listen").items) == 0 {
