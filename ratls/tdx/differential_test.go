@@ -25,7 +25,7 @@ func TestParserAgreesWithOracle(t *testing.T) {
 	const rounds = 20_000
 	var both, neither, panics int
 	refused := map[string]int{}
-	for range rounds {
+	for i := range rounds {
 		raw := mutate(rng, seeds[rng.IntN(len(seeds))])
 		ours, err := Parse(raw)
 		theirs, oracleErr := oracleParse(raw)
@@ -36,16 +36,16 @@ func TestParserAgreesWithOracle(t *testing.T) {
 		case err == nil && oracleErr == nil:
 			both++
 			if !reflect.DeepEqual(normal(ours), normal(theirs)) {
-				t.Fatalf("%x\nis %+v\nwant %+v", raw, ours, theirs)
+				t.Fatalf("round %d: %+v\nwant %+v", i, ours, theirs)
 			}
 		case err == nil:
-			t.Fatalf("%x\naccepted, and refused by the oracle: %v", raw, oracleErr)
+			t.Fatalf("round %d: accepted, and refused by the oracle: %v", i, oracleErr)
 		case oracleErr == nil:
-			i := slices.IndexFunc(stricter, func(rule string) bool { return strings.Contains(err.Error(), rule) })
-			if i < 0 {
-				t.Fatalf("%x\naccepted by the oracle, and refused: %v", raw, err)
+			rule := slices.IndexFunc(stricter, func(rule string) bool { return strings.Contains(err.Error(), rule) })
+			if rule < 0 {
+				t.Fatalf("round %d: accepted by the oracle, and refused: %v", i, err)
 			}
-			refused[stricter[i]]++
+			refused[stricter[rule]]++
 		default:
 			neither++
 		}

@@ -6,35 +6,42 @@ import (
 	"encoding/hex"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-tdx-guest/pcs"
 )
 
-// Any bytes: no panic, a quote or an error, and the checks run on whatever was
+// Any quote: no panic, a quote or an error, and the checks run on whatever was
 // parsed. The oracle reads the same, and nothing verifies but what Intel signed.
+//
+// A case is a patch on one of the good quotes, and where to cut it, which can be
+// any bytes. The fuzzer takes a whole quote of 5 kB apart byte by byte instead of
+// trying others: 30 cases in half a minute, against 80,000.
 func FuzzParse(f *testing.F) {
 	root := realRoot(f)
-	var genuine []Report
-	for _, c := range bundledQuotes() {
-		genuine = append(genuine, parse(f, c.raw).TD)
-		f.Add(c.raw)
-		f.Add(c.raw[:700])
+	genuine := []Report{parse(f, bundledQuotes()[0].raw).TD, parse(f, bundledQuotes()[1].raw).TD}
+	seeds := parserSeeds()
+	for i, raw := range seeds {
+		f.Add(byte(i), uint16(0), []byte{}, uint16(len(raw)))
+		for _, at := range lengthsOf(raw) {
+			f.Add(byte(i), uint16(at), []byte{0xff, 0xff}, uint16(len(raw)))
+		}
 	}
-	w := newWorld(f, nil)
-	for _, form := range forms {
-		f.Add(w.build(f, w.draft(form[0], form[1])))
-	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	f.Fuzz(func(t *testing.T, seed byte, at uint16, patch []byte, end uint16) {
+		good := seeds[int(seed)%len(seeds)]
+		from := min(int(at), len(good))
+		raw := slices.Concat(good[:from], patch, good[min(from+len(patch), len(good)):])
+		raw = raw[:min(int(end), len(raw))]
 		q, err := Parse(raw)
 		if err != nil {
 			if q != nil {
-				t.Fatalf("%+v with error %v", q, err)
+				t.Fatalf("a quote with error %v", err)
 			}
 			return
 		}
-		if verifyAll(q, root, testTime) == nil && q.TD != genuine[0] && q.TD != genuine[1] {
-			t.Fatalf("a quote of nobody verifies: %+v", q)
+		if verifyAll(q, root, testTime) == nil && !slices.Contains(genuine, q.TD) {
+			t.Fatal("a quote that Intel did not sign verifies")
 		}
 		if chain, err := q.PCKCertificates(); err == nil {
 			_, _ = ParsePCK(chain.Leaf)
@@ -42,7 +49,7 @@ func FuzzParse(f *testing.F) {
 		}
 		_, _, _ = q.VerifyAttestationKey(), q.VerifySignature(), q.TD.CheckAttributes()
 		if theirs, err := oracleParse(raw); err != nil || !reflect.DeepEqual(normal(q), normal(theirs)) {
-			t.Fatalf("%+v\nwant %+v, %v", q, theirs, err)
+			t.Fatalf("the oracle reads another quote, or none: %v", err)
 		}
 	})
 }

@@ -8,24 +8,24 @@ import (
 )
 
 const (
-	pemBegin = "-----BEGIN CERTIFICATE-----"
-	pemEnd   = "-----END CERTIFICATE-----"
-	pemSpace = "\r\n"
+	pemBegin = "-----BEGIN CERTIFICATE-----\n"
+	pemEnd   = "\n-----END CERTIFICATE-----"
 )
 
-// decodeChain reads exactly three certificates in PEM, with nothing but the ends
-// of lines between and, as in real quotes, a NUL behind them. encoding/pem would
-// pass over anything else.
+// decodeChain reads exactly three certificates in PEM, one right after the other
+// and, as in real quotes, with a NUL behind them. encoding/pem would pass over
+// whatever else there is, and over certificates that are broken.
 func decodeChain(text []byte) ([][]byte, error) {
 	var chain [][]byte
-	text = bytes.TrimRight(text, pemSpace+"\x00")
+	text = bytes.TrimRight(text, "\n\x00")
 	for len(text) > 0 {
+		if len(chain) == 3 {
+			return nil, errors.New("more than 3")
+		}
 		body, begins := bytes.CutPrefix(text, []byte(pemBegin))
 		body, rest, ends := bytes.Cut(body, []byte(pemEnd))
-		switch {
-		case len(chain) == 3:
-			return nil, errors.New("more than 3")
-		case !begins || !ends:
+		next, newline := bytes.CutPrefix(rest, []byte("\n"))
+		if !begins || !ends || len(rest) > 0 && !newline {
 			return nil, fmt.Errorf("certificate %d is not PEM", len(chain)+1)
 		}
 		der, err := base64.StdEncoding.Strict().AppendDecode(nil, body)
@@ -33,7 +33,7 @@ func decodeChain(text []byte) ([][]byte, error) {
 			return nil, fmt.Errorf("certificate %d is not PEM: %w", len(chain)+1, err)
 		}
 		chain = append(chain, der)
-		text = bytes.TrimLeft(rest, pemSpace)
+		text = next
 	}
 	if len(chain) != 3 {
 		return nil, fmt.Errorf("%d, want 3: leaf, intermediate, root", len(chain))
