@@ -13,6 +13,20 @@ func (g *gateway) report() admin.Status {
 		Version: v, Started: g.started, Draining: g.draining.Load(),
 		Tunnel: string(g.tunnel.Mode()) + " " + g.tunnel.Name(), PublicKey: g.tunnel.PublicKey().String(),
 	}
+	s.Instances = g.instances()
+	for _, c := range g.certs.Status() {
+		s.Certificates = append(s.Certificates, admin.Certificate{Domain: c.Domain, NotAfter: c.NotAfter, Serial: c.Serial, Issuer: c.Issuer})
+	}
+	for _, l := range g.relay.Loops() {
+		s.Loops = append(s.Loops, admin.Loop{Connections: l.Connections, Pipes: l.Pipes, Busy: l.Busy.Seconds()})
+	}
+	return s
+}
+
+// instances are all that the data plane knows, refused ones among them: their reason is
+// the verdict on their attestation.
+func (g *gateway) instances() []admin.Instance {
+	var all []admin.Instance
 	now := time.Now()
 	for _, i := range g.health.Status() {
 		row := admin.Instance{
@@ -23,13 +37,7 @@ func (g *gateway) report() admin.Status {
 			age := i.Age.Seconds()
 			row.Handshake = &age
 		}
-		s.Instances = append(s.Instances, row)
+		all = append(all, row)
 	}
-	for _, c := range g.certs.Status() {
-		s.Certificates = append(s.Certificates, admin.Certificate{Domain: c.Domain, NotAfter: c.NotAfter, Serial: c.Serial, Issuer: c.Issuer})
-	}
-	for _, l := range g.relay.Loops() {
-		s.Loops = append(s.Loops, admin.Loop{Connections: l.Connections, Pipes: l.Pipes, Busy: l.Busy.Seconds()})
-	}
-	return s
+	return all
 }
