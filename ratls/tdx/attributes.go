@@ -8,22 +8,22 @@ import (
 // The attributes of a TD, Report.TDAttributes, that have a meaning here (Intel
 // TDX Module ABI, "ATTRIBUTES"; DCAP Quoting Library API, "TD attributes").
 const (
-	AttributeDebug         = 1 << 0  // the host reads and writes the TD's memory and registers
-	AttributeSeptVEDisable = 1 << 28 // the host cannot raise #VE in the TD by unmapping its pages
-	AttributeMigratable    = 1 << 29 // a service TD may carry the TD to another machine
-	AttributePKS           = 1 << 30 // the TD uses supervisor protection keys
-	AttributeKL            = 1 << 31 // the TD uses Key Locker
-	AttributePerfmon       = 1 << 63 // the TD uses performance counters
+	AttributeDebug         uint64 = 1 << 0  // the host reads and writes the TD's memory and registers
+	AttributeSeptVEDisable uint64 = 1 << 28 // the host cannot raise #VE in the TD by unmapping its pages
+	AttributeMigratable    uint64 = 1 << 29 // a service TD may carry the TD to another machine
+	AttributePKS           uint64 = 1 << 30 // the TD uses supervisor protection keys
+	AttributeKL            uint64 = 1 << 31 // the TD uses Key Locker
+	AttributePerfmon       uint64 = 1 << 63 // the TD uses performance counters
 )
 
 // tudAttributes is the group "TD under debug", of which any bit ends the TD's
 // secrecy: debugging, and several kinds of profiling by the host.
-const tudAttributes = 0xff
+const tudAttributes uint64 = 0xff
 
 // allowedAttributes may be set. Whatever else Intel gives a meaning to is for a
 // later version to judge: bits that are reserved in the quote's specification,
 // such as 16 (ICSSD), 17 (SERVTD_EXT), 27 (LASS) and 62 (TPA), are refused.
-const allowedAttributes uint64 = AttributeSeptVEDisable | AttributePKS | AttributeKL | AttributePerfmon
+const allowedAttributes = AttributeSeptVEDisable | AttributePKS | AttributeKL | AttributePerfmon
 
 // CheckAttributes says what is wrong with a TD that is open to its host, or may
 // become so: it is debugged or profiled, can be migrated, has a service TD, or

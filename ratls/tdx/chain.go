@@ -11,7 +11,7 @@ import (
 )
 
 // The names of Intel's certificates ("Intel SGX PCK Certificate and Certificate
-// Revocation List Profile Specification", 1.3).
+// Revocation List Profile Specification").
 const (
 	nameRoot      = "Intel SGX Root CA"
 	namePlatform  = "Intel SGX PCK Platform CA"

@@ -156,6 +156,16 @@ func TestZeroTimeIsNotNow(t *testing.T) {
 	wantError(t, err, "leaf: not valid before")
 }
 
+// Before version 3 a certificate could not say that it is not a CA's. crypto/x509
+// writes no such, so the rule is asked alone.
+func TestOldCertificatesAreRefused(t *testing.T) {
+	w := newWorld(t, nil)
+	old := *w.leaf.cert
+	old.Version = 1
+	c := Chain{Leaf: &old, Intermediate: w.ca.cert, Root: w.root.cert}
+	wantError(t, c.checkEach(testTime), "leaf: X.509 version 1, want 3")
+}
+
 func TestBrokenCertificatesAreRefused(t *testing.T) {
 	w := newWorld(t, nil)
 	for i, want := range []string{"certificate 1: ", "certificate 2: ", "certificate 3: "} {

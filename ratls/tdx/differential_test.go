@@ -22,7 +22,7 @@ var stricter = []string{
 func TestParserAgreesWithOracle(t *testing.T) {
 	seeds := parserSeeds()
 	rng := rand.New(rand.NewPCG(1, 2))
-	const rounds = 20_000
+	const rounds = 10_000
 	var both, neither, panics int
 	refused := map[string]int{}
 	for i := range rounds {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// The layout, after Intel's "TDX DCAP Quoting Library API", appendix A.3:
+// The layout, after Intel's "TDX DCAP Quoting Library API", appendix A:
 //
 //	header                48 bytes
 //	body type, size       u16, u32: version 5 only
@@ -156,7 +156,7 @@ func readCertificationType(r *reader, want uint16) {
 	r.length("certification data")
 }
 
-// read reads an SGX report body: "Intel SGX ECDSA QuoteLibReference", A.4.
+// read reads an SGX report body: Intel's "SGX ECDSA Quote Library Reference", appendix A.
 func (e *EnclaveReport) read(r *reader) {
 	r.into(e.CPUSVN[:], "CPUSVN")
 	e.MiscSelect = r.uint32("MISCSELECT")

@@ -48,7 +48,7 @@ type PCK struct {
 }
 
 // The platform's facts are in the extension 1.2.840.113741.1.13.1, a SEQUENCE of
-// pairs of an identifier below it and a value ("PCK Certificate Profile", 1.3.5).
+// pairs of an identifier below it and a value (Intel's PCK certificate profile).
 // Entries not listed here are passed over: Intel has added some before.
 const (
 	oidSGX = "\x2a\x86\x48\x86\xf8\x4d\x01\x0d\x01" // DER content of the identifier

@@ -48,6 +48,15 @@ func TestPCKWithoutSGXExtensionIsRefused(t *testing.T) {
 	wantError(t, err, "SGX extension is missing")
 }
 
+func TestPCKWithBrokenSGXExtensionIsRefused(t *testing.T) {
+	w := newWorld(t, func(c *certs) { c.leaf.ExtraExtensions[0].Value = encode(t, []entry{}) })
+	p, err := ParsePCK(w.leaf.cert)
+	wantError(t, err, "PCK certificate: SGX extension: PPID: is missing")
+	if p != nil {
+		t.Error("a platform with the error")
+	}
+}
+
 // parseEntries reads an extension of these entries, with this TCB in it.
 func parseEntries(t *testing.T, list, tcb []entry) error {
 	t.Helper()
