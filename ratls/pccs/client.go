@@ -1,0 +1,253 @@
+package pccs
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"sallyport/ratls/qvl"
+	"sallyport/ratls/tdx"
+)
+
+// Options tell a Client where to ask and where to keep. The zero value works: Intel,
+// then Phala, and memory alone.
+type Options struct {
+	// URLs are servers, asked in this order until one has all documents: Intel's PCS or
+	// a PCCS, such as https://pccs.example.com. Nil is Intel's PCS, then Phala's PCCS.
+	URLs []string
+
+	// Dir is a directory of the client's own for documents, so that a restart needs no
+	// server. It is made if missing. "" keeps them in memory alone.
+	Dir string
+
+	// HTTP makes the requests; nil is a client with the environment's proxies. In any
+	// case redirections are refused, and times and sizes bounded.
+	HTTP *http.Client
+
+	// Root is whose word the documents must be, in the end; nil is Intel's root. Tests
+	// have one of their own.
+	Root *x509.Certificate
+
+	// OnChange is told when other documents for a platform were fetched than those that
+	// were held, also if none were. It may be called concurrently, and may call
+	// Collateral, but not Close.
+	OnChange func(Platform)
+
+	Log *slog.Logger // nil discards
+}
+
+// ErrUnavailable is what every error of Collateral wraps: nobody has the documents, or
+// none that can be used. It says nothing about a quote.
+var ErrUnavailable = errors.New("collateral unavailable")
+
+const (
+	failedFor    = 30 * time.Second // a failure is remembered: not every registration asks a dead PCCS
+	maxPlatforms = 128              // Intel has some dozens; each takes about 25 kB
+	maxFlights   = 32
+)
+
+// Client gets collateral and keeps it. All methods may be called concurrently.
+type Client struct {
+	servers  []server
+	http     *http.Client
+	disk     disk
+	root     *x509.Certificate
+	onChange func(Platform)
+	log      *slog.Logger
+
+	ctx    context.Context // of all flights: they outlive the caller that began them
+	cancel context.CancelFunc
+	known  chan struct{} // one message: a platform came, Run is to look again
+
+	mu      sync.Mutex // guards what follows; not held over I/O
+	held    map[Platform]*entry
+	failed  map[Platform]failure
+	flights map[Platform]*flight
+	closed  bool
+	running sync.WaitGroup // the flights' goroutines; Add under mu while not closed
+}
+
+type failure struct {
+	err   error
+	until time.Time
+}
+
+// flight is the search for a platform's documents. Whoever else wants them waits for
+// done.
+type flight struct {
+	done  chan struct{}
+	entry *entry // with err, written before done is closed
+	err   error
+}
+
+// New makes a Client. It does no I/O. The error is about Options.URLs.
+func New(o Options) (*Client, error) {
+	if o.URLs == nil {
+		o.URLs = []string{"https://api.trustedservices.intel.com", "https://pccs.phala.network"}
+	}
+	if len(o.URLs) == 0 || len(o.URLs) > maxServers {
+		return nil, fmt.Errorf("%d PCCS URLs: want 1 to %d", len(o.URLs), maxServers)
+	}
+	c := &Client{
+		http:     httpClient(o.HTTP),
+		disk:     disk{o.Dir},
+		root:     orIntel(o.Root),
+		onChange: o.OnChange,
+		log:      o.Log,
+		known:    make(chan struct{}, 1),
+		held:     make(map[Platform]*entry),
+		failed:   make(map[Platform]failure),
+		flights:  make(map[Platform]*flight),
+	}
+	for _, u := range o.URLs {
+		s, err := parseServer(u)
+		if err != nil {
+			return nil, err
+		}
+		c.servers = append(c.servers, s)
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c, nil
+}
+
+// Collateral returns the documents of p, verified and in time. If they are not held
+// it waits for the disk and the servers, no longer than ctx. The caller does not
+// change them.
+func (c *Client) Collateral(ctx context.Context, p Platform) (*qvl.Collateral, error) {
+	e, err := c.get(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return e.docs, nil
+}
+
+// Prepared is Collateral in the form that quotes are judged by. It is the same value
+// until the documents change.
+func (c *Client) Prepared(ctx context.Context, p Platform) (*qvl.Prepared, error) {
+	e, err := c.get(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return e.prepared, nil
+}
+
+// Close ends what is under way and waits for it, OnChange included. What is held is
+// still told.
+func (c *Client) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.cancel()
+	c.running.Wait()
+	c.http.CloseIdleConnections()
+}
+
+var (
+	errClosed = errors.New("the client is closed")
+	errBusy   = fmt.Errorf("%d searches are under way", maxFlights)
+)
+
+// get returns what is held for p and in time, else what a search finds.
+func (c *Client) get(ctx context.Context, p Platform) (*entry, error) {
+	if p.CA != tdx.Processor && p.CA != tdx.Platform {
+		return nil, fmt.Errorf("%w for %s: no such authority", ErrUnavailable, p)
+	}
+	if e := c.current(p); e != nil {
+		return e, nil
+	}
+	f, err := c.join(p, false)
+	if err == nil {
+		select {
+		case <-f.done:
+			err = f.err
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w for %s: %w", ErrUnavailable, p, err)
+	}
+	return f.entry, nil
+}
+
+// current is what is held for p, if it is in time.
+func (c *Client) current(p Platform) *entry {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.held[p]
+	if e == nil || !e.holds(now) {
+		return nil
+	}
+	e.used = now
+	return e
+}
+
+// join takes part in the search for p that is under way, else begins one: anew, or
+// only if no failure is remembered.
+func (c *Client) join(p Platform, anew bool) (*flight, error) {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.flights[p]; f != nil {
+		return f, nil
+	}
+	if f, ok := c.failed[p]; ok && !anew && now.Before(f.until) {
+		return nil, f.err
+	}
+	switch {
+	case c.closed:
+		return nil, errClosed
+	case len(c.flights) >= maxFlights:
+		return nil, errBusy
+	}
+	f := &flight{done: make(chan struct{})}
+	c.flights[p] = f
+	c.running.Go(func() { c.fly(p, f, anew) })
+	return f, nil
+}
+
+// fly does a search and tells all who wait for it.
+func (c *Client) fly(p Platform, f *flight, anew bool) {
+	old := c.current(p)
+	changed := false
+	if f.entry = old; anew || old == nil { // else a search has just ended
+		f.entry, changed, f.err = c.search(p, old)
+	}
+	c.mu.Lock()
+	delete(c.flights, p)
+	if f.err != nil {
+		c.rememberFailure(p, f.err)
+	}
+	c.mu.Unlock()
+	close(f.done)
+	if changed && c.onChange != nil {
+		c.onChange(p)
+	}
+}
+
+// search gets the documents of p: from the disk if none are held, else from a server.
+func (c *Client) search(p Platform, old *entry) (e *entry, changed bool, err error) {
+	if old == nil {
+		if e := c.load(p); e != nil {
+			c.hold(p, e)
+			return e, false, nil
+		}
+	}
+	if e, err = c.fetch(c.ctx, p, old); err != nil {
+		return nil, false, err
+	}
+	c.hold(p, e)
+	if err := c.disk.save(p, e.docs); err != nil {
+		c.log.Warn("collateral is not kept on disk: a restart will need a PCCS", "platform", p.String(), "error", err)
+	}
+	return e, old == nil || !same(old.docs, e.docs), nil
+}

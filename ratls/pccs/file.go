@@ -1,0 +1,76 @@
+package pccs
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+
+	"sallyport/ratls/qvl"
+)
+
+// Fixed is the collateral of one platform, whatever the time: for verification
+// without a network, and of evidence of the past. It may be used concurrently.
+type Fixed struct {
+	platform Platform
+	docs     *qvl.Collateral
+	prepared *qvl.Prepared
+	refused  error // by qvl.Prepare
+}
+
+// NewFixed holds c for the platform that it names, as verified below root; nil is
+// Intel's. What does not verify is held all the same, so that its user can be told
+// which rule is broken: see Prepared.
+func NewFixed(c *qvl.Collateral, root *x509.Certificate) (*Fixed, error) {
+	h, err := readHead(c)
+	if err != nil {
+		return nil, err
+	}
+	f := &Fixed{platform: h.platform, docs: c}
+	f.prepared, f.refused = qvl.Prepare(c, orIntel(root))
+	return f, nil
+}
+
+// File is NewFixed with a file in dcap-qvl's format.
+func File(name string, root *x509.Certificate) (*Fixed, error) {
+	data, _, err := readFile(name)
+	if err != nil {
+		return nil, err
+	}
+	c, err := qvl.ParseCollateral(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	f, err := NewFixed(c, root)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, nil
+}
+
+// Platform is what the collateral is for.
+func (f *Fixed) Platform() Platform { return f.platform }
+
+// Collateral returns what f holds. For another platform it is an error, which wraps
+// ErrUnavailable.
+func (f *Fixed) Collateral(_ context.Context, p Platform) (*qvl.Collateral, error) {
+	if p != f.platform {
+		return nil, fmt.Errorf("%w for %s: what was given is for %s", ErrUnavailable, p, f.platform)
+	}
+	return f.docs, nil
+}
+
+// Prepared is Collateral in its verified form. An error that does not wrap
+// ErrUnavailable is that of qvl.Prepare.
+func (f *Fixed) Prepared(ctx context.Context, p Platform) (*qvl.Prepared, error) {
+	if _, err := f.Collateral(ctx, p); err != nil {
+		return nil, err
+	}
+	return f.prepared, f.refused
+}
+
+func orIntel(root *x509.Certificate) *x509.Certificate {
+	if root == nil {
+		return qvl.IntelRoot()
+	}
+	return root
+}

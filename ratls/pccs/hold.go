@@ -1,0 +1,84 @@
+package pccs
+
+import "time"
+
+// What a Client remembers, and how long: documents until their end, at most
+// maxPlatforms of them, failures for failedFor.
+
+// hold remembers e. If there are too many, those longest not asked for go, and their
+// file with them.
+func (c *Client) hold(p Platform, e *entry) {
+	c.mu.Lock()
+	c.held[p] = e
+	delete(c.failed, p)
+	var gone []Platform
+	for len(c.held) > maxPlatforms {
+		last := p
+		for q, other := range c.held {
+			if q != p && (last == p || other.used.Before(c.held[last].used)) {
+				last = q
+			}
+		}
+		delete(c.held, last)
+		gone = append(gone, last)
+	}
+	c.mu.Unlock()
+	for _, q := range gone {
+		c.forget(q)
+	}
+	select {
+	case c.known <- struct{}{}:
+	default: // Run has not looked at the last message yet
+	}
+}
+
+// forget deletes the file of p.
+func (c *Client) forget(p Platform) {
+	if err := c.disk.remove(p); err != nil {
+		c.log.Warn("an old collateral file cannot be deleted", "platform", p.String(), "error", err)
+	}
+}
+
+// rememberFailure is called with c.mu held. Documents that have ended meanwhile are
+// forgotten: who asks for them will make the next try.
+func (c *Client) rememberFailure(p Platform, err error) {
+	now := time.Now()
+	if e := c.held[p]; e != nil {
+		e.failures++
+		e.due = now.Add(min(minRetry<<min(e.failures-1, 10), maxRetry))
+		if now.After(e.until) {
+			delete(c.held, p)
+		}
+	}
+	if c.ctx.Err() != nil {
+		return
+	}
+	for q, f := range c.failed {
+		if len(c.failed) >= maxPlatforms || !now.Before(f.until) {
+			delete(c.failed, q)
+		}
+	}
+	c.failed[p] = failure{err, now.Add(failedFor)}
+}
+
+// load reads the documents of p from the disk. It returns nil if they cannot be used.
+func (c *Client) load(p Platform) *entry {
+	docs, fetched, err := c.disk.load(p)
+	var e *entry
+	if err == nil && docs != nil {
+		e, err = examine(p, docs, c.root)
+	}
+	if err != nil {
+		c.log.Warn("a damaged collateral file is not used: the documents are fetched again", "file", c.disk.path(p), "error", err)
+		return nil
+	}
+	now := time.Now()
+	if e == nil || !e.holds(now) {
+		return nil
+	}
+	if fetched.After(now) { // a clock went back
+		fetched = now
+	}
+	e.used, e.due = now, e.dueAfter(fetched)
+	return e
+}
