@@ -38,6 +38,7 @@ type gateway struct {
 	domains  *customdomain.Resolver // nil: not looked up
 	own      *ownSite
 	relay    *relay.Engine
+	upstream upstreams
 	admin    *admin.Server
 	addrs    []netip.AddrPort // where clients connect
 	adminAt  net.Listener     // nil: none
@@ -45,10 +46,18 @@ type gateway struct {
 	draining atomic.Bool
 }
 
-// newGateway makes the parts in the order in which they need each other. On an
-// error nothing of it is left.
-func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
+// newGateway makes and opens a gateway.
+func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gateway, error) {
 	g := &gateway{cfg: cfg, log: log, started: time.Now(), own: newOwnSite()}
+	if err := g.open(ctx); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// open makes the parts in the order in which they need each other. On an error
+// nothing of it is left.
+func (g *gateway) open(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
@@ -56,13 +65,13 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *g
 	}()
 	for _, step := range []func(context.Context) error{
 		g.openCerts, g.openStore, g.openTunnel, g.openHealth, g.openRegistry, g.openDomains,
-		g.openRelay, g.openRPC, g.openAdmin,
+		g.openUpstreams, g.openRelay, g.openRPC, g.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return g, nil
+	return nil
 }
 
 func (g *gateway) openCerts(context.Context) (err error) {

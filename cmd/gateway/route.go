@@ -41,6 +41,7 @@ func (g *gateway) decide(decided *router.Decision, h *hello.Hello, d *relay.Deci
 		return
 	}
 	d.TLS = g.certs.TLSConfig(decided.Domain, alpns[protocol])
+	g.upstream.secure(decided, h.ServerName, protocol, d)
 }
 
 // adopt is decide for a connection that is passed through.

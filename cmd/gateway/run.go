@@ -20,7 +20,7 @@ func newRun() *cobra.Command {
 		Short: "Run the gateway",
 		Long: `run serves until SIGINT or SIGTERM, then refuses new connections and lets the
 open ones end for [proxy.timeouts] drain; a second signal ends them at once.
-SIGHUP reads the certificates anew. SIGUSR1 switches debug logging on and off.`,
+SIGHUP reads the certificates and [proxy] upstream_ratls anew. SIGUSR1 switches debug logging on and off.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(file)
@@ -32,21 +32,24 @@ SIGHUP reads the certificates anew. SIGUSR1 switches debug logging on and off.`,
 				return err
 			}
 			log, level := newLogger(cmd.ErrOrStderr(), cfg.Log)
-			return run(cmd.Context(), cfg, log, level)
+			return run(cmd.Context(), file, cfg, log, level)
 		},
 	}
 	configFlag(cmd, &file)
 	return cmd
 }
 
-// run makes a gateway and serves until a signal.
-func run(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) error {
+// run makes a gateway and serves until a signal. cfg is what file says.
+func run(ctx context.Context, file string, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) error {
 	defer tuneRuntime(cfg.Proxy.Loops)()
 	g, err := newGateway(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
-	defer onSignal(g.reload, syscall.SIGHUP)()
+	defer onSignal(func() {
+		g.reload()
+		g.reloadUpstreams(file)
+	}, syscall.SIGHUP)()
 	defer onSignal(func() { toggleDebug(log, level, cfg.Log.Level) }, syscall.SIGUSR1)()
 	ctx, stop := untilSignal(ctx, g.relay.Abort)
 	defer stop()

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"sync/atomic"
+
+	"sallyport/config"
+	"sallyport/internal/vm"
+	"sallyport/relay"
+	"sallyport/router"
+)
+
+// Which connections are encrypted again, up to inside the instance: those that end
+// here and whose app [proxy] upstream_ratls lists. The instance must prove in the
+// handshake that it is the app's and the very one that the router picked; so the
+// tunnel's key alone does not make a machine the app. Passed through connections
+// have the instance's own TLS and are never touched.
+
+// attestedTLS gives the config of one connection to an instance: it accepts an
+// RA-TLS certificate of exactly that app and instance, and nothing else. Its
+// VerifyConnection may fetch what it needs to judge, until ctx ends. nil: nobody can
+// be judged. It is called by several goroutines at once.
+type attestedTLS func(ctx context.Context, app vm.AppID, instance vm.InstanceID) *tls.Config
+
+// upstreams is the list in force, and who judges. set may be called at any time.
+type upstreams struct {
+	attested attestedTLS // nil: nobody judges, and the list must be empty
+	apps     atomic.Pointer[listedApps]
+}
+
+type listedApps struct {
+	all bool
+	ids map[vm.AppID]bool
+}
+
+var errNoVerifier = errors.New("[proxy] upstream_ratls: nothing here can verify an instance's certificate; remove it, or the apps could not be reached")
+
+// set makes apps the list for connections to come. Open ones stay as they are.
+func (u *upstreams) set(apps config.AppSet) error {
+	if u.attested == nil && !apps.IsZero() {
+		return errNoVerifier
+	}
+	listed := &listedApps{all: apps.All, ids: make(map[vm.AppID]bool, len(apps.IDs))}
+	for _, id := range apps.IDs {
+		listed.ids[id] = true
+	}
+	u.apps.Store(listed)
+	return nil
+}
+
+// secure has a connection that ends here encrypted again, if its app is listed. The
+// instance sees the name that the client asked for and the protocol that is confirmed
+// to it.
+func (u *upstreams) secure(decided *router.Decision, serverName []byte, protocol string, d *relay.Decision) {
+	listed, app := u.apps.Load(), decided.App.ID
+	if !listed.all && !listed.ids[app] {
+		return
+	}
+	name := string(serverName)
+	var protocols []string
+	if protocol != "" {
+		protocols = []string{protocol}
+	}
+	for i, c := range decided.Candidates[:decided.N] {
+		instance := c.Instance.ID
+		d.Backends[i].TLS = func(ctx context.Context) *tls.Config {
+			conf := u.attested(ctx, app, instance)
+			if conf == nil {
+				return nil
+			}
+			conf = conf.Clone()
+			conf.ServerName, conf.NextProtos = name, protocols
+			return conf
+		}
+	}
+}
+
+func (g *gateway) openUpstreams(context.Context) error {
+	return g.upstream.set(g.cfg.Proxy.UpstreamRATLS)
+}
+
+// reloadUpstreams reads the list anew, and nothing else of the file. From a file
+// with a problem nothing is taken.
+func (g *gateway) reloadUpstreams(file string) {
+	cfg, err := config.Load(file)
+	if err == nil {
+		err = g.upstream.set(cfg.Proxy.UpstreamRATLS)
+	}
+	if err != nil {
+		g.log.Error("the configuration cannot be used; upstream_ratls stays as it was", "error", err)
+		return
+	}
+	apps := cfg.Proxy.UpstreamRATLS
+	g.log.Info("upstream_ratls read", "all", apps.All, "apps", len(apps.IDs))
+}
