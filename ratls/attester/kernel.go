@@ -1,0 +1,163 @@
+package attester
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/go-configfs-tsm/configfs/configfsi"
+	"github.com/google/go-configfs-tsm/report"
+
+	"sallyport/ratls/tdx"
+)
+
+// The kernel (6.7 and later) quotes by files (Documentation/ABI/testing/configfs-tsm-report):
+// a directory is made, report data written to its inblob, the quote read from its
+// outblob, and the directory removed; generation tells whether somebody else wrote
+// meanwhile. go-configfs-tsm does that. go-tdx-guest/client, which stands on it, also
+// registers a flag of the process, logs to stdout, and leaves a directory behind at
+// each call; the ioctl on /dev/tdx_guest to which it falls back was never in mainline
+// Linux.
+
+const (
+	tsmRoot     = configfsi.TsmPrefix + "/report"
+	tdxProvider = "tdx_guest"
+
+	// The kernel has one buffer for quotes, and waits 30 s for the host to fill it. If a
+	// signal ended that wait, the buffer stays busy until the host has done so.
+	busyTries = 30
+	busyPause = time.Second
+)
+
+// kernel asks Linux. Its evidence has no event log: only whoever knows what RTMR0–3
+// must be can make something of them.
+type kernel struct {
+	root string
+	open func(ctx context.Context, root string) configfsi.Client // openFiles, but in tests
+	turn chan struct{}                                           // one quote at a time: the others would only find the buffer busy
+}
+
+var _ Attester = kernel{}
+
+func newKernel(root string) kernel {
+	return kernel{cmp.Or(root, tsmRoot), openFiles, make(chan struct{}, 1)}
+}
+
+func (k kernel) String() string { return "kernel, " + k.root }
+
+// Attest waits for its turn no longer than ctx, then for the kernel, which gives up
+// after 30 s.
+func (k kernel) Attest(ctx context.Context, reportData [64]byte) (Evidence, error) {
+	select {
+	case k.turn <- struct{}{}:
+		defer func() { <-k.turn }()
+	case <-ctx.Done():
+		return Evidence{}, fmt.Errorf("wait for a quote: %w", context.Cause(ctx))
+	}
+	e, err := k.quote(ctx, reportData)
+	if err != nil {
+		return Evidence{}, fmt.Errorf("quote from the %s: %w", k, err)
+	}
+	return e, nil
+}
+
+func (k kernel) quote(ctx context.Context, reportData [64]byte) (Evidence, error) {
+	r, err := report.Get(k.open(ctx, k.root), &report.Request{InBlob: reportData[:]})
+	if err != nil {
+		return Evidence{}, err
+	}
+	if provider := strings.TrimSpace(r.Provider); provider != tdxProvider {
+		return Evidence{}, fmt.Errorf("the report is of %.40q, want %q", provider, tdxProvider)
+	}
+	return Evidence{ReportData: reportData, Quote: r.OutBlob}.complete()
+}
+
+// provider is who makes the reports: tdx_guest, sev_guest, …
+func (k kernel) provider(ctx context.Context) (name string, err error) {
+	r, err := report.CreateOpenReport(k.open(ctx, k.root))
+	if err != nil {
+		return "", err
+	}
+	b, err := r.ReadOption("provider")
+	if err := errors.Join(err, r.Destroy()); err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// files are the kernel's below root, wherever that is; go-configfs-tsm knows them by
+// their usual paths.
+type files struct {
+	ctx  context.Context // of one quote
+	root string
+	read func(name string) ([]byte, error) // readFile, but in tests
+}
+
+func openFiles(ctx context.Context, root string) configfsi.Client {
+	return files{ctx, root, readFile}
+}
+
+func (f files) real(name string) string {
+	return filepath.Join(f.root, strings.TrimPrefix(name, tsmRoot))
+}
+
+// MkdirTemp makes a report.
+func (f files) MkdirTemp(dir, pattern string) (string, error) {
+	made, err := os.MkdirTemp(f.real(dir), pattern)
+	if err != nil {
+		return "", err
+	}
+	return path.Join(dir, filepath.Base(made)), nil
+}
+
+// ReadFile reads up to tdx.MaxQuote bytes; all other files are a few bytes long.
+func (f files) ReadFile(name string) ([]byte, error) {
+	for try := 1; ; try++ {
+		b, err := f.read(f.real(name))
+		if !errors.Is(err, syscall.EBUSY) || try == busyTries {
+			return b, err
+		}
+		select {
+		case <-f.ctx.Done():
+			return nil, context.Cause(f.ctx)
+		case <-time.After(busyPause):
+		}
+	}
+}
+
+func readFile(name string) ([]byte, error) {
+	in, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	b, err := io.ReadAll(io.LimitReader(in, tdx.MaxQuote+1))
+	if err == nil && len(b) > tdx.MaxQuote {
+		err = fmt.Errorf("%s is larger than %d bytes", name, tdx.MaxQuote)
+	}
+	return b, err
+}
+
+// WriteFile writes to a file of the kernel's; it makes none.
+func (f files) WriteFile(name string, contents []byte) error {
+	out, err := os.OpenFile(f.real(name), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(contents)
+	return errors.Join(err, out.Close())
+}
+
+// RemoveAll removes a report. Its files go with its directory, and only so.
+func (f files) RemoveAll(name string) error { return os.Remove(f.real(name)) }
+
+// ReadDir lists reports.
+func (f files) ReadDir(name string) ([]os.DirEntry, error) { return os.ReadDir(f.real(name)) }
