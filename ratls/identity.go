@@ -29,9 +29,9 @@ type Options struct {
 	// RequireQuote refuses certificates without hardware evidence, and those
 	// with it that nobody can judge.
 	RequireQuote bool
-	// Verifier judges the evidence of each certificate that has some. Nil: such a
+	// Appraiser judges the evidence of each certificate that has some. Nil: such a
 	// certificate is known by its app info, and refused if it has none.
-	Verifier Verifier
+	Appraiser Appraiser
 }
 
 // Identify finds out who the holder of a certificate is. chain is one that has
@@ -136,14 +136,14 @@ func (o Options) judge(ctx context.Context, e Evidence, hasQuote bool, info *App
 		return nil, ErrNoAttestation
 	case !hasQuote:
 		return nil, nil
-	case o.Verifier == nil && o.RequireQuote:
+	case o.Appraiser == nil && o.RequireQuote:
 		return nil, errors.New("attestation is required, but no verifier is configured to judge it")
-	case o.Verifier == nil && info == nil:
+	case o.Appraiser == nil && info == nil:
 		return nil, errors.New("no app info, and no verifier is configured to judge the attestation")
-	case o.Verifier == nil:
+	case o.Appraiser == nil:
 		return nil, nil
 	}
-	v, err := o.Verifier.Verify(ctx, e)
+	v, err := o.Appraiser.Appraise(ctx, e)
 	if err != nil {
 		return nil, fmt.Errorf("attestation: %w", err)
 	}
@@ -152,5 +152,5 @@ func (o Options) judge(ctx context.Context, e Evidence, hasQuote bool, info *App
 			return nil, err
 		}
 	}
-	return &v, nil
+	return v, nil
 }

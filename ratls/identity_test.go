@@ -110,7 +110,7 @@ func TestCertificateWithoutExtensionsIsRefused(t *testing.T) {
 
 // What becomes of each kind of certificate, by what the gateway wants and can.
 func TestEvidenceCountsAsConfigured(t *testing.T) {
-	proves := func() *fakeVerifier { return &fakeVerifier{verdict: Verdict{*testInfo()}} }
+	proves := func() *fakeAppraiser { return &fakeAppraiser{verdict: Verdict{AppInfo: *testInfo()}} }
 	const (
 		needsVerifier = "attestation is required, but no verifier is configured to judge it"
 		needsEither   = "no app info, and no verifier is configured to judge the attestation"
@@ -120,7 +120,7 @@ func TestEvidenceCountsAsConfigured(t *testing.T) {
 		why      string
 		request  Request
 		require  bool
-		verifier *fakeVerifier
+		verifier *fakeAppraiser
 		want     string // error, or ""
 		judged   bool
 	}{
@@ -146,7 +146,7 @@ func TestEvidenceCountsAsConfigured(t *testing.T) {
 		t.Run(c.why, func(t *testing.T) {
 			opts := Options{RequireQuote: c.require}
 			if c.verifier != nil {
-				opts.Verifier = c.verifier
+				opts.Appraiser = c.verifier
 			}
 			got, err := Identify(t.Context(), verified(t, a, issue(t, a, c.request)), opts)
 			if c.want != "" {
@@ -164,10 +164,10 @@ func TestEvidenceCountsAsConfigured(t *testing.T) {
 }
 
 func TestEvidenceThatFailsOrDisagreesIsRefused(t *testing.T) {
-	otherwise := func(change func(*AppInfo)) *fakeVerifier {
+	otherwise := func(change func(*AppInfo)) *fakeAppraiser {
 		info := testInfo()
 		change(info)
-		return &fakeVerifier{verdict: Verdict{*info}}
+		return &fakeAppraiser{verdict: Verdict{AppInfo: *info}}
 	}
 	otherwiseApp := otherwise(func(i *AppInfo) { i.AppID = otherApp })
 	noInstance := otherwise(func(i *AppInfo) { i.InstanceID = InstanceID{} })
@@ -175,10 +175,10 @@ func TestEvidenceThatFailsOrDisagreesIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		why      string
 		request  Request
-		verifier *fakeVerifier
+		verifier *fakeAppraiser
 		want     string
 	}{
-		{"refused", guest(), &fakeVerifier{err: errors.New("TCB is revoked")}, "attestation: TCB is revoked"},
+		{"refused", guest(), &fakeAppraiser{err: errors.New("TCB is revoked")}, "attestation: TCB is revoked"},
 		{"other app", guest(), otherwiseApp, "app info says app " + testApp.String() + ", its attestation proves app " + otherApp.String()},
 		{"other instance", guest(), noInstance, "app info says instance " + testInstance.String() + ", its attestation proves instance "},
 		{"other compose file", guest(), otherwise(func(i *AppInfo) { i.ComposeHash = Hash{9} }), "app info says compose hash 01"},
@@ -187,7 +187,7 @@ func TestEvidenceThatFailsOrDisagreesIsRefused(t *testing.T) {
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			chain := verified(t, a, issue(t, a, quoted(c.request, arcAttestation)))
-			got, err := Identify(t.Context(), chain, Options{Verifier: c.verifier})
+			got, err := Identify(t.Context(), chain, Options{Appraiser: c.verifier})
 			if !reflect.DeepEqual(got, Identity{}) {
 				t.Errorf("identified as %+v", got)
 			}
@@ -199,11 +199,11 @@ func TestEvidenceThatFailsOrDisagreesIsRefused(t *testing.T) {
 func TestAttestationWinsOverTheLegacyForm(t *testing.T) {
 	a := newAuthority(t)
 	chain := verified(t, a, issue(t, a, quoted(guest(), arcQuote, arcEventLog, arcAttestation)))
-	v := &fakeVerifier{verdict: Verdict{*testInfo()}}
-	if _, err := Identify(t.Context(), chain, Options{Verifier: v}); err != nil {
+	v := &fakeAppraiser{verdict: Verdict{AppInfo: *testInfo()}}
+	if _, err := Identify(t.Context(), chain, Options{Appraiser: v}); err != nil {
 		t.Fatal(err)
 	}
-	want := []Evidence{{Attestation: []byte{'e', arcAttestation}, PublicKey: chain[0].RawSubjectPublicKeyInfo}}
+	want := []Evidence{{Attestation: []byte{'e', arcAttestation}, PublicKey: chain[0].RawSubjectPublicKeyInfo, Issued: chain[0].NotBefore}}
 	if !reflect.DeepEqual(v.asked, want) {
 		t.Errorf("judged %+v, want %+v", v.asked, want)
 	}
@@ -213,8 +213,8 @@ func TestEvidenceIsNotJudgedForACertificateThatDisagrees(t *testing.T) {
 	a := newAuthority(t)
 	r := quoted(guest(), arcAttestation)
 	r.AppInfo.AppID = otherApp
-	v := &fakeVerifier{}
-	_, err := Identify(t.Context(), verified(t, a, issue(t, a, r)), Options{Verifier: v})
+	v := &fakeAppraiser{}
+	_, err := Identify(t.Context(), verified(t, a, issue(t, a, r)), Options{Appraiser: v})
 	wantError(t, err, "but its app info is of app")
 	if len(v.asked) != 0 {
 		t.Errorf("judged %d times, want never: it costs a thousand times the rest", len(v.asked))

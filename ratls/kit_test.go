@@ -73,18 +73,18 @@ func extension(arc int, payload []byte) pkix.Extension {
 	return pkix.Extension{Id: oid(arc), Value: octetString(payload)}
 }
 
-// A fakeVerifier gives one answer, and keeps what it was asked.
-type fakeVerifier struct {
+// A fakeAppraiser gives one answer, and keeps what it was asked.
+type fakeAppraiser struct {
 	verdict Verdict
 	err     error
 	asked   []Evidence
 }
 
-var _ Verifier = (*fakeVerifier)(nil)
+var _ Appraiser = (*fakeAppraiser)(nil)
 
-func (v *fakeVerifier) Verify(_ context.Context, e Evidence) (Verdict, error) {
+func (v *fakeAppraiser) Appraise(_ context.Context, e Evidence) (*Verdict, error) {
 	v.asked = append(v.asked, e)
-	return v.verdict, v.err
+	return &v.verdict, v.err
 }
 
 // wantError checks that err says want, and no guest comes back with evidence

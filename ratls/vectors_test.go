@@ -62,7 +62,7 @@ func asJSON(t *testing.T, v any) (fields map[string]any) {
 }
 
 // Real hardware evidence passes through a certificate unchanged, in both forms.
-func TestRealEvidenceReachesTheVerifier(t *testing.T) {
+func TestRealEvidenceReachesTheAppraiser(t *testing.T) {
 	quote, events := fixture(t, "derived/quote-report.quote.bin"), fixture(t, "derived/quote-report.event_log.json")
 	attestation := fixture(t, "dstack/guest-agent-attestation.bin")
 	a := newAuthority(t)
@@ -76,13 +76,13 @@ func TestRealEvidenceReachesTheVerifier(t *testing.T) {
 			t.Fatal(err)
 		}
 		chain := verified(t, a, issue(t, a, r))
-		v := &fakeVerifier{verdict: Verdict{*testInfo()}}
-		if _, err := Identify(t.Context(), chain, Options{RequireQuote: true, Verifier: v}); err != nil {
+		v := &fakeAppraiser{verdict: Verdict{AppInfo: *testInfo()}}
+		if _, err := Identify(t.Context(), chain, Options{RequireQuote: true, Appraiser: v}); err != nil {
 			t.Fatal(err)
 		}
-		want := Evidence{Quote: list.Quote, EventLog: list.EventLog, Attestation: list.Attestation, PublicKey: chain[0].RawSubjectPublicKeyInfo}
+		want := Evidence{Quote: list.Quote, EventLog: list.EventLog, Attestation: list.Attestation, PublicKey: chain[0].RawSubjectPublicKeyInfo, Issued: chain[0].NotBefore}
 		if !reflect.DeepEqual(v.asked, []Evidence{want}) {
-			t.Errorf("%s: the verifier got other evidence", name)
+			t.Errorf("%s: the appraiser got other evidence", name)
 		}
 	}
 }

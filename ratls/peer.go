@@ -1,0 +1,161 @@
+package ratls
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// A Peer says who the other end of a connection must be. The zero value is any
+// machine that the verifier's policy accepts.
+type Peer struct {
+	App      AppID      // zero: any
+	Instance InstanceID // zero: any machine of the app
+	// Roots, if there are some, must have issued the certificate besides: the root of a
+	// KMS, which judges machines by rules of its own before it signs.
+	Roots *x509.CertPool
+}
+
+// judgeTimeout bounds a verdict during a handshake: collateral may have to be
+// fetched, once for each kind of platform.
+const judgeTimeout = 30 * time.Second
+
+// ClientConfig returns a configuration for connections to machines: it accepts the
+// certificate of an attested peer and no other. Names play no part: who the peer is
+// follows from its evidence. It may be changed before use.
+func (v *Verifier) ClientConfig(want Peer) *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		InsecureSkipVerify: true, // what is verified instead is more: see VerifyConnection
+		VerifyConnection:   v.VerifyConnection(want),
+	}
+}
+
+// VerifyConnection returns a function for [tls.Config.VerifyConnection], which is
+// called in every handshake, resumed ones included. A client sets InsecureSkipVerify
+// with it, a server ClientAuth to [tls.RequireAnyClientCert].
+func (v *Verifier) VerifyConnection(want Peer) func(tls.ConnectionState) error {
+	return func(state tls.ConnectionState) error {
+		ctx, cancel := context.WithTimeout(context.Background(), judgeTimeout)
+		defer cancel()
+		_, err := v.AppraisePeer(ctx, state.PeerCertificates, want)
+		return err
+	}
+}
+
+// VerifyPeerCertificate returns a function for [tls.Config.VerifyPeerCertificate].
+// That is not called where a session is resumed: policy and collateral are those of
+// the session's first handshake then. Prefer VerifyConnection.
+func (v *Verifier) VerifyPeerCertificate(want Peer) func([][]byte, [][]*x509.Certificate) error {
+	return func(raw [][]byte, _ [][]*x509.Certificate) error {
+		chain := make([]*x509.Certificate, len(raw))
+		for i, der := range raw {
+			var err error
+			if chain[i], err = x509.ParseCertificate(der); err != nil {
+				return fmt.Errorf("attested peer: %w", err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), judgeTimeout)
+		defer cancel()
+		_, err := v.AppraisePeer(ctx, chain, want)
+		return err
+	}
+}
+
+// HTTPClient returns a client that talks HTTPS to an attested peer and to nobody else;
+// plain HTTP is refused. It keeps connections: after a change of policy, call its
+// CloseIdleConnections.
+func (v *Verifier) HTTPClient(want Peer) *http.Client {
+	return &http.Client{Transport: httpsOnly{&http.Transport{
+		TLSClientConfig:     v.ClientConfig(want),
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: judgeTimeout + 10*time.Second,
+		IdleConnTimeout:     90 * time.Second,
+	}}}
+}
+
+type httpsOnly struct{ *http.Transport }
+
+func (t httpsOnly) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" {
+		if r.Body != nil {
+			r.Body.Close()
+		}
+		return nil, fmt.Errorf("attested peer: %s://%s is not attested: want https", r.URL.Scheme, r.URL.Host)
+	}
+	return t.Transport.RoundTrip(r)
+}
+
+// AppraisePeer judges the certificates that a peer showed, leaf first, of which it
+// has proven to hold the leaf's key. It may be called concurrently.
+func (v *Verifier) AppraisePeer(ctx context.Context, chain []*x509.Certificate, want Peer) (*Verdict, error) {
+	verdict, err := v.appraisePeer(ctx, chain, want)
+	if err != nil {
+		return nil, fmt.Errorf("attested peer: %w", err)
+	}
+	return verdict, nil
+}
+
+func (v *Verifier) appraisePeer(ctx context.Context, chain []*x509.Certificate, want Peer) (*Verdict, error) {
+	if len(chain) == 0 {
+		return nil, errors.New("has no certificate")
+	}
+	leaf, now := chain[0], v.now()
+	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
+		return nil, fmt.Errorf("certificate is valid from %s to %s only", leaf.NotBefore.Format(time.RFC3339), leaf.NotAfter.Format(time.RFC3339))
+	}
+	if err := want.checkIssuer(chain, now); err != nil {
+		return nil, err
+	}
+	ext, err := ParseExtensions(leaf.Extensions)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	evidence, ok := ext.evidence(leaf)
+	if !ok {
+		return nil, ErrNoAttestation
+	}
+	verdict, err := v.Appraise(ctx, evidence)
+	if err != nil {
+		return nil, err
+	}
+	return verdict, want.check(ext, &verdict.AppInfo)
+}
+
+// checkIssuer holds the chain against the peer's roots, if it has to be below one.
+func (p Peer) checkIssuer(chain []*x509.Certificate, now time.Time) error {
+	if p.Roots == nil {
+		return nil
+	}
+	between := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{
+		Roots: p.Roots, Intermediates: between, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	return err
+}
+
+// check holds what was proven against what is wanted, and against what the
+// certificate says besides.
+func (p Peer) check(ext Extensions, proven *AppInfo) error {
+	switch {
+	case proven.AppID.IsZero():
+		return errors.New("its evidence names no app")
+	case !p.App.IsZero() && proven.AppID != p.App:
+		return fmt.Errorf("is app %s, want %s", proven.AppID, p.App)
+	case !p.Instance.IsZero() && proven.InstanceID != p.Instance:
+		return fmt.Errorf("is instance %s, want %s", proven.InstanceID, p.Instance)
+	case !ext.AppID.IsZero() && ext.AppID != proven.AppID:
+		return fmt.Errorf("certificate is of app %s, its evidence of %s", ext.AppID, proven.AppID)
+	case ext.AppInfo != nil:
+		return ext.AppInfo.agreesWith(proven)
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package ratls
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport/ratls/qvl"
+	"sallyport/ratls/tdx"
+)
+
+// A Policy says which genuine evidence is good enough. A list that is nil restricts
+// nothing, an empty one refuses all; the zero value accepts each machine whose platform is in a state of
+// DefaultStatuses.
+//
+// What runs in a machine is told by MRTD and RTMR0–2, which the hardware measures.
+// The rest, app id and compose hash too, is in an event log that the measured system
+// writes: a policy without Measurements believes whatever system that is. Behind
+// an authority that has judged the machine when it signed the certificate (a KMS),
+// that is its business; without one, give Measurements.
+//
+// A Policy is not changed once a Verifier has it.
+type Policy struct {
+	Statuses   []qvl.Status // nil: DefaultStatuses. Revoked is refused even if listed
+	Advisories []string     // none of these may be open, such as INTEL-SA-00615
+
+	Measurements  []Measurement
+	OSImages      []Hash  // by the event os-image-hash: what the machine's KMS called its image
+	KeyProviders  []Bytes // ids of those that may hold the machine's keys; a KMS's is its public key in DER
+	Apps          []AppID
+	ComposeHashes []Hash
+
+	// MaxAge is how long after its certificate was made evidence counts. A quote
+	// has no date: the authority that signed the certificate vouches for its. Zero: for
+	// as long as the certificate is valid.
+	MaxAge time.Duration
+}
+
+// DefaultStatuses are the states of platforms that leave nothing to update: what
+// they lack is a matter of configuration, or of the software in the machine.
+func DefaultStatuses() []qvl.Status {
+	return []qvl.Status{qvl.UpToDate, qvl.SWHardeningNeeded, qvl.ConfigurationNeeded, qvl.ConfigurationAndSWHardeningNeeded}
+}
+
+// A Measurement is one system that may run: its firmware and virtual hardware, and
+// its kernel and root file system. A nil register may have any value.
+type Measurement struct {
+	MRTD, RTMR0, RTMR1, RTMR2 *[48]byte
+}
+
+func (m Measurement) matches(td *tdx.Report) bool {
+	is := func(want *[48]byte, have [48]byte) bool { return want == nil || *want == have }
+	return is(m.MRTD, td.MRTD) && is(m.RTMR0, td.RTMR[0]) && is(m.RTMR1, td.RTMR[1]) && is(m.RTMR2, td.RTMR[2])
+}
+
+// ErrPolicy is what every refusal of genuine evidence by a Policy wraps.
+var ErrPolicy = errors.New("refused by policy")
+
+// A rule of a policy: what it looks at, and whether that is accepted.
+type rule struct {
+	name, value string
+	refused     error // nil: accepted
+}
+
+// judge holds all of the policy's rules against what was proven. issued is when the
+// certificate was made, zero where there is none.
+func (p *Policy) judge(v *Verdict, issued, now time.Time) []rule {
+	rules := []rule{p.status(v.TCB.Status)}
+	if len(p.Advisories) > 0 {
+		rules = append(rules, p.advisories(v.TCB.Advisories))
+	}
+	if p.Measurements != nil {
+		rules = append(rules, listed("measurements", slices.ContainsFunc(p.Measurements, func(m Measurement) bool { return m.matches(&v.TD) }),
+			fmt.Sprintf("MRTD %x, RTMR0 %x, RTMR1 %x, RTMR2 %x", v.TD.MRTD, v.TD.RTMR[0], v.TD.RTMR[1], v.TD.RTMR[2])))
+	}
+	if p.OSImages != nil {
+		rules = append(rules, listed("OS image", slices.Contains(p.OSImages, v.OSImage) && !v.OSImage.IsZero(), v.OSImage.String()))
+	}
+	if p.KeyProviders != nil {
+		rules = append(rules, listed("key provider", slices.ContainsFunc(p.KeyProviders, func(id Bytes) bool {
+			return len(id) > 0 && string(id) == string(v.KeyProvider.ID)
+		}), v.KeyProvider.String()))
+	}
+	if p.Apps != nil {
+		rules = append(rules, listed("app", slices.Contains(p.Apps, v.AppInfo.AppID), v.AppInfo.AppID.String()))
+	}
+	if p.ComposeHashes != nil {
+		rules = append(rules, listed("compose hash", slices.Contains(p.ComposeHashes, v.AppInfo.ComposeHash), v.AppInfo.ComposeHash.String()))
+	}
+	if p.MaxAge > 0 {
+		rules = append(rules, p.age(issued, now))
+	}
+	return rules
+}
+
+func (p *Policy) status(s qvl.Status) rule {
+	accepted := p.Statuses
+	if accepted == nil {
+		accepted = DefaultStatuses()
+	}
+	r := rule{name: "TCB status", value: s.String()}
+	if s == qvl.Revoked || !slices.Contains(accepted, s) {
+		r.refused = fmt.Errorf("%w: TCB status %s", ErrPolicy, s)
+	}
+	return r
+}
+
+func (p *Policy) advisories(open []string) rule {
+	r := rule{name: "advisories", value: strings.Join(open, ", ")}
+	for _, a := range open {
+		if slices.Contains(p.Advisories, a) {
+			r.refused = fmt.Errorf("%w: open to %s", ErrPolicy, a)
+			break
+		}
+	}
+	return r
+}
+
+// maxSkew is how far an issuer's clock may be ahead of ours.
+const maxSkew = 5 * time.Minute
+
+func (p *Policy) age(issued, now time.Time) rule {
+	r := rule{name: "age", value: "not known"}
+	age := now.Sub(issued)
+	switch {
+	case issued.IsZero():
+		r.refused = fmt.Errorf("%w: evidence without a certificate has no age", ErrPolicy)
+		return r
+	case age < -maxSkew:
+		r.refused = fmt.Errorf("%w: certificate is of the future", ErrPolicy)
+	case age > p.MaxAge:
+		r.refused = fmt.Errorf("%w: evidence is older than %v", ErrPolicy, p.MaxAge)
+	}
+	r.value = age.Round(time.Second).String()
+	return r
+}
+
+func listed(name string, ok bool, value string) rule {
+	r := rule{name: name, value: value}
+	if !ok {
+		r.refused = fmt.Errorf("%w: %s is not on the list: %s", ErrPolicy, name, value)
+	}
+	return r
+}
