@@ -165,6 +165,18 @@ func TestEvidenceHasALimit(t *testing.T) {
 	g.consistent(t)
 }
 
+// A new tunnel key says nothing about the evidence: it needs no verdict, which may not be
+// had now.
+func TestAcceptedEvidenceIsNotJudgedForANewKey(t *testing.T) {
+	g, court := newCourtRig(t, nil)
+	q := proven("app", "one", "good")
+	g.register(t, q)
+	court.rules("good", ErrUndecided)
+	q.Key = key("another")
+	g.register(t, q)
+	g.consistent(t)
+}
+
 // A guest that runs another compose file than its evidence proves cannot leave new
 // evidence at home: what is kept is no longer about it.
 func TestEvidenceOfAnotherComposeFileDoesNotCount(t *testing.T) {

@@ -2,9 +2,12 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -100,6 +103,79 @@ func TestRefusedInstanceStaysOutOverARestart(t *testing.T) {
 	})
 }
 
+// A peer of an earlier process that is refused now must not be taken over.
+func TestPeerOfARefusedInstanceIsNotKeptOverARestart(t *testing.T) {
+	g, _ := newCourtRig(t, nil)
+	g.register(t, request("app", "one"))
+	r, err := Open(t.Context(), g.opts)
+	if err != nil || len(g.dev.all()) != 1 {
+		t.Fatalf("%v, %v", g.dev.all(), err)
+	}
+	g.opts.RequireEvidence = true
+	if g.Registry, err = Open(t.Context(), g.opts); err != nil || len(g.dev.all()) != 0 {
+		t.Fatalf("%v, %v", g.dev.all(), err)
+	}
+	if s := r.Status()[0]; !s.Served {
+		t.Errorf("before that it was %+v", s)
+	}
+	g.consistent(t)
+}
+
+// A refused guest has no tunnel through which it could be asked for its port policy; when
+// it is let in again it is asked.
+func TestPolicyOfARefusedInstanceIsNotFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dials atomic.Int32
+		g, court := newCourtRig(t, func(o *Options) {
+			o.Dial = func(context.Context, netip.AddrPort) (net.Conn, error) {
+				dials.Add(1)
+				return nil, errors.New("unreachable")
+			}
+		})
+		q := proven("app", "one", "good")
+		q.Policy = nil
+		g.register(t, q)
+		court.rules("good", errOutOfDate)
+		g.Reattest("test")
+		stop := g.run(t)
+		pass(time.Hour)
+		stop()
+		g.restart(t)
+		dials.Store(0)
+		defer g.run(t)()
+		pass(time.Hour)
+		if n := dials.Load(); n > 0 {
+			t.Errorf("dialled %d times", n)
+		}
+		court.rules("good", nil)
+		g.Reattest("test")
+		pass(time.Hour)
+		if dials.Load() == 0 {
+			t.Error("never dialled")
+		}
+	})
+}
+
+// What one gateway has refused, another that has not heard of it yet must not let in with
+// the verdict of before.
+func TestRefusalOfAnotherGatewayIsHeededAtARegistration(t *testing.T) {
+	a, court := newCourtRig(t, nil)
+	q := proven("app", "one", "good")
+	a.register(t, q)
+	b := second(t, a, "10.8.64.0/18")
+	b.register(t, q) // it fails over
+	court.rules("good", errOutOfDate)
+	if err := b.judge(t.Context(), "one"); err != nil {
+		t.Fatal(err)
+	}
+	q.Key = key("another")
+	a.refuses(t, q, ErrEvidence)
+	if s, _ := a.board.get("one"); s.Refused == "" {
+		t.Errorf("let in as %+v", s)
+	}
+	a.consistent(t)
+}
+
 func TestRefusalIsInForceThoughItCannotBeStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, court := newCourtRig(t, nil)
@@ -151,6 +227,7 @@ func TestInstanceWhoseEvidenceIsLostIsRefused(t *testing.T) {
 		g, _ := newCourtRig(t, nil)
 		g.register(t, proven("app", "one", "good"))
 		commit(t, g.store, Txn{Then: []Change{{Key: evidenceKey("one")}}})
+		g.o.Store = faultyStore{g.store, &faults{at: 1}} // nor can the refusal be stored
 		g.Reattest("test")
 		defer g.run(t)()
 		pass(time.Second)

@@ -32,9 +32,19 @@ func TestStatusTellsWhatIsServed(t *testing.T) {
 }
 
 func TestMetricsCountResultsAndAddresses(t *testing.T) {
-	g := newRig(t, nil)
+	g, court := newCourtRig(t, nil)
+	g.register(t, proven("app", "one", "good"))
 	g.register(t, request("app", "one"))
-	g.register(t, request("app", "one"))
+	for verdict, want := range map[error]bool{nil: true, errOutOfDate: true, ErrUndecided: false} {
+		court.rules("good", verdict)
+		if err := g.judge(t.Context(), "one"); (err == nil) != want {
+			t.Error(err)
+		}
+	}
+	court.rules("good", nil)
+	if err := g.judge(t.Context(), "one"); err != nil {
+		t.Fatal(err)
+	}
 	thief := request("app", "two")
 	thief.Key = key("one")
 	g.refuses(t, thief, ErrKeyTaken)
@@ -63,6 +73,10 @@ func TestMetricsCountResultsAndAddresses(t *testing.T) {
 		"gateway_pool_addresses resting":        0,
 		"gateway_pool_addresses free":           1<<14 - 3, // without network, own, and used
 		"gateway_instances_recycled_total":      0,
+
+		"gateway_reattestations_total accepted":  2,
+		"gateway_reattestations_total refused":   1,
+		"gateway_reattestations_total undecided": 1,
 	} {
 		if n, ok := got[name]; !ok || n != want {
 			t.Errorf("%s is %v, want %v", name, n, want)
@@ -72,7 +86,7 @@ func TestMetricsCountResultsAndAddresses(t *testing.T) {
 
 func TestUnchangedRegistrationAllocatesNothing(t *testing.T) {
 	g := newRig(t, nil)
-	q := request("app", "one")
+	q := proven("app", "one", "evidence")
 	g.register(t, q)
 	if n := testing.AllocsPerRun(100, func() { g.register(t, q) }); n != 0 {
 		t.Errorf("%v allocations", n)
