@@ -62,7 +62,6 @@ type Client struct {
 
 	ctx    context.Context // of all flights: they outlive the caller that began them
 	cancel context.CancelFunc
-	known  chan struct{} // one message: a platform came, Run is to look again
 
 	mu      sync.Mutex // guards what follows; not held over I/O
 	held    map[Platform]*entry
@@ -99,7 +98,6 @@ func New(o Options) (*Client, error) {
 		root:     orIntel(o.Root),
 		onChange: o.OnChange,
 		log:      o.Log,
-		known:    make(chan struct{}, 1),
 		held:     make(map[Platform]*entry),
 		failed:   make(map[Platform]failure),
 		flights:  make(map[Platform]*flight),

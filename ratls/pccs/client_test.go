@@ -3,6 +3,7 @@ package pccs
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -191,34 +192,73 @@ func TestPlatformWithoutAuthorityIsNotAskedFor(t *testing.T) {
 	}
 }
 
-// However many platforms are asked for, so much is remembered and no more.
-func TestMemoryIsBounded(t *testing.T) {
+// However many platforms are asked for, so much is remembered and no more: what was
+// asked for last.
+func TestDocumentsHeldAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(tdxpki.Dialect{})
-		c := w.client(t, func(o *Options) { o.Dir = t.TempDir() })
-		get(t, c, w.platform)
+		dir := t.TempDir()
+		c := w.client(t, func(o *Options) { o.Dir = dir })
+		docs := get(t, c, w.platform)
 		p := w.platform
-		for i := range 2 * maxPlatforms {
+		for i := range maxPlatforms + 16 {
 			after(time.Second)
 			p.FMSPC[0], p.FMSPC[1] = byte(i), byte(i>>8)
-			if i == maxPlatforms/2 {
-				get(t, c, w.platform) // so it is not the one longest not asked for
+			if err := c.disk.save(p, docs); err != nil {
+				t.Fatal(err)
 			}
-			c.hold(p, &entry{used: time.Now()})
+			c.hold(p, &entry{docs: docs, used: time.Now(), until: time.Now().Add(day)})
+			get(t, c, w.platform)
+			get(t, c, p)
+		}
+		if n := w.asked(); n != 1 {
+			t.Errorf("the server was asked %d times", n)
+		}
+		files, err := os.ReadDir(dir)
+		if err != nil || len(files) != maxPlatforms {
+			t.Errorf("%d files, %v", len(files), err)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.held) != maxPlatforms {
+			t.Errorf("%d platforms are held", len(c.held))
+		}
+	})
+}
+
+func TestFailuresRememberedAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(tdxpki.Dialect{})
+		c := w.client(t, nil)
+		p := w.platform
+		for i := range 2 * maxPlatforms {
+			p.FMSPC[0], p.FMSPC[1] = byte(i), byte(i>>8)
 			if _, err := c.Collateral(t.Context(), p); err == nil {
 				t.Fatal("found documents of nobody")
-			}
-			if i == maxPlatforms+maxPlatforms/4 {
-				get(t, c, w.platform)
 			}
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if len(c.held) > maxPlatforms || len(c.failed) > maxPlatforms {
-			t.Errorf("%d platforms and %d failures are remembered", len(c.held), len(c.failed))
+		if len(c.failed) != maxPlatforms {
+			t.Errorf("%d failures are remembered", len(c.failed))
 		}
-		if c.held[w.platform] == nil {
-			t.Error("a platform was forgotten that was asked for")
+	})
+}
+
+func TestSearchesUnderWayAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(tdxpki.Dialect{})
+		c := w.client(t, nil)
+		w.server.Hold(tdxpki.TCBInfoDocument)
+		p := w.platform
+		for i := range maxFlights {
+			p.FMSPC[0] = byte(i)
+			if _, err := c.join(p, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := c.Collateral(t.Context(), w.platform); !errors.Is(err, ErrUnavailable) || !errors.Is(err, errBusy) {
+			t.Error(err)
 		}
 	})
 }

@@ -26,10 +26,6 @@ func (c *Client) hold(p Platform, e *entry) {
 	for _, q := range gone {
 		c.forget(q)
 	}
-	select {
-	case c.known <- struct{}{}:
-	default: // Run has not looked at the last message yet
-	}
 }
 
 // forget deletes the file of p.

@@ -43,7 +43,6 @@ func (c *Client) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.known:
 		case <-time.After(c.untilDue()):
 		}
 	}
@@ -111,12 +110,13 @@ func (c *Client) overdue() []Platform {
 	return list
 }
 
-// untilDue is how long Run may sleep: at most an hour, for clocks are put right.
+// untilDue is how long Run may sleep: at most an hour. What comes meanwhile is not
+// due sooner, and clocks are put right.
 func (c *Client) untilDue() time.Duration {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wait := time.Hour
+	wait := refreshNear
 	for _, e := range c.held {
 		wait = min(wait, e.due.Sub(now))
 	}
