@@ -243,9 +243,13 @@ func (c *Client) search(p Platform, old *entry) (e *entry, changed bool, err err
 	if e, err = c.fetch(c.ctx, p, old); err != nil {
 		return nil, false, err
 	}
+	changed = old == nil || !same(old.docs, e.docs)
+	if !changed { // so that verdicts which are kept with them stand
+		e.docs, e.prepared = old.docs, old.prepared
+	}
 	c.hold(p, e)
 	if err := c.disk.save(p, e.docs); err != nil {
 		c.log.Warn("collateral is not kept on disk: a restart will need a PCCS", "platform", p.String(), "error", err)
 	}
-	return e, old == nil || !same(old.docs, e.docs), nil
+	return e, changed, nil
 }

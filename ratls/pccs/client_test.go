@@ -128,6 +128,9 @@ func TestChangeIsTold(t *testing.T) {
 		if n := w.told(); n != 1 {
 			t.Errorf("told %d times where nothing changed", n-1)
 		}
+		if same, err := c.Prepared(t.Context(), w.platform); err != nil || same != before {
+			t.Errorf("other documents are returned where nothing changed, %v", err)
+		}
 		after(time.Hour)
 		w.publish()
 		c.refresh(t.Context(), w.platform)
