@@ -134,7 +134,6 @@ misses_per_source = 0
 misses_per_second = 1
 cache_size = 8
 negative_cache_size = 1_048_576
-[store]
 [attestation]
 tcb_statuses = ["UpToDate", "OutOfDate"]
 refused_advisories = ["INTEL-SA-00615"]
@@ -143,6 +142,7 @@ max_age = "720h"
 reattest_interval = "0s"
 pccs = ["http://127.0.0.1:8081/", "https://pccs.example.com/v4/"]
 insecure_root_ca = "/root.pem"
+[store]
 path = "state"
 [log]
 level = "debug"
@@ -195,14 +195,14 @@ func TestEveryKeyIsRead(t *testing.T) {
 			Resolvers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53"), netip.MustParseAddrPort("[2001:db8::53]:5353")},
 			Prefix:    "_app-address", MissesPerSecond: 1, CacheSize: 8, NegativeCacheSize: 1 << 20,
 		},
-		Store: Store{Path: "/etc/gateway/state"},
-		Log:   Log{Level: slog.LevelDebug, Format: FormatJSON, Access: true},
 		Attestation: Attestation{
 			TCBStatuses: []string{"UpToDate", "OutOfDate"}, RefusedAdvisories: []string{"INTEL-SA-00615"},
 			AllowFile: "/etc/gateway/allow.toml", MaxAge: 720 * time.Hour,
 			PCCS:           []*url.URL{{Scheme: "http", Host: "127.0.0.1:8081"}, {Scheme: "https", Host: "pccs.example.com", Path: "/v4"}},
 			InsecureRootCA: "/root.pem",
 		},
+		Store: Store{Path: "/etc/gateway/state"},
+		Log:   Log{Level: slog.LevelDebug, Format: FormatJSON, Access: true},
 	}
 	if d := cmp.Diff(want, c, addresses); d != "" {
 		t.Error(d)

@@ -33,6 +33,13 @@ func (g *gateway) openStore(context.Context) (err error) {
 	return err
 }
 
+// openAttestation makes what judges evidence. New collateral or a new policy may
+// change the verdict on whoever is registered.
+func (g *gateway) openAttestation(context.Context) (err error) {
+	g.attest, err = openAttestation(g.cfg, func(reason string) { g.registry.Reattest(reason) }, g.log)
+	return err
+}
+
 // openRegistry brings back everybody who was registered, and the static
 // instances: their peers are set and they are published.
 func (g *gateway) openRegistry(ctx context.Context) error {
@@ -43,7 +50,12 @@ func (g *gateway) openRegistry(ctx context.Context) error {
 		Network:   g.cfg.WireGuard.Address, Pool: g.cfg.WireGuard.Pool, Reserved: g.cfg.WireGuard.Reserved,
 		AddressRest:  g.cfg.Registry.AddressRest,
 		RecycleAfter: cmp.Or(g.cfg.Registry.RecycleAfter, forever),
-		Log:          g.log,
+
+		RequireEvidence:  g.cfg.RPC.RequireQuote,
+		Appraise:         g.attest.appraise,
+		ReattestInterval: g.cfg.Attestation.ReattestInterval,
+
+		Log: g.log,
 	}
 	for _, i := range g.cfg.Instances {
 		opts.Static = append(opts.Static, vm.Spec{ID: i.InstanceID, App: i.AppID, Key: i.PublicKey, Addr: i.Address, Policy: vm.OpenPolicy()})
@@ -92,9 +104,6 @@ func (g *gateway) openRPC(ctx context.Context) error {
 	if g.tunnel.Mode() == wg.ModeNone {
 		return errors.New(`[rpc] listen: guests need a tunnel, and [wireguard] mode is "none"`)
 	}
-	if c.RequireQuote {
-		g.log.Warn("[rpc] require_quote is set, and this version verifies no quotes: every registration will be refused")
-	}
 	from := rpc.IdentityOptions{Files: rpc.Files{Cert: c.Cert, Key: c.Key, ClientCA: c.ClientCA}, Log: g.log}
 	if c.DstackAgent != "" {
 		from.Agent = rpc.Agent{Socket: c.DstackAgent, AltNames: []string{c.PublicURL.Hostname()}}
@@ -138,19 +147,30 @@ func (g *gateway) identify(ctx context.Context, state *tls.ConnectionState) (rpc
 	if len(state.VerifiedChains) == 0 {
 		return rpc.Caller{}, errors.New("client authentication is required")
 	}
-	id, err := ratls.Identify(ctx, state.VerifiedChains[0], ratls.Options{RequireQuote: g.cfg.RPC.RequireQuote})
+	chain := state.VerifiedChains[0]
+	id, err := ratls.Identify(ctx, chain, ratls.Options{RequireQuote: g.cfg.RPC.RequireQuote, Appraiser: g.attest.verifier})
 	if errors.Is(err, ratls.ErrNoAttestation) {
 		return rpc.Caller{}, rpc.ErrNoAttestation
 	}
 	if err != nil {
 		return rpc.Caller{}, err
 	}
+	who := proof{info: id.AppInfo}
+	if id.HasQuote {
+		who.evidence = chain[0].Raw
+	}
 	return rpc.Caller{
 		App:      vm.AppID(id.AppID.String()),
 		Instance: vm.InstanceID(id.InstanceID.String()),
 		Compose:  vm.ComposeHash(id.ComposeHash),
-		Info:     id.AppInfo,
+		Info:     who,
 	}, nil
+}
+
+// proof is what is known of a caller besides its ids.
+type proof struct {
+	info     ratls.AppInfo
+	evidence []byte // its certificate, if there is hardware evidence in it
 }
 
 func appOf(leaf *x509.Certificate) (vm.AppID, error) {
@@ -178,8 +198,8 @@ func (r registrar) Register(ctx context.Context, c rpc.Caller, in rpc.Registrati
 	if in.Policy.State() != vm.PolicyUnknown {
 		q.Policy = &in.Policy
 	}
-	if info, ok := c.Info.(ratls.AppInfo); ok {
-		q.Facts = facts(info)
+	if known, ok := c.Info.(proof); ok {
+		q.Facts, q.Evidence = facts(known.info), known.evidence
 	}
 	grant, err := r.Registry.Register(ctx, q)
 	for _, ours := range []error{registry.ErrStore, registry.ErrPeer} {

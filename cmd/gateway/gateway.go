@@ -30,6 +30,7 @@ type gateway struct {
 	cfg      *config.Config
 	log      *slog.Logger
 	certs    *certs.Index
+	attest   *appraiser
 	tunnel   *wg.Device
 	health   *health.Monitor
 	store    *registry.Bolt
@@ -64,8 +65,8 @@ func (g *gateway) open(ctx context.Context) (err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		g.openCerts, g.openStore, g.openTunnel, g.openHealth, g.openRegistry, g.openDomains,
-		g.openUpstreams, g.openRelay, g.openRPC, g.openAdmin,
+		g.openCerts, g.openStore, g.openTunnel, g.openHealth, g.openAttestation, g.openRegistry,
+		g.openDomains, g.openUpstreams, g.openRelay, g.openRPC, g.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -206,6 +207,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	parts.Go(func() error { return g.tunnel.Run(background) })
 	parts.Go(func() error { return g.health.Run(background) })
 	parts.Go(func() error { return g.certs.Run(background) })
+	parts.Go(func() error { return g.attest.serve(background) })
 	parts.Go(func() error { return g.registry.Run(background) })
 	parts.Go(func() error { return g.own.serve(background, g.cfg.RPC.DstackAgent) })
 	if g.rpc != nil {
@@ -250,6 +252,21 @@ func (g *gateway) reload() {
 		}
 	}
 	g.log.Info("certificates read", "changed", changed)
+}
+
+// reloadConfig takes over what of the file may change while the gateway runs. From a
+// file with a problem nothing is taken.
+func (g *gateway) reloadConfig(file string) {
+	cfg, err := config.Load(file)
+	if err == nil {
+		err = g.upstream.set(cfg.Proxy.UpstreamRATLS)
+	}
+	if err != nil {
+		g.log.Error("the configuration cannot be used; what is in force stays", "error", err)
+		return
+	}
+	g.attest.reload(cfg.Attestation)
+	g.log.Info("configuration read", "file", file, "upstream_ratls", len(cfg.Proxy.UpstreamRATLS.IDs), "upstream_ratls_all", cfg.Proxy.UpstreamRATLS.All)
 }
 
 // close gives back what newGateway opened and serve has not ended. The tunnel goes

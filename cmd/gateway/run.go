@@ -20,7 +20,8 @@ func newRun() *cobra.Command {
 		Short: "Run the gateway",
 		Long: `run serves until SIGINT or SIGTERM, then refuses new connections and lets the
 open ones end for [proxy.timeouts] drain; a second signal ends them at once.
-SIGHUP reads the certificates and [proxy] upstream_ratls anew. SIGUSR1 switches debug logging on and off.`,
+SIGHUP reads anew: the certificates; and of the file, [proxy] upstream_ratls and the policy of
+[attestation]. SIGUSR1 switches debug logging on and off.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(file)
@@ -48,7 +49,7 @@ func run(ctx context.Context, file string, cfg *config.Config, log *slog.Logger,
 	}
 	defer onSignal(func() {
 		g.reload()
-		g.reloadUpstreams(file)
+		g.reloadConfig(file)
 	}, syscall.SIGHUP)()
 	defer onSignal(func() { toggleDebug(log, level, cfg.Log.Level) }, syscall.SIGUSR1)()
 	ctx, stop := untilSignal(ctx, g.relay.Abort)

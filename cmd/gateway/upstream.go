@@ -78,20 +78,6 @@ func (u *upstreams) secure(decided *router.Decision, serverName []byte, protocol
 }
 
 func (g *gateway) openUpstreams(context.Context) error {
+	g.upstream.attested = g.attest.attestedTLS
 	return g.upstream.set(g.cfg.Proxy.UpstreamRATLS)
-}
-
-// reloadUpstreams reads the list anew, and nothing else of the file. From a file
-// with a problem nothing is taken.
-func (g *gateway) reloadUpstreams(file string) {
-	cfg, err := config.Load(file)
-	if err == nil {
-		err = g.upstream.set(cfg.Proxy.UpstreamRATLS)
-	}
-	if err != nil {
-		g.log.Error("the configuration cannot be used; upstream_ratls stays as it was", "error", err)
-		return
-	}
-	apps := cfg.Proxy.UpstreamRATLS
-	g.log.Info("upstream_ratls read", "all", apps.All, "apps", len(apps.IDs))
 }

@@ -165,7 +165,7 @@ func TestReloadChangesWhichAppsAreEncryptedAgain(t *testing.T) {
 		plain bool
 	}{{`["aaaa"]`, false}, {`["a problem", 1]`, false}, {`["bbbb"]`, true}, {`["*"]`, false}} {
 		s.configure(step.list, shopOne)
-		s.g.reloadUpstreams(s.file)
+		s.g.reloadConfig(s.file)
 		if got, err := s.get("aaaa-" + port); (err == nil) != step.plain {
 			t.Errorf("%s: %q, %v", step.list, got, err)
 		}
