@@ -40,8 +40,8 @@ func parseIssuer(chain []byte, root *x509.Certificate) (*x509.Certificate, error
 		if b, chain = pem.Decode(chain); b == nil {
 			break
 		}
-		if b.Type != "CERTIFICATE" || len(certs) == 2 {
-			return nil, errors.New("want two certificates in PEM and nothing else")
+		if b.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("PEM block %.40q, want CERTIFICATE", b.Type)
 		}
 		cert, err := x509.ParseCertificate(b.Bytes)
 		if err != nil {
@@ -74,8 +74,6 @@ func checkIssued(cert, root *x509.Certificate) error {
 
 func checkCertificate(cert *x509.Certificate) error {
 	switch {
-	case cert.Version != 3:
-		return fmt.Errorf("X.509 version %d, want 3", cert.Version)
 	case p256(cert) == nil:
 		return errors.New("key is not of the curve P-256")
 	case cert.SignatureAlgorithm != x509.ECDSAWithSHA256:

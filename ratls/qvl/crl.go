@@ -16,7 +16,8 @@ type crl struct {
 
 // parseCRL reads the list of an issuer. Whatever would make it say less than "all
 // that this issuer has revoked" is marked critical (a delta, a part of the
-// certificates, another's certificates), and is refused.
+// certificates, another's certificates), and is refused. One without an end
+// (nextUpdate) has expired.
 func parseCRL(der []byte, issuer *x509.Certificate) (*crl, error) {
 	if len(der) > maxDocument {
 		return nil, fmt.Errorf("%d bytes, more than %d", len(der), maxDocument)
@@ -29,8 +30,6 @@ func parseCRL(der []byte, issuer *x509.Certificate) (*crl, error) {
 		return nil, fmt.Errorf("is of %q, want %q", list.Issuer.CommonName, issuer.Subject.CommonName)
 	case list.SignatureAlgorithm != x509.ECDSAWithSHA256:
 		return nil, fmt.Errorf("signed with %s, want %s", list.SignatureAlgorithm, x509.ECDSAWithSHA256)
-	case list.NextUpdate.IsZero():
-		return nil, errors.New("has no end (nextUpdate)")
 	}
 	if err := list.CheckSignatureFrom(issuer); err != nil {
 		return nil, fmt.Errorf("not signed by %q: %w", issuer.Subject.CommonName, err)

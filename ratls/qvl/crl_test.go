@@ -141,6 +141,10 @@ func TestPartialCRLIsRefused(t *testing.T) {
 	if _, err := parseCRL(sign(x509.RevocationList{}), w.Root.Cert()); err != nil {
 		t.Fatalf("whole list: %v", err)
 	}
+	other := x509.RevocationList{SignatureAlgorithm: x509.ECDSAWithSHA384}
+	if _, err := parseCRL(sign(other), w.Root.Cert()); err == nil || !strings.Contains(err.Error(), "ECDSA-SHA384") {
+		t.Errorf("signed over another hash: %v", err)
+	}
 	for name, list := range map[string]x509.RevocationList{
 		"list":  {ExtraExtensions: []pkix.Extension{unknownCritical()}},
 		"entry": {RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: big.NewInt(1), RevocationTime: w.at, ExtraExtensions: []pkix.Extension{unknownCritical()}}}},

@@ -149,6 +149,10 @@ func TestVerdictExpiresWithTheFirstOfAll(t *testing.T) {
 		"QE identity": func(w *world) { w.docs.QEIdentity.NextUpdate = end },
 		"root CRL":    func(w *world) { w.docs.RootCRL.NextUpdate = end },
 		"PCK CRL":     func(w *world) { w.docs.PCKCRL.NextUpdate = end },
+		"root": func(w *world) {
+			w.Root = w.Root.Reissue(nil, ends)
+			w.quote, w.docs, w.root = w.Quote(), w.Collateral(), w.Root.Cert()
+		},
 		"PCK certificate": func(w *world) {
 			w.quote.SetChain(w.Leaf.Reissue(w.Platform, ends), w.Platform, w.Root)
 		},

@@ -1,6 +1,8 @@
 package qvl
 
 import (
+	"crypto/rand"
+	"crypto/x509"
 	"testing"
 
 	"sallyport/internal/gwtest/tdxpki"
@@ -68,6 +70,36 @@ func TestSelfMadeWorldIsRefused(t *testing.T) {
 	}
 }
 
+func TestRootMustBeOne(t *testing.T) {
+	for name, change := range map[string]func(*tdxpki.Template){
+		"name":    func(t *tdxpki.Template) { t.Subject, t.Issuer = "Intel SGX Root", "Intel SGX Root" },
+		"issuer":  func(t *tdxpki.Template) { t.Issuer = "Intel SGX PCK Platform CA" },
+		"no CA":   func(t *tdxpki.Template) { t.CA = false },
+		"its use": func(t *tdxpki.Template) { t.KeyUsage = tdxpki.LeafUsage },
+	} {
+		w := newWorld()
+		if err := checkRoot(w.Root.Cert()); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkRoot(w.Root.Reissue(nil, change).Cert()); err == nil {
+			t.Errorf("%s: taken for a root", name)
+		}
+	}
+}
+
+// otherHash is the TCB signer with a certificate over SHA-384.
+func otherHash(w *world) *tdxpki.Entity {
+	c := w.TCBSigning.Cert()
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		RawSubject: c.RawSubject, SerialNumber: c.SerialNumber, NotBefore: c.NotBefore, NotAfter: c.NotAfter,
+		BasicConstraintsValid: true, KeyUsage: c.KeyUsage, SignatureAlgorithm: x509.ECDSAWithSHA384,
+	}, w.root, &w.TCBSigning.Key.PublicKey, w.Root.Key)
+	if err != nil {
+		panic(err)
+	}
+	return &tdxpki.Entity{DER: der, Key: w.TCBSigning.Key}
+}
+
 func TestBrokenCollateralSignatureIsRefused(t *testing.T) {
 	by := func(change func(w *world) (*tdxpki.Entity, *tdxpki.Entity)) func(*world) {
 		return func(w *world) {
@@ -123,6 +155,17 @@ func TestBrokenCollateralSignatureIsRefused(t *testing.T) {
 		{"signer's certificate has an unknown critical extension", "TCB info issuer", "critical", reissued(func(_ *world, t *tdxpki.Template) {
 			t.Extra = append(t.Extra, unknownCritical())
 		})},
+		{"signer's certificate is signed over another hash", "TCB info issuer", "ECDSA-SHA384", by(func(w *world) (*tdxpki.Entity, *tdxpki.Entity) {
+			return otherHash(w), w.Root
+		})},
+		{"three certificates in the chain", "TCB info issuer", "3 certificates", func(w *world) {
+			w.docs.TCBInfoChain = []*tdxpki.Entity{w.TCBSigning, w.Root, w.Root}
+		}},
+		{"key in the chain", "TCB info issuer", "PRIVATE KEY", func(w *world) {
+			w.changeDocs = func(d *tdxpki.Documents) {
+				d.TCBInfoChain = append([]byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), d.TCBInfoChain...)
+			}
+		}},
 		{"root is missing in the chain", "TCB info issuer", "1 certificates", func(w *world) {
 			w.docs.TCBInfoChain = w.docs.TCBInfoChain[:1]
 		}},

@@ -131,9 +131,9 @@ func TestStatusesOfPlatformAndModuleMerge(t *testing.T) {
 
 func TestAllThreePartsMerge(t *testing.T) {
 	w := newWorld()
-	w.recertify(func(p *tdxpki.PCK) { p.Components[0] = tdxpki.SVNConfigurationNeeded })
-	w.quote.TD.TEETCBSVN[0] = tdxpki.SVNSWHardeningNeeded
-	w.quote.QE.ISVSVN = tdxpki.SVNOutOfDate
+	w.recertify(func(p *tdxpki.PCK) { p.Components[0] = tdxpki.SVNOutOfDate })
+	w.quote.TD.TEETCBSVN[0] = tdxpki.SVNConfigurationAndSWHardeningNeeded
+	w.quote.QE.ISVSVN = tdxpki.SVNOutOfDateConfigurationNeeded
 	r, err := w.verify(t)
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func TestAllThreePartsMerge(t *testing.T) {
 	if r.Status != OutOfDateConfigurationNeeded {
 		t.Errorf("%s", r.Status)
 	}
-	want := []string{"INTEL-SA-00289", "INTEL-SA-00615", "INTEL-SA-01036", "INTEL-SA-01099"}
+	want := []string{"INTEL-SA-00289", "INTEL-SA-00615", "INTEL-SA-00837", "INTEL-SA-01036", "INTEL-SA-01099"}
 	if !slices.Equal(r.Advisories, want) {
 		t.Errorf("advisories %v, want %v", r.Advisories, want)
 	}
