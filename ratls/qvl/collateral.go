@@ -80,7 +80,7 @@ func ParseCollateral(file []byte) (*Collateral, error) {
 
 // MarshalJSON writes the form that ParseCollateral reads. It is an error if a
 // document is not UTF-8: JSON could not carry it unchanged.
-func (c *Collateral) MarshalJSON() ([]byte, error) {
+func (c Collateral) MarshalJSON() ([]byte, error) {
 	for _, text := range [][]byte{c.PCKCRLChain, c.TCBInfoChain, c.TCBInfo, c.QEIdentityChain, c.QEIdentity} {
 		if !utf8.Valid(text) {
 			return nil, errors.New("collateral: a document is not UTF-8")

@@ -177,7 +177,11 @@ func TestCollateralFileIsReadAsItWasWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, f := range map[string][]byte{"ours": file, "of the world": newWorld().docs.Sign().File()} {
+	byValue, err := json.Marshal(*want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range map[string][]byte{"ours": file, "ours by value": byValue, "of the world": newWorld().docs.Sign().File()} {
 		got, err := ParseCollateral(f)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
