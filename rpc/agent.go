@@ -23,8 +23,7 @@ type Agent struct {
 }
 
 const (
-	maxAgentAnswer = dstackagent.MaxAnswer
-	maxChain       = 10
+	maxChain = 10
 
 	// renewBefore is how long before its end a certificate is renewed, or a third
 	// of its life if that is shorter.

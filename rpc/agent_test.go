@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sallyport/internal/dstackagent"
 )
 
 // startAgent serves h on a Unix socket until the test ends.
@@ -73,7 +75,7 @@ func TestBadAnswerOfTheGuestAgentIsRefused(t *testing.T) {
 		`{"key":"secret","certificate_chain":["x","y"]}`:                        "failed to find any PEM data",
 		`{"key":"secret","certificate_chain":"secret"}`:                         "is not the JSON of GetTlsKey",
 		`{"key":"","certificate_chain":[` + strings.Repeat(`"x",`, 10) + `""]}`: "chain has 11 certificates",
-		`{"key":"` + strings.Repeat("x", maxAgentAnswer) + `"}`:                 "larger than",
+		`{"key":"` + strings.Repeat("x", dstackagent.MaxAnswer) + `"}`:          "larger than",
 		`{"key":"secret","certificate_chain":` + asJSON(leaf, leaf) + `}`:       "failed to find any PEM data in key input",
 	} {
 		socket := startAgent(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) })

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -80,14 +81,7 @@ func writeJSON(w http.ResponseWriter, b []byte) {
 func (s *agentSource) info(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://dstack/Info?json", strings.NewReader("{}"))
-	if err != nil {
-		return nil, err
-	}
-	res, err := s.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	return readAnswer(res, maxAgentAnswer)
+	var answer json.RawMessage
+	err := s.client.Call(ctx, "Info", struct{}{}, &answer)
+	return answer, err
 }

@@ -62,7 +62,7 @@ func (c *Client) call(ctx context.Context, method string, in, out any) error {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	res, err := c.Do(req)
+	res, err := c.http.Do(req)
 	if err != nil {
 		return err
 	}
@@ -76,10 +76,6 @@ func (c *Client) call(ctx context.Context, method string, in, out any) error {
 	}
 	return nil
 }
-
-// Do sends a request to the agent, whatever host its URL names. It is for callers
-// that read the answer themselves, and must bound it; the others use Call.
-func (c *Client) Do(req *http.Request) (*http.Response, error) { return c.http.Do(req) }
 
 func read(res *http.Response) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(res.Body, MaxAnswer+1))
