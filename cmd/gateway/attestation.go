@@ -164,7 +164,11 @@ func (a *appraiser) appraise(ctx context.Context, id vm.InstanceID, app vm.AppID
 	if err != nil {
 		return err
 	}
-	_, err = a.verifier.AppraisePeer(ctx, []*x509.Certificate{leaf}, peer(app, id))
+	want, ok := peer(app, id)
+	if !ok {
+		return fmt.Errorf("no evidence can be of app %q and instance %q: want 40 hex digits", app, id)
+	}
+	_, err = a.verifier.AppraisePeer(ctx, []*x509.Certificate{leaf}, want)
 	if errors.Is(err, pccs.ErrUnavailable) || ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", registry.ErrUndecided, err)
 	}
@@ -173,21 +177,20 @@ func (a *appraiser) appraise(ctx context.Context, id vm.InstanceID, app vm.AppID
 
 // attestedTLS is for connections to instances; see upstreams.
 func (a *appraiser) attestedTLS(_ context.Context, app vm.AppID, id vm.InstanceID) *tls.Config {
-	want := peer(app, id)
-	if want.App.IsZero() || want.Instance.IsZero() {
-		return nil // a static instance with an id that no evidence can have
+	want, ok := peer(app, id)
+	if !ok {
+		return nil
 	}
 	return a.verifier.ClientConfig(want)
 }
 
-// peer is zero where an id is not of dstack's form: nobody proves such a one.
-func peer(app vm.AppID, id vm.InstanceID) ratls.Peer {
-	a, err1 := ratls.ParseAppID(string(app))
-	i, err2 := ratls.ParseInstanceID(string(id))
-	if err1 != nil || err2 != nil {
-		return ratls.Peer{}
-	}
-	return ratls.Peer{App: a, Instance: i}
+// peer is exactly this instance of this app. It is not ok where an id has not dstack's
+// form, as that of a static instance may: no evidence is about such a one.
+func peer(app vm.AppID, id vm.InstanceID) (want ratls.Peer, ok bool) {
+	var errs [2]error
+	want.App, errs[0] = ratls.ParseAppID(string(app))
+	want.Instance, errs[1] = ratls.ParseInstanceID(string(id))
+	return want, errors.Join(errs[:]...) == nil
 }
 
 // serve keeps collateral fresh and follows the allow file until ctx is done.

@@ -36,9 +36,13 @@ func (g *gateway) openStore(context.Context) (err error) {
 // openAttestation makes what judges evidence. New collateral or a new policy may
 // change the verdict on whoever is registered.
 func (g *gateway) openAttestation(context.Context) (err error) {
-	g.attest, err = openAttestation(g.cfg, func(reason string) { g.registry.Reattest(reason) }, g.log)
+	g.attest, err = openAttestation(g.cfg, g.reattest, g.log)
 	return err
 }
+
+// reattest has everybody judged again. It is called when the gateway is open: before,
+// nobody is asked for evidence.
+func (g *gateway) reattest(reason string) { g.registry.Reattest(reason) }
 
 // openRegistry brings back everybody who was registered, and the static
 // instances: their peers are set and they are published.
@@ -202,9 +206,12 @@ func (r registrar) Register(ctx context.Context, c rpc.Caller, in rpc.Registrati
 		q.Facts, q.Evidence = facts(known.info), known.evidence
 	}
 	grant, err := r.Registry.Register(ctx, q)
-	for _, ours := range []error{registry.ErrStore, registry.ErrPeer} {
+	if errors.Is(err, registry.ErrNoEvidence) {
+		return rpc.Grant{}, rpc.ErrNoAttestation
+	}
+	for _, ours := range []error{registry.ErrStore, registry.ErrPeer, registry.ErrUndecided} {
 		if errors.Is(err, ours) {
-			// What it wraps names files and devices: the operator's business, not the guest's.
+			// What it wraps names files, devices and servers: the operator's business, not the guest's.
 			r.log.Error("registration failed", "instance", string(c.Instance), "app", string(c.App), "error", err)
 			return rpc.Grant{}, ours
 		}
