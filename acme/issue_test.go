@@ -75,7 +75,7 @@ func TestStoredCertificateIsServedWithoutAnOrder(t *testing.T) {
 	_, stop := run(t, w.opts)
 	first := w.told.next(t)
 	stop()
-	w.Server.Stop() // the authority is not needed
+	w.Stop() // the authority is not needed
 
 	m, err := New(w.opts)
 	if err != nil {

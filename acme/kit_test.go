@@ -27,8 +27,10 @@ import (
 // leases in memory, as one process of a test has it alone.
 type fileStore struct {
 	dir string
-	// before is called before each Put; its error is Put's. It may be nil.
+	// before is called before each Put; its error is Put's. after is called after
+	// each. Both may be nil.
 	before func(key string) error
+	after  func(key string)
 
 	mu    sync.Mutex
 	locks map[string]lock
@@ -67,7 +69,11 @@ func (s *fileStore) Put(_ context.Context, key string, value []byte) error {
 		return err
 	}
 	_, err = tmp.Write(value)
-	return errors.Join(err, tmp.Close(), os.Rename(tmp.Name(), s.file(key)))
+	err = errors.Join(err, tmp.Close(), os.Rename(tmp.Name(), s.file(key)))
+	if s.after != nil && err == nil {
+		s.after(key)
+	}
+	return err
 }
 
 func (s *fileStore) Delete(_ context.Context, key string) error {
