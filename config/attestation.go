@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -93,10 +94,8 @@ func LoadAttestation(path string) (*Attestation, error) {
 }
 
 func parseTCBStatus(s string) (string, error) {
-	for _, known := range tcbStatuses {
-		if s == known {
-			return s, nil
-		}
+	if slices.Contains(tcbStatuses, s) {
+		return s, nil
 	}
 	if s == "Revoked" {
 		return "", fmt.Errorf("%s: Intel has withdrawn such platforms, they cannot be accepted", show(s))

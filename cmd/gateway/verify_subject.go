@@ -167,7 +167,7 @@ func dialSubject(ctx context.Context, host string) (*subject, error) {
 
 // publishedEvidence is what a gateway publishes about the keys of its certificates.
 func publishedEvidence(ctx context.Context, conn *tls.Conn, name string, leaf *x509.Certificate) (*subject, error) {
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+name+"/.dstack/acme-info", nil)
 	if err != nil {
