@@ -126,7 +126,6 @@ type zone struct {
 
 	mu   sync.Mutex
 	txts map[string][]string // several at one name: of *.z and z
-	deaf bool                // no record is published
 }
 
 func newZone(t testing.TB) *zone {
@@ -176,10 +175,8 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 func (z *zone) Present(_ context.Context, c acme.Challenge) error {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	if !z.deaf {
-		name := c.DNS01TXTRecordName() + "."
-		z.txts[name] = append(z.txts[name], c.DNS01KeyAuthorization())
-	}
+	name := c.DNS01TXTRecordName() + "."
+	z.txts[name] = append(z.txts[name], c.DNS01KeyAuthorization())
 	return nil
 }
 
@@ -205,12 +202,6 @@ func (z *zone) left() (n int) {
 		n += len(v)
 	}
 	return n
-}
-
-func (z *zone) setDeaf(deaf bool) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	z.deaf = deaf
 }
 
 // told collects what OnCertificate is called with.
