@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -15,11 +16,16 @@ import (
 	"sallyport/internal/certfile"
 )
 
-// Source says where the certificate of a base domain comes from.
+// Source says where the certificate of a base domain comes from: two files, or whoever
+// calls Set.
 type Source struct {
 	Domain   string // without "*."; the certificate is for *.Domain
 	CertFile string // PEM: the leaf, then its intermediates
 	KeyFile  string // PEM: the private key, not encrypted
+
+	// From names who makes the certificate and hands it to Set: "ratls", "acme". The files
+	// are empty then, and the domain has no certificate until the first Set.
+	From string
 }
 
 // Options of an Index. The zero value works.
@@ -32,27 +38,38 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Index holds the certificate of every domain. The set of domains is fixed, the
-// certificates change under them. All methods may be called concurrently; Run
-// only once.
+// Index holds the certificate of every domain. All methods may be called concurrently;
+// Run only once.
 type Index struct {
-	opts    Options
-	domains []*domain          // in the order of the sources
-	byName  map[string]*domain // never written after Open
-	tickets tickets            // Run's
-	failed  prometheus.Counter
+	opts   Options
+	table  atomic.Pointer[table]
+	failed prometheus.Counter
+	missed prometheus.Counter
 
-	// reloading lets one reload work at a time, so that an older reading of the
-	// files never replaces a newer one. Nothing else takes it: no handshake
-	// and no question about the index waits for a disk.
-	reloading sync.Mutex
+	// changing lets one change work at a time, so that an older reading of the
+	// files never replaces a newer one. No handshake and no question about the
+	// index takes it, so none waits for a disk.
+	changing sync.Mutex
+	tickets  tickets
 }
 
-// domain is one base domain.
+// table is a set of domains. It is never changed; the certificates change under it.
+type table struct {
+	domains []*domain // in the order of the sources
+	byName  map[string]*domain
+}
+
+// domain is one base domain. It outlives the table that it is in.
 type domain struct {
 	source  Source
-	served  atomic.Pointer[pair]
+	index   *Index
+	served  atomic.Pointer[pair] // nil: no certificate yet
+	toldAt  atomic.Int64         // when it was last logged that there is none, in seconds since 1970
 	configs [alpnCount]*tls.Config
+
+	// awaited: it is there from the start, and the gateway is not ready without it. One
+	// that is added later must not take a gateway from its load balancer.
+	awaited bool
 }
 
 // Open loads and checks the certificates of all sources. The error joins all
@@ -70,45 +87,87 @@ func Open(sources []Source, opts Options) (*Index, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	x := &Index{opts: opts, byName: make(map[string]*domain, len(sources)), failed: newFailureCounter()}
-	var problems []error
-	for _, s := range sources {
-		problems = append(problems, x.add(s))
-	}
-	if err := errors.Join(problems...); err != nil {
+	x := &Index{opts: opts, failed: newFailureCounter(), missed: newMissCounter()}
+	if err := x.SetSources(sources); err != nil {
 		return nil, err
 	}
-	x.tickets.rotate(time.Now(), x.domains)
 	return x, nil
 }
 
-func (x *Index) add(s Source) error {
+// SetSources makes these the domains. One whose source stays keeps its certificate and
+// its configs; a new one is loaded. On an error, which joins all problems, nothing is
+// changed. A connection under way goes on with the config that it has.
+func (x *Index) SetSources(sources []Source) error {
+	x.changing.Lock()
+	defer x.changing.Unlock()
+	old := x.table.Load()
+	next := &table{byName: make(map[string]*domain, len(sources))}
+	var problems []error
+	for _, s := range sources {
+		problems = append(problems, x.add(next, old, s))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return err
+	}
+	now := time.Now()
+	if x.tickets.due(now) {
+		x.tickets.rotate(now)
+	}
+	x.tickets.give(next.domains)
+	x.table.Store(next)
+	return nil
+}
+
+// add puts the domain of s into next: the one of old, if it is the same.
+func (x *Index) add(next, old *table, s Source) error {
 	s.Domain = strings.ToLower(s.Domain)
-	if x.byName[s.Domain] != nil {
+	if next.byName[s.Domain] != nil {
 		return fmt.Errorf("certificate of %s: the domain has two sources: want one", s.Domain)
 	}
-	d := &domain{source: s}
-	x.domains = append(x.domains, d)
-	x.byName[s.Domain] = d
-	d.configs = d.newConfigs(x.opts.MinVersion)
+	var d *domain
+	if old != nil {
+		d = old.byName[s.Domain]
+	}
+	fresh := d == nil || d.source != s
+	if fresh {
+		before := d
+		d = &domain{source: s, index: x, awaited: old == nil}
+		d.configs = d.newConfigs(x.opts.MinVersion)
+		if before != nil && s.From != "" { // served until there is another
+			d.served.Store(before.served.Load())
+		}
+	}
+	next.domains = append(next.domains, d)
+	next.byName[s.Domain] = d
+	if !fresh {
+		return nil
+	}
 	_, err := x.reload(d)
 	return err
 }
 
-// Ready is nil while at least one domain has a certificate that is valid now.
-// Otherwise the error says what is wrong with each.
+// Ready is nil while each domain that was there from the start has got a certificate,
+// and at least one is valid now. Otherwise the error says what is wrong.
 func (x *Index) Ready() error {
 	now := time.Now()
 	var problems []error
-	for _, d := range x.domains {
-		leaf := d.served.Load().cert.Leaf
-		if err := certfile.CheckTime(leaf, now); err != nil {
-			problems = append(problems, fmt.Errorf("certificate of %s: %w", d.source.Domain, err))
+	serving, waiting := false, false
+	for _, d := range x.table.Load().domains {
+		p := d.served.Load()
+		var err error
+		if p == nil {
+			waiting = waiting || d.awaited
+			err = d.noCertificate()
+		} else if err = certfile.CheckTime(p.cert.Leaf, now); err == nil {
+			serving = true
 			continue
 		}
-		return nil
+		problems = append(problems, fmt.Errorf("certificate of %s: %w", d.source.Domain, err))
 	}
-	if len(problems) == 0 {
+	switch {
+	case serving && !waiting:
+		return nil
+	case len(problems) == 0:
 		return errors.New("certificates: no domain is configured")
 	}
 	return errors.Join(problems...)
@@ -117,23 +176,21 @@ func (x *Index) Ready() error {
 // Status is the certificate that a domain serves.
 type Status struct {
 	Domain   string
-	NotAfter time.Time
-	Serial   string // hexadecimal
-	Issuer   string // distinguished name, RFC 2253
-	Source   string // the file it came from
+	NotAfter time.Time // zero, as are the next two: it has none yet
+	Serial   string    // hexadecimal
+	Issuer   string    // distinguished name, RFC 2253
+	Source   string    // the file it came from, or who made it
 }
 
 // Status tells of every domain, in the order of the sources.
 func (x *Index) Status() []Status {
-	list := make([]Status, len(x.domains))
-	for i, d := range x.domains {
-		leaf := d.served.Load().cert.Leaf
-		list[i] = Status{
-			Domain:   d.source.Domain,
-			NotAfter: leaf.NotAfter,
-			Serial:   leaf.SerialNumber.Text(16),
-			Issuer:   leaf.Issuer.String(),
-			Source:   d.source.CertFile,
+	domains := x.table.Load().domains
+	list := make([]Status, len(domains))
+	for i, d := range domains {
+		list[i] = Status{Domain: d.source.Domain, Source: cmp.Or(d.source.From, d.source.CertFile)}
+		if p := d.served.Load(); p != nil {
+			leaf := p.cert.Leaf
+			list[i].NotAfter, list[i].Serial, list[i].Issuer = leaf.NotAfter, leaf.SerialNumber.Text(16), leaf.Issuer.String()
 		}
 	}
 	return list

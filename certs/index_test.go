@@ -64,7 +64,7 @@ func TestStatusTellsWhatIsServed(t *testing.T) {
 	x := open(t, Options{}, s)
 	got := x.Status()
 	want := []Status{{
-		Domain: "gw.example", NotAfter: x.domains[0].served.Load().cert.Leaf.NotAfter,
+		Domain: "gw.example", NotAfter: x.table.Load().domains[0].served.Load().cert.Leaf.NotAfter,
 		Serial: "a1", Issuer: "CN=test authority", Source: s.CertFile,
 	}}
 	if d := cmp.Diff(want, got); d != "" {
@@ -79,6 +79,9 @@ func TestCollectors(t *testing.T) {
 		r := prometheus.NewPedanticRegistry()
 		r.MustRegister(x.Collectors()...)
 		const want = `
+# HELP gateway_certificate_missing_total Handshakes refused because their domain had no certificate yet.
+# TYPE gateway_certificate_missing_total counter
+gateway_certificate_missing_total 0
 # HELP gateway_certificate_not_after_seconds When the served certificate expires, in seconds since 1970.
 # TYPE gateway_certificate_not_after_seconds gauge
 gateway_certificate_not_after_seconds{domain="gw.example"} 9.481248e+08

@@ -99,7 +99,7 @@ func pemBlock(kind string, der []byte) []byte {
 // save writes c as domain.pem and domain.key in dir.
 func (c issued) save(t testing.TB, dir, domain string) Source {
 	t.Helper()
-	s := Source{domain, filepath.Join(dir, domain+".pem"), filepath.Join(dir, domain+".key")}
+	s := Source{Domain: domain, CertFile: filepath.Join(dir, domain+".pem"), KeyFile: filepath.Join(dir, domain+".key")}
 	replaceFile(t, s.CertFile, c.cert)
 	replaceFile(t, s.KeyFile, c.key)
 	return s

@@ -9,15 +9,34 @@ func newFailureCounter() prometheus.Counter {
 	})
 }
 
+func newMissCounter() prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "gateway_certificate_missing_total",
+		Help: "Handshakes refused because their domain had no certificate yet.",
+	})
+}
+
 // Collectors are the metrics of the index, for one registry.
 func (x *Index) Collectors() []prometheus.Collector {
-	list := []prometheus.Collector{x.failed}
-	for _, d := range x.domains {
-		list = append(list, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name:        "gateway_certificate_not_after_seconds",
-			Help:        "When the served certificate expires, in seconds since 1970.",
-			ConstLabels: prometheus.Labels{"domain": d.source.Domain},
-		}, func() float64 { return float64(d.served.Load().cert.Leaf.NotAfter.Unix()) }))
+	return []prometheus.Collector{x.failed, x.missed, expiry{x, prometheus.NewDesc(
+		"gateway_certificate_not_after_seconds", "When the served certificate expires, in seconds since 1970.", []string{"domain"}, nil,
+	)}}
+}
+
+// expiry tells of the domains that have a certificate now; they come and go.
+type expiry struct {
+	index *Index
+	desc  *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (e expiry) Describe(ch chan<- *prometheus.Desc) { ch <- e.desc }
+
+// Collect implements prometheus.Collector.
+func (e expiry) Collect(ch chan<- prometheus.Metric) {
+	for _, d := range e.index.table.Load().domains {
+		if p := d.served.Load(); p != nil {
+			ch <- prometheus.MustNewConstMetric(e.desc, prometheus.GaugeValue, float64(p.cert.Leaf.NotAfter.Unix()), d.source.Domain)
+		}
 	}
-	return list
 }

@@ -150,7 +150,7 @@ func TestAllProblemsOfAllDomainsAreToldAtOnce(t *testing.T) {
 	bad := ca.issueFor(t, newECDSA(t, elliptic.P521()), func(c *x509.Certificate) { c.DNSNames = []string{"*.x"} })
 	good := ca.issue(t, nil).save(t, dir, "gw.example")
 	_, err := Open([]Source{
-		bad.save(t, dir, "a.example"), good, {"b.example", dir, dir + "/none"}, {"GW.example", good.CertFile, good.KeyFile},
+		bad.save(t, dir, "a.example"), good, {Domain: "b.example", CertFile: dir, KeyFile: dir + "/none"}, {Domain: "GW.example", CertFile: good.CertFile, KeyFile: good.KeyFile},
 	}, Options{})
 	const want = `certificate of a.example: DIR/a.example.pem: is for ["*.x"]: want one for "*.a.example"
 DIR/a.example.pem: has an ECDSA key on P-521: want RSA with 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519

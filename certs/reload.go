@@ -20,10 +20,10 @@ import (
 // that is bad leaves the old one in place and is part of the error. It does
 // not drop a connection.
 func (x *Index) Reload() (changed int, err error) {
-	x.reloading.Lock()
-	defer x.reloading.Unlock()
+	x.changing.Lock()
+	defer x.changing.Unlock()
 	var problems []error
-	for _, d := range x.domains {
+	for _, d := range x.table.Load().domains {
 		replaced, err := x.reload(d)
 		if replaced {
 			changed++
@@ -33,8 +33,11 @@ func (x *Index) Reload() (changed int, err error) {
 	return changed, errors.Join(problems...)
 }
 
-// reload reads the files of d and serves them if they are new and good.
+// reload reads the files of d, if it has some, and serves them if they are new and good.
 func (x *Index) reload(d *domain) (changed bool, err error) {
+	if d.source.From != "" {
+		return false, d.source.check()
+	}
 	old := d.served.Load()
 	f, err := readFiles(d.source)
 	if err == nil && old != nil && f.sum == old.sum {
@@ -75,18 +78,26 @@ func (x *Index) Run(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			x.follow(told)
-			if x.tickets.due(now) {
-				x.tickets.rotate(now, x.domains)
-			}
+			x.rotateTickets(now)
 		}
+	}
+}
+
+// rotateTickets gives all domains a new ticket key when it is time.
+func (x *Index) rotateTickets(now time.Time) {
+	x.changing.Lock()
+	defer x.changing.Unlock()
+	if x.tickets.due(now) {
+		x.tickets.rotate(now)
+		x.tickets.give(x.table.Load().domains)
 	}
 }
 
 // follow reloads each domain; told is what was logged about each.
 func (x *Index) follow(told map[*domain]string) {
-	x.reloading.Lock()
-	defer x.reloading.Unlock()
-	for _, d := range x.domains {
+	x.changing.Lock()
+	defer x.changing.Unlock()
+	for _, d := range x.table.Load().domains {
 		changed, err := x.reload(d)
 		switch {
 		case err == nil && changed:

@@ -192,7 +192,7 @@ func TestHandshakesGoOnWhileCertificatesAreReplaced(t *testing.T) {
 		if got, want := x.Status()[0].Serial, []string{"a1", "a2"}[i%2]; got != want {
 			t.Errorf("round %d: %s, want %s", i, got, want)
 		}
-		x.tickets.rotate(time.Now(), x.domains)
+		x.rotateTickets(time.Now().Add(time.Duration(i+1) * ticketRotation))
 	}
 	stop.Store(true)
 	clients.Wait()

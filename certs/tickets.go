@@ -33,10 +33,8 @@ func (t tickets) due(now time.Time) bool {
 	return len(t) == 0 || now.Sub(t[0].made) >= ticketRotation
 }
 
-// rotate makes a new key, forgets the old ones and gives the list to all
-// configs. For the moment in which only some have it, a ticket with the newest
-// key may cost a full handshake.
-func (t *tickets) rotate(now time.Time, domains []*domain) {
+// rotate makes a new key and forgets the old ones.
+func (t *tickets) rotate(now time.Time) {
 	fresh := ticketKey{made: now}
 	rand.Read(fresh.key[:])
 	kept := tickets{fresh}
@@ -46,8 +44,13 @@ func (t *tickets) rotate(now time.Time, domains []*domain) {
 		}
 	}
 	*t = kept
-	keys := make([][32]byte, len(kept))
-	for i, k := range kept {
+}
+
+// give gives the list to all configs. For the moment in which only some have it, a
+// ticket with the newest key may cost a full handshake.
+func (t tickets) give(domains []*domain) {
+	keys := make([][32]byte, len(t))
+	for i, k := range t {
 		keys[i] = k.key
 	}
 	for _, d := range domains {

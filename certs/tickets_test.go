@@ -88,7 +88,7 @@ func TestTicketKeyIsForgottenAfterAWeek(t *testing.T) {
 		if !keys.due(now) {
 			t.Fatalf("day %d: not due", day)
 		}
-		keys.rotate(now, nil)
+		keys.rotate(now)
 		if keys.due(now.Add(ticketRotation - 1)) {
 			t.Fatalf("day %d: due too early", day)
 		}

@@ -3,6 +3,7 @@ package certs
 import (
 	"crypto/tls"
 	"strings"
+	"time"
 )
 
 // ALPN is the application protocol that the gateway selects when it terminates
@@ -38,16 +39,17 @@ var curves = []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.Cu
 
 // TLSConfig is what a connection of a name below the domain is terminated with.
 // It is nil for an unknown domain or protocol. The pointer stays the same for
-// the life of the index: a new certificate is served by the same config. It
+// the life of the domain: a new certificate is served by the same config. It
 // does not allocate. domain must be lower case; the caller must not change the
-// config.
+// config. While the domain has no certificate yet, a handshake ends with the alert
+// internal_error (RFC 8446, 6.2), and the log says why.
 //
 // A config with a protocol still lets a client through that offers no ALPN.
 // crypto/tls also lets one through that offers http/1.1 and not h2 where h2
 // alone is served (Go issue 46310): whoever wants it refused looks at the
 // hello first.
 func (x *Index) TLSConfig(domain string, proto ALPN) *tls.Config {
-	d := x.byName[domain]
+	d := x.table.Load().byName[domain]
 	if d == nil || proto >= alpnCount {
 		return nil
 	}
@@ -72,7 +74,11 @@ func (d *domain) newConfigs(minVersion uint16) (configs [alpnCount]*tls.Config) 
 
 // certificate is called by each full handshake, so that it takes the newest.
 func (d *domain) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return d.served.Load().cert, nil
+	p := d.served.Load()
+	if p == nil {
+		return nil, d.refuse(time.Now())
+	}
+	return p.cert, nil
 }
 
 // covers tells whether the names of a certificate hold all names one label
