@@ -13,20 +13,22 @@ import (
 	"sallyport/ratls/tdx"
 )
 
-// An appraisal is one piece of evidence on its way to a verdict. What costs
-// little comes first: strangers send evidence, and the collateral of a platform
-// is fetched only after Intel's signature says that there is such a platform.
+// An appraisal is one piece of evidence on its way to a verdict. Strangers send
+// evidence, so the order is that of cost and trust: collateral is fetched only for a
+// platform that Intel's signature vouches for, and the log, which takes up to 37 ms (230 kB
+// of events) where all signatures take 0.7, is read only for a quote that is genuine.
 type appraisal struct {
 	*Verifier
 	evidence Evidence
-	rules    *Policy
-	at       time.Time
 	hasty    bool // ends with the first broken rule
 
+	at          time.Time
 	attestation *attestation.Attestation // nil: a quote alone
-	quote       *tdx.Quote
-	platform    pccs.Platform
-	collateral  *qvl.Prepared
+	quote       *tdx.Quote               // nil: could not be read
+	platform    pccs.Platform            // zero: not by Intel
+	collateral  *qvl.Prepared            // by which was judged; nil: nothing was
+	log         *attestation.RuntimeLog  // nil: not proven
+	rules       *Policy                  // that was applied; nil: none was
 	verdict     Verdict
 
 	steps []Step
@@ -34,16 +36,18 @@ type appraisal struct {
 }
 
 func (a *appraisal) run(ctx context.Context) (*Verdict, error) {
-	for _, step := range []func(context.Context) (goOn bool){
+	a.at = a.now()
+	for _, step := range []func(context.Context){
 		a.open,     // attestation and quote, as far as they can be read
 		a.binding,  // the quote is for this key
-		a.eventLog, // the log is the one that was measured
-		a.chain,    // the quote is of a platform by Intel
+		a.chain,    // and of a platform by Intel
 		a.hardware, // and genuine, by all of Intel's rules
+		a.eventLog, // the log is the one that was measured
 		a.describe, // what runs there
 		a.judge,    // is it good enough
 	} {
-		if !step(ctx) || a.err != nil && a.hasty {
+		step(ctx)
+		if a.quote == nil || a.err != nil && a.hasty {
 			break
 		}
 	}
@@ -63,133 +67,140 @@ func (a *appraisal) check(name, value string, err error) bool {
 	return err == nil
 }
 
-// open reads the evidence.
-func (a *appraisal) open(context.Context) bool {
-	e, raw := a.evidence, a.evidence.Quote
-	if len(e.Attestation) > 0 {
-		parsed, err := attestation.Parse(e.Attestation)
+// open reads the evidence. An attestation counts where there is one, as in dstack.
+func (a *appraisal) open(context.Context) {
+	raw := a.evidence.Quote
+	if len(a.evidence.Attestation) > 0 {
+		parsed, err := attestation.Parse(a.evidence.Attestation)
 		if err != nil {
-			return a.check("attestation", "", err)
+			a.check("attestation", "", err)
+			return
 		}
 		a.check("attestation", fmt.Sprintf("version %d, %d events", parsed.Version, len(parsed.RuntimeEvents)), nil)
 		a.attestation, raw = parsed, parsed.Quote
 	}
 	quote, err := tdx.Parse(raw)
 	if err != nil {
-		return a.check("quote", "", err)
+		a.check("quote", "", err)
+		return
 	}
 	a.check("quote", fmt.Sprintf("Intel TDX, version %d", quote.Version), nil)
 	a.quote, a.verdict.TD = quote, quote.TD
-	if a.attestation == nil && len(e.EventLog) > 0 {
-		if a.attestation, err = attestation.Legacy(raw, quote.TD.ReportData, e.EventLog); err != nil {
-			return a.check("event log", "", err)
-		}
-		a.attestation.Config = e.VMConfig
-	}
-	return true
 }
 
 // binding: the machine asked for the quote to speak for this key.
-func (a *appraisal) binding(context.Context) bool {
+func (a *appraisal) binding(context.Context) {
 	td := &a.quote.TD
 	if a.attestation != nil {
-		if err := checkReportData(td, a.attestation.ReportData); err != nil {
-			a.check("report data", "", err)
-		}
+		a.check("report data", fmt.Sprintf("%x", td.ReportData), checkReportData(td, a.attestation.ReportData))
 	}
 	if key := a.evidence.PublicKey; len(key) > 0 {
-		a.check("key binding", fmt.Sprintf("report data %x", td.ReportData), checkBinding(td, cmp.Or(a.evidence.Tag, attestation.TagRATLSCert), key))
+		tag := cmp.Or(a.evidence.Tag, attestation.TagRATLSCert)
+		a.check("key binding", string(tag), checkBinding(td, tag, key))
 	}
-	return true
-}
-
-func (a *appraisal) eventLog(context.Context) bool {
-	switch {
-	case a.attestation != nil:
-		rtmr3 := a.quote.TD.RTMR[3]
-		a.check("event log", fmt.Sprintf("RTMR3 %x", rtmr3), a.attestation.RuntimeEvents.Verify(rtmr3))
-	case a.hasty:
-		a.check("event log", "", errors.New("is missing, and the app is not known without"))
-	}
-	return true
 }
 
 // chain finds out the platform. The steps are those of Intel's rules, which look at
 // the chain again.
-func (a *appraisal) chain(context.Context) bool {
+func (a *appraisal) chain(context.Context) {
 	chain, err := a.quote.VerifyChain(a.root, a.at)
 	if err != nil {
-		return a.check("PCK chain", "", err)
+		a.check("PCK chain", "", err)
+		return
 	}
 	pck, err := tdx.ParsePCK(chain.Leaf)
 	if err != nil {
-		return a.check("PCK certificate", "", err)
+		a.check("PCK certificate", "", err)
+		return
 	}
 	a.platform = pccs.Platform{FMSPC: pck.FMSPC, CA: pck.CA}
-	return true
 }
 
-func (a *appraisal) hardware(ctx context.Context) bool {
+func (a *appraisal) hardware(ctx context.Context) {
+	if a.platform == (pccs.Platform{}) {
+		return
+	}
 	collateral, err := a.source.Prepared(ctx, a.platform)
 	if err != nil {
-		return a.check("collateral", a.platform.String(), err)
+		a.check("collateral", a.platform.String(), err)
+		return
 	}
-	a.collateral = collateral
+	// What was fetched just now may be issued just now: later than the time of before.
+	a.at = a.now()
 	result, err := collateral.Verify(a.quote, a.at)
 	a.steps = append(a.steps, result.Steps...)
+	if from, until := collateral.Window(); a.at.Before(from) || a.at.After(until) {
+		a.err = cmp.Or(a.err, fmt.Errorf("%w: %w", pccs.ErrUnavailable, err)) // err says which document
+		return
+	}
+	a.collateral = collateral
 	if err != nil {
 		a.err = cmp.Or(a.err, err)
-		return false
+		return
 	}
 	result.Steps = nil // a verdict is kept; its steps are not
 	a.verdict.TCB, a.verdict.Expires = *result, result.Expires
-	return true
+}
+
+// genuine reports whether the hardware's part holds.
+func (a *appraisal) genuine() bool { return a.verdict.TCB.Status != 0 }
+
+// eventLog: what is told of RTMR3 is what was measured into it.
+func (a *appraisal) eventLog(context.Context) {
+	told, e := a.attestation, a.evidence
+	if told == nil && len(e.EventLog) > 0 {
+		var err error
+		if told, err = attestation.Legacy(e.Quote, a.quote.TD.ReportData, e.EventLog); err != nil {
+			a.check("event log", "", err)
+			return
+		}
+		told.Config = e.VMConfig
+	}
+	if told == nil {
+		if a.hasty {
+			a.check("event log", "", errors.New("is missing, and the app is not known without"))
+		}
+		return
+	}
+	rtmr3 := a.quote.TD.RTMR[3]
+	if a.check("event log", fmt.Sprintf("RTMR3 %x", rtmr3), told.RuntimeEvents.Verify(rtmr3)) {
+		a.attestation, a.log = told, &told.RuntimeEvents
+	}
 }
 
 // describe finds out what runs in the machine.
-func (a *appraisal) describe(context.Context) bool {
-	if a.attestation == nil {
-		return true
+func (a *appraisal) describe(context.Context) {
+	if !a.genuine() || a.log == nil {
+		return
 	}
 	config, err := parseVMConfig(a.attestation.Config)
 	if err != nil {
-		return a.check("configuration", "", err)
+		a.check("configuration", "", err)
+		return
 	}
-	td, log := &a.quote.TD, a.attestation.RuntimeEvents
-	info, err := deriveAppInfo(td, log, a.verdict.TCB.PPID[:], config)
+	td := &a.quote.TD
+	info, err := deriveAppInfo(td, *a.log, a.verdict.TCB.PPID[:], config)
 	if err == nil && info.AppID.IsZero() {
 		err = errors.New("no event names the app")
 	}
 	if !a.check("app", fmt.Sprintf("%s, instance %s, compose hash %s", info.AppID, info.InstanceID, info.ComposeHash), err) {
-		return false
+		return
 	}
 	a.verdict.AppInfo = info
-	copy(a.verdict.OSImage[:], log.Payload(attestation.EventOSImageHash)) // its length was checked
+	copy(a.verdict.OSImage[:], a.log.Payload(attestation.EventOSImageHash)) // its length was checked
 	a.verdict.KeyProvider, err = parseKeyProvider(info.KeyProviderInfo)
 	a.check("key provider", a.verdict.KeyProvider.String(), err)
 	_, err = checkMRConfigID(td.MRConfigID, &info, config.MRConfig)
 	a.check("mr_config_id", fmt.Sprintf("%x", td.MRConfigID), err)
-	return true
 }
 
-// judge applies the policy.
-func (a *appraisal) judge(context.Context) bool {
+// judge applies the policy of this moment: fetching may have taken half a minute.
+func (a *appraisal) judge(context.Context) {
+	if !a.genuine() {
+		return
+	}
+	a.rules = a.policy.Load()
 	for _, r := range a.rules.judge(&a.verdict, a.evidence.Issued, a.at) {
 		a.check("policy: "+r.name, r.value, r.refused)
 	}
-	return true
-}
-
-// entry is what is remembered of an outcome that had collateral.
-func (a *appraisal) entry(v *Verdict, err error) *remembered {
-	r := &remembered{verdict: v, err: err, policy: a.rules, platform: a.platform, collateral: a.collateral}
-	if err != nil {
-		r.until = a.at.Add(keepRefusal)
-		return r
-	}
-	r.until = v.Expires
-	if limit := a.evidence.Issued.Add(a.rules.MaxAge); a.rules.MaxAge > 0 && limit.Before(r.until) {
-		r.until = limit
-	}
-	return r
 }

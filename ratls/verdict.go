@@ -1,13 +1,13 @@
 package ratls
 
 import (
-	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
-	"sallyport/ratls/pccs"
 	"sallyport/ratls/qvl"
 	"sallyport/ratls/tdx"
 )
@@ -22,7 +22,7 @@ type Verdict struct {
 	OSImage     Hash // event os-image-hash; zero: none
 	KeyProvider KeyProvider
 	TD          tdx.Report // what the hardware measured
-	TCB         qvl.Result // how up to date the platform is
+	TCB         qvl.Result // how up to date the platform is; without steps
 	// Expires is when Intel's word on the platform ends: judge again before.
 	Expires time.Time
 }
@@ -38,10 +38,11 @@ func (k KeyProvider) String() string {
 	if k.Name == "" {
 		return "none is known"
 	}
-	return k.Name + " " + k.ID.String()
+	return strings.TrimSuffix(k.Name+" "+k.ID.String(), " ")
 }
 
-// parseKeyProvider reads the payload of the event key-provider.
+// parseKeyProvider reads the payload of the event key-provider. The name must be one
+// that may be shown in a terminal.
 func parseKeyProvider(payload []byte) (KeyProvider, error) {
 	if len(payload) == 0 {
 		return KeyProvider{}, nil
@@ -50,18 +51,12 @@ func parseKeyProvider(payload []byte) (KeyProvider, error) {
 	if err := json.Unmarshal(payload, &doc); err != nil {
 		return KeyProvider{}, fmt.Errorf("event key-provider: %w", err)
 	}
+	if doc.Name == "" || len(doc.Name) > maxUsage || strings.ContainsFunc(doc.Name, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return KeyProvider{}, errors.New("event key-provider: name is not a word of printable ASCII")
+	}
 	id, err := hex.DecodeString(doc.ID)
 	if err != nil {
 		return KeyProvider{}, fmt.Errorf("event key-provider: id: %w", err)
 	}
 	return KeyProvider{Name: doc.Name, ID: id}, nil
-}
-
-// A CollateralSource has what Intel publishes about a kind of platform, its signatures
-// checked. [pccs.Client] and [pccs.Fixed] are such.
-type CollateralSource interface {
-	// Prepared returns the same pointer as long as nothing changed. It may fetch
-	// until ctx ends. An error that wraps [pccs.ErrUnavailable] says nothing about
-	// evidence. It may be called concurrently.
-	Prepared(ctx context.Context, p pccs.Platform) (*qvl.Prepared, error)
 }
