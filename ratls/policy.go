@@ -11,8 +11,9 @@ import (
 	"sallyport/ratls/tdx"
 )
 
-// A Policy says which genuine evidence is good enough. A list that is nil restricts
-// nothing, an empty one refuses all; the zero value accepts each machine whose platform is in a state of
+// A Policy says which genuine evidence is good enough. Of the lists of what is accepted,
+// one that is nil restricts nothing, and an empty one refuses all; a zero value on a list
+// accepts nobody. The zero Policy accepts each machine whose platform is in a state of
 // DefaultStatuses.
 //
 // What runs in a machine is told by MRTD and RTMR0–2, which the hardware measures.
@@ -23,8 +24,9 @@ import (
 //
 // A Policy is not changed once a Verifier has it.
 type Policy struct {
-	Statuses   []qvl.Status // nil: DefaultStatuses. Revoked is refused even if listed
-	Advisories []string     // none of these may be open, such as INTEL-SA-00615
+	Statuses []qvl.Status // nil: DefaultStatuses. Revoked is refused even if listed
+	// Advisories are those, such as INTEL-SA-00615, to which the platform must not be open.
+	Advisories []string
 
 	Measurements  []Measurement
 	OSImages      []Hash  // by the event os-image-hash: what the machine's KMS called its image
@@ -33,8 +35,9 @@ type Policy struct {
 	ComposeHashes []Hash
 
 	// MaxAge is how long after its certificate was made evidence counts. A quote
-	// has no date: the authority that signed the certificate vouches for its. Zero: for
-	// as long as the certificate is valid.
+	// has no date: the authority that signed the certificate vouches for its, and of one
+	// that the machine has signed itself it says nothing. Zero: for as long as
+	// the certificate is valid.
 	MaxAge time.Duration
 }
 
@@ -84,12 +87,12 @@ func (p *Policy) judge(v *Verdict, issued, now time.Time) []rule {
 		}), v.KeyProvider.String()))
 	}
 	if p.Apps != nil {
-		rules = append(rules, listed("app", slices.Contains(p.Apps, v.AppInfo.AppID), v.AppInfo.AppID.String()))
+		rules = append(rules, listed("app", slices.Contains(p.Apps, v.AppInfo.AppID) && !v.AppInfo.AppID.IsZero(), v.AppInfo.AppID.String()))
 	}
 	if p.ComposeHashes != nil {
-		rules = append(rules, listed("compose hash", slices.Contains(p.ComposeHashes, v.AppInfo.ComposeHash), v.AppInfo.ComposeHash.String()))
+		rules = append(rules, listed("compose hash", slices.Contains(p.ComposeHashes, v.AppInfo.ComposeHash) && !v.AppInfo.ComposeHash.IsZero(), v.AppInfo.ComposeHash.String()))
 	}
-	if p.MaxAge > 0 {
+	if p.MaxAge != 0 { // a negative one refuses all
 		rules = append(rules, p.age(issued, now))
 	}
 	return rules
@@ -101,7 +104,7 @@ func (p *Policy) status(s qvl.Status) rule {
 		accepted = DefaultStatuses()
 	}
 	r := rule{name: "TCB status", value: s.String()}
-	if s == qvl.Revoked || !slices.Contains(accepted, s) {
+	if s <= 0 || s >= qvl.Revoked || !slices.Contains(accepted, s) {
 		r.refused = fmt.Errorf("%w: TCB status %s", ErrPolicy, s)
 	}
 	return r
