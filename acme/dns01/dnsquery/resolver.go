@@ -1,0 +1,81 @@
+package dnsquery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"github.com/miekg/dns"
+)
+
+// Resolver asks recursive resolvers. Its methods may be called concurrently.
+type Resolver struct {
+	// Servers are all asked, in this order, until one has an answer.
+	Servers []netip.AddrPort
+}
+
+// maxSystem is how many nameservers of a resolv.conf count, as in glibc.
+const maxSystem = 3
+
+// System makes a Resolver with the nameservers of a file such as /etc/resolv.conf.
+func System(file string) (Resolver, error) {
+	c, err := dns.ClientConfigFromFile(file)
+	if err != nil {
+		return Resolver{}, fmt.Errorf("resolvers: %w", err)
+	}
+	port, err := strconv.ParseUint(c.Port, 10, 16)
+	if err != nil {
+		return Resolver{}, fmt.Errorf("resolvers: %s: port: %w", file, err)
+	}
+	var r Resolver
+	for _, s := range c.Servers[:min(len(c.Servers), maxSystem)] {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return Resolver{}, fmt.Errorf("resolvers: %s: nameserver: %w", file, err)
+		}
+		r.Servers = append(r.Servers, netip.AddrPortFrom(a, uint16(port)))
+	}
+	if len(r.Servers) == 0 {
+		return Resolver{}, fmt.Errorf("resolvers: %s names no nameserver: give the resolvers to ask", file)
+	}
+	return r, nil
+}
+
+var errNobody = errors.New("there is no resolver")
+
+// Lookup asks for the records of name and type. The answer says what there is, or
+// that there is nothing; everything else is an error, and temporary: nobody knows.
+// Servers that are silent are asked a second time, since a datagram may get lost.
+func (r Resolver) Lookup(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
+	failure := errNobody
+	servers := r.Servers
+	for range 2 {
+		var silent []netip.AddrPort
+		for _, s := range servers {
+			m, err := Exchange(ctx, s, name, qtype, true)
+			if err == nil {
+				if err = Code(m); err == nil {
+					return m, nil
+				}
+				err = fmt.Errorf("server %s: %w", s, err)
+			}
+			failure = err
+			if ctx.Err() != nil {
+				break
+			}
+			if isTimeout(err) {
+				silent = append(silent, s)
+			}
+		}
+		servers = silent
+	}
+	return nil, fmt.Errorf("look up %s %s: %w", name, dns.TypeToString[qtype], failure)
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error // the context's too
+	return errors.As(err, &ne) && ne.Timeout()
+}

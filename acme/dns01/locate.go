@@ -1,0 +1,106 @@
+package dns01
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sallyport/acme/dns01/dnsquery"
+
+	"github.com/miekg/dns"
+)
+
+// Where a challenge's record belongs:
+//
+//	_acme-challenge.gw.example.com  CNAME  gw.challenges.example.net
+//	SOA of gw.challenges.example.net?  none
+//	SOA of challenges.example.net?     yes: the zone
+//
+// The authority follows the same aliases when it looks for the record.
+
+// maxAliases bounds the CNAMEs that are followed, as resolvers do.
+const maxAliases = 8
+
+// locate finds the place of the record that the authority looks for at name.
+func (s *Solver) locate(ctx context.Context, name string) (place, error) {
+	if _, ok := dns.IsDomainName(name); !ok {
+		return place{}, fmt.Errorf("challenge name %.80q is no domain name", name)
+	}
+	target, err := s.follow(ctx, name)
+	if err != nil {
+		return place{}, err
+	}
+	zone, err := s.zone(ctx, target)
+	if err != nil {
+		return place{}, err
+	}
+	return place{name: target, zone: zone}, nil
+}
+
+// follow goes from alias to alias to the name that has none.
+func (s *Solver) follow(ctx context.Context, name string) (string, error) {
+	chain := []string{name}
+	for {
+		next, err := s.alias(ctx, name)
+		if err != nil {
+			return "", err
+		}
+		if next != "" && len(chain) == 1 {
+			wild, err := s.isWildcard(ctx, name, next)
+			if err != nil {
+				return "", err
+			}
+			if wild {
+				return name, nil
+			}
+		}
+		switch {
+		case next == "":
+			return name, nil
+		case slices.Contains(chain, next):
+			return "", fmt.Errorf("aliases run in a loop: %s: correct one of these CNAME records", strings.Join(append(chain, next), " → "))
+		case len(chain) > maxAliases:
+			return "", fmt.Errorf("more than %d aliases: %s: point the first one at the last name", maxAliases, strings.Join(chain, " → "))
+		}
+		chain = append(chain, next)
+		name = next
+	}
+}
+
+func (s *Solver) alias(ctx context.Context, name string) (string, error) {
+	m, err := s.resolver.Lookup(ctx, name, dns.TypeCNAME)
+	if err != nil {
+		return "", err
+	}
+	return dnsquery.Alias(m, name), nil
+}
+
+// isWildcard tells whether the alias of name comes from a wildcard beside it. A
+// gateway's domain often has one, "*.gw.example.com CNAME node.example.com": it is
+// no delegation of challenges, and ends to be seen once name has a record of its
+// own. A name that nobody has made tells: a wildcard gives it the same alias.
+func (s *Solver) isWildcard(ctx context.Context, name, target string) (bool, error) {
+	_, parent, _ := strings.Cut(name, ".")
+	other, err := s.alias(ctx, "_"+strings.ToLower(rand.Text())+"."+parent)
+	return other == target, err
+}
+
+var errNoZone = errors.New("no zone is found: check that the domain is registered and delegated")
+
+// zone finds the zone that holds name, by asking for SOA records upwards. Where
+// nobody can tell, it does not go on: the zone above would be the wrong one.
+func (s *Solver) zone(ctx context.Context, name string) (string, error) {
+	for at := name; at != "" && at != "."; _, at, _ = strings.Cut(at, ".") {
+		m, err := s.resolver.Lookup(ctx, at, dns.TypeSOA)
+		if err != nil {
+			return "", fmt.Errorf("find the zone of %s: %w", name, err)
+		}
+		if len(dnsquery.Records[*dns.SOA](m, at)) > 0 {
+			return at, nil
+		}
+	}
+	return "", fmt.Errorf("find the zone of %s: %w", name, errNoZone)
+}
