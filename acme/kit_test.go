@@ -126,6 +126,7 @@ type zone struct {
 
 	mu   sync.Mutex
 	txts map[string][]string // several at one name: of *.z and z
+	deaf bool                // no record is published
 }
 
 func newZone(t testing.TB) *zone {
@@ -175,9 +176,17 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 func (z *zone) Present(_ context.Context, c acme.Challenge) error {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	name := c.DNS01TXTRecordName() + "."
-	z.txts[name] = append(z.txts[name], c.DNS01KeyAuthorization())
+	if !z.deaf {
+		name := c.DNS01TXTRecordName() + "."
+		z.txts[name] = append(z.txts[name], c.DNS01KeyAuthorization())
+	}
 	return nil
+}
+
+func (z *zone) setDeaf(deaf bool) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.deaf = deaf
 }
 
 func (z *zone) CleanUp(_ context.Context, c acme.Challenge) error {

@@ -128,8 +128,10 @@ func (o *order) create(ctx context.Context) error {
 		}
 		state, err = ask()
 	}
-	if wanted.Replaces != "" && refused(err) {
-		// "already replaced", or another's: to replace is an offer, not the purpose.
+	if p := (acme.Problem{}); wanted.Replaces != "" && errors.As(err, &p) && p.Type != acme.ProblemTypeRateLimited {
+		// To replace is an offer, not the purpose: the authority may say that it was
+		// replaced already, or fail (5xx) because it does not find what it has issued,
+		// as Pebble does for serial numbers that DER begins with 00.
 		wanted.Replaces = ""
 		state, err = ask()
 	}
