@@ -10,6 +10,7 @@ packages=(
 	openssh-client openssh-server
 	postgresql postgresql-client
 	iproute2 nftables procps util-linux
+	bind9 bind9-dnsutils             # a DNS server that takes updates, and dig
 )
 
 missing=()
