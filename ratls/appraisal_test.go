@@ -124,7 +124,7 @@ func TestBrokenEvidenceIsRefused(t *testing.T) {
 			t.Run(b.name, func(t *testing.T) {
 				g := b.guest
 				g.Form = form
-				err := wantRefused(t, v, w.evidence(t, g), b.want)
+				err := refusal(t, v, w.evidence(t, g), b.want)
 				if b.is != nil && !errors.Is(err, b.is) {
 					t.Errorf("%v is not %v", err, b.is)
 				}

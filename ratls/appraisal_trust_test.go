@@ -53,7 +53,7 @@ func TestRevokedPlatformIsRefused(t *testing.T) {
 func TestPlatformBelowAllLevelsIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.SetPCK(func(p *tdxpki.PCK) { p.Components[0] = 0 })
-	err := wantRefused(t, w.verifier(t, nil), w.evidence(t, tdxpki.Guest{}), "platform TCB: no TCB level matches")
+	err := refusal(t, w.verifier(t, nil), w.evidence(t, tdxpki.Guest{}), "platform TCB: no TCB level matches")
 	wantPolicy(t, err, false)
 }
 
@@ -62,7 +62,7 @@ func TestUnavailableCollateralDecidesNothing(t *testing.T) {
 	v := w.verifier(t, nil)
 	e := w.evidence(t, tdxpki.Guest{})
 	w.fail(pccs.ErrUnavailable)
-	if err := wantRefused(t, v, e, "collateral: "); !errors.Is(err, pccs.ErrUnavailable) {
+	if err := refusal(t, v, e, "collateral: "); !errors.Is(err, pccs.ErrUnavailable) {
 		t.Errorf("%v is not %v", err, pccs.ErrUnavailable)
 	}
 	w.err.Store(nil)
@@ -82,7 +82,7 @@ func TestCollateralOutOfTimeDecidesNothing(t *testing.T) {
 					c.TCBInfo.IssueDate = worldTime().Add(time.Second)
 				}
 			})
-			err := wantRefused(t, v, w.evidence(t, tdxpki.Guest{}), "TCB info window: ")
+			err := refusal(t, v, w.evidence(t, tdxpki.Guest{}), "TCB info window: ")
 			if !errors.Is(err, pccs.ErrUnavailable) {
 				t.Errorf("%v is not %v", err, pccs.ErrUnavailable)
 			}

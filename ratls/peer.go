@@ -6,12 +6,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 )
 
 // A Peer says who the other end of a connection must be. The zero value is any
 // machine that the verifier's policy accepts.
+//
+// The ids are the word of the system in the machine. That they are true follows from the
+// policy's Measurements, or from Roots: give one of them.
 type Peer struct {
 	App      AppID      // zero: any
 	Instance InstanceID // zero: any machine of the app
@@ -23,6 +27,11 @@ type Peer struct {
 // judgeTimeout bounds a verdict during a handshake: collateral may have to be
 // fetched, once for each kind of platform.
 const judgeTimeout = 30 * time.Second
+
+const (
+	dialTimeout = 10 * time.Second
+	maxChain    = 8 // certificates; a KMS's are leaf, app CA and root
+)
 
 // ClientConfig returns a configuration for connections to machines: it accepts the
 // certificate of an attested peer and no other. Names play no part: who the peer is
@@ -37,7 +46,9 @@ func (v *Verifier) ClientConfig(want Peer) *tls.Config {
 
 // VerifyConnection returns a function for [tls.Config.VerifyConnection], which is
 // called in every handshake, resumed ones included. A client sets InsecureSkipVerify
-// with it, a server ClientAuth to [tls.RequireAnyClientCert].
+// with it, a server ClientAuth to [tls.RequireAnyClientCert]. A server judges before the
+// client has proven to hold the key: what the function learns counts once the
+// handshake has ended.
 func (v *Verifier) VerifyConnection(want Peer) func(tls.ConnectionState) error {
 	return func(state tls.ConnectionState) error {
 		ctx, cancel := context.WithTimeout(context.Background(), judgeTimeout)
@@ -49,9 +60,13 @@ func (v *Verifier) VerifyConnection(want Peer) func(tls.ConnectionState) error {
 
 // VerifyPeerCertificate returns a function for [tls.Config.VerifyPeerCertificate].
 // That is not called where a session is resumed: policy and collateral are those of
-// the session's first handshake then. Prefer VerifyConnection.
+// the session's first handshake then, and a server without RequireAnyClientCert does not
+// call it for a client that shows no certificate. Prefer VerifyConnection.
 func (v *Verifier) VerifyPeerCertificate(want Peer) func([][]byte, [][]*x509.Certificate) error {
 	return func(raw [][]byte, _ [][]*x509.Certificate) error {
+		if len(raw) > maxChain {
+			return fmt.Errorf("attested peer: %w", errLongChain)
+		}
 		chain := make([]*x509.Certificate, len(raw))
 		for i, der := range raw {
 			var err error
@@ -66,11 +81,14 @@ func (v *Verifier) VerifyPeerCertificate(want Peer) func([][]byte, [][]*x509.Cer
 	}
 }
 
-// HTTPClient returns a client that talks HTTPS to an attested peer and to nobody else;
-// plain HTTP is refused. It keeps connections: after a change of policy, call its
-// CloseIdleConnections.
+// HTTPClient returns a client that talks HTTPS to an attested peer and to nobody else:
+// plain HTTP is refused, proxies of the environment are not used, and where it is redirected to
+// must be such a peer too. A peer is judged once for each connection, before the
+// first request is sent. The client keeps connections: after a change of policy, call
+// its CloseIdleConnections. It has no Timeout: requests have their contexts.
 func (v *Verifier) HTTPClient(want Peer) *http.Client {
 	return &http.Client{Transport: httpsOnly{&http.Transport{
+		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		TLSClientConfig:     v.ClientConfig(want),
 		ForceAttemptHTTP2:   true,
 		TLSHandshakeTimeout: judgeTimeout + 10*time.Second,
@@ -90,8 +108,11 @@ func (t httpsOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.Transport.RoundTrip(r)
 }
 
-// AppraisePeer judges the certificates that a peer showed, leaf first, of which it
-// has proven to hold the leaf's key. It may be called concurrently.
+// AppraisePeer judges the certificates that a peer showed, leaf first: their dates, their
+// issuer if want has Roots, the leaf's evidence (see [Verifier.Appraise]), and that the app and
+// instance it proves are those wanted and those that the certificate names. That the peer
+// holds the leaf's key is for the handshake to find out. The error is [ErrNoAttestation] if the leaf
+// has no evidence.
 func (v *Verifier) AppraisePeer(ctx context.Context, chain []*x509.Certificate, want Peer) (*Verdict, error) {
 	verdict, err := v.appraisePeer(ctx, chain, want)
 	if err != nil {
@@ -101,12 +122,18 @@ func (v *Verifier) AppraisePeer(ctx context.Context, chain []*x509.Certificate, 
 }
 
 func (v *Verifier) appraisePeer(ctx context.Context, chain []*x509.Certificate, want Peer) (*Verdict, error) {
-	if len(chain) == 0 {
+	switch {
+	case len(chain) == 0:
 		return nil, errors.New("has no certificate")
+	case len(chain) > maxChain:
+		return nil, errLongChain
 	}
 	leaf, now := chain[0], v.now()
 	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 		return nil, fmt.Errorf("certificate is valid from %s to %s only", leaf.NotBefore.Format(time.RFC3339), leaf.NotAfter.Format(time.RFC3339))
+	}
+	if len(leaf.UnhandledCriticalExtensions) > 0 { // RFC 5280, 4.2
+		return nil, fmt.Errorf("certificate has an unknown critical extension %s", leaf.UnhandledCriticalExtensions[0])
 	}
 	if err := want.checkIssuer(chain, now); err != nil {
 		return nil, err
@@ -125,6 +152,8 @@ func (v *Verifier) appraisePeer(ctx context.Context, chain []*x509.Certificate, 
 	}
 	return verdict, want.check(ext, &verdict.AppInfo)
 }
+
+var errLongChain = fmt.Errorf("shows more than %d certificates", maxChain)
 
 // checkIssuer holds the chain against the peer's roots, if it has to be below one.
 func (p Peer) checkIssuer(chain []*x509.Certificate, now time.Time) error {
@@ -146,8 +175,6 @@ func (p Peer) checkIssuer(chain []*x509.Certificate, now time.Time) error {
 // certificate says besides.
 func (p Peer) check(ext Extensions, proven *AppInfo) error {
 	switch {
-	case proven.AppID.IsZero():
-		return errors.New("its evidence names no app")
 	case !p.App.IsZero() && proven.AppID != p.App:
 		return fmt.Errorf("is app %s, want %s", proven.AppID, p.App)
 	case !p.Instance.IsZero() && proven.InstanceID != p.Instance:

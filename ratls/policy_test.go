@@ -38,7 +38,7 @@ func TestStatusDecides(t *testing.T) {
 					t.Errorf("status %s", got)
 				}
 			} else {
-				wantPolicy(t, wantRefused(t, v, e, want), true)
+				wantPolicy(t, refusal(t, v, e, want), true)
 			}
 			v.SetPolicy(&Policy{Statuses: []qvl.Status{c.status}})
 			if c.status == qvl.Revoked { // even if listed
@@ -61,7 +61,7 @@ func TestRevokedPlatformBelowAnUpToDateModuleIsRefused(t *testing.T) {
 	w.SetPCK(func(p *tdxpki.PCK) { p.Components[0] = tdxpki.SVNRevoked })
 	v := w.verifier(t, &Policy{Statuses: []qvl.Status{qvl.UpToDate, qvl.OutOfDate, qvl.Revoked}})
 	g := tdxpki.Guest{V5: true}
-	wantPolicy(t, wantRefused(t, v, w.evidence(t, g), "TCB status Revoked"), true)
+	wantPolicy(t, refusal(t, v, w.evidence(t, g), "TCB status Revoked"), true)
 	for _, s := range v.Examine(t.Context(), w.evidence(t, g)).Steps {
 		if s.Name == "TDX module" && s.Value == "TDX 1.0" {
 			t.Error("the module has no identity of its own, so nothing was tested")
@@ -131,7 +131,7 @@ func TestListsDecide(t *testing.T) {
 				wantAccepted(t, v, e)
 				return
 			}
-			wantPolicy(t, wantRefused(t, v, e, c.want), true)
+			wantPolicy(t, refusal(t, v, e, c.want), true)
 		})
 	}
 }
@@ -150,7 +150,7 @@ func TestNothingIsOnNoList(t *testing.T) {
 		"policy: OS image:":     {OSImages: []Hash{{}}},
 		"policy: key provider:": {KeyProviders: []Bytes{{}, nil}},
 	} {
-		wantPolicy(t, wantRefused(t, w.verifier(t, &p), bare, want), true)
+		wantPolicy(t, refusal(t, w.verifier(t, &p), bare, want), true)
 	}
 }
 
@@ -174,7 +174,7 @@ func TestOpenAdvisoryIsRefused(t *testing.T) {
 	})
 	e := w.evidence(t, tdxpki.Guest{})
 	wantAccepted(t, w.verifier(t, &Policy{Advisories: []string{"INTEL-SA-00001"}}), e)
-	err := wantRefused(t, w.verifier(t, &Policy{Advisories: []string{"INTEL-SA-00001", "INTEL-SA-00837"}}), e, "policy: advisories: refused by policy: open to INTEL-SA-00837")
+	err := refusal(t, w.verifier(t, &Policy{Advisories: []string{"INTEL-SA-00001", "INTEL-SA-00837"}}), e, "policy: advisories: refused by policy: open to INTEL-SA-00837")
 	wantPolicy(t, err, true)
 }
 
@@ -202,11 +202,11 @@ func TestAgeIsBounded(t *testing.T) {
 			wantAccepted(t, v, e)
 			continue
 		}
-		wantPolicy(t, wantRefused(t, v, e, c.want), true)
+		wantPolicy(t, refusal(t, v, e, c.want), true)
 	}
 	e := w.evidence(t, tdxpki.Guest{})
 	e.Issued = time.Time{}
-	wantPolicy(t, wantRefused(t, w.verifier(t, &Policy{MaxAge: day}), e, "without a certificate has no age"), true)
+	wantPolicy(t, refusal(t, w.verifier(t, &Policy{MaxAge: day}), e, "without a certificate has no age"), true)
 }
 
 // Examine tells every rule that is broken, Appraise the first.
