@@ -1,0 +1,183 @@
+package cloudflare
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/libdns/libdns"
+)
+
+func appendOne(t *testing.T, p *Provider, r libdns.Record) error {
+	t.Helper()
+	_, err := p.AppendRecords(t.Context(), "example.com.", []libdns.Record{r})
+	return err
+}
+
+func deleteOne(t *testing.T, p *Provider, r libdns.Record) []libdns.Record {
+	t.Helper()
+	got, err := p.DeleteRecords(t.Context(), "example.com.", []libdns.Record{r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestValuesAreAddedAndRemovedOneByOne(t *testing.T) {
+	a := newAPI(t, "example.com")
+	p := a.provider(t)
+	for _, text := range []string{"a", "b", "b"} { // again after a crash
+		if err := appendOne(t, p, txt("_acme-challenge.GW", text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const name = "_acme-challenge.gw.example.com"
+	if got := a.texts("example.com", name); !slices.Equal(got, []string{`"a"`, `"b"`}) {
+		t.Errorf("the name has %q", got)
+	}
+	if got := deleteOne(t, p, txt("_acme-challenge.gw", "a")); len(got) != 1 {
+		t.Errorf("%v was deleted", got)
+	}
+	if got := a.texts("example.com", name); !slices.Equal(got, []string{`"b"`}) {
+		t.Errorf("the name has %q", got)
+	}
+	if got := deleteOne(t, p, txt("_acme-challenge.gw", "a")); got != nil {
+		t.Errorf("%v was deleted again", got)
+	}
+}
+
+func TestTextWithoutQuotesIsTheSame(t *testing.T) {
+	a := newAPI(t, "example.com")
+	a.records["id-of-example.com"] = []record{{ID: "x", Type: "TXT", Name: "gw.example.com", Content: "a"}}
+	p := a.provider(t)
+	if err := appendOne(t, p, txt("gw", "a")); err != nil {
+		t.Error(err)
+	}
+	deleteOne(t, p, txt("gw", "a"))
+	if got := a.texts("example.com", "gw.example.com"); got != nil {
+		t.Errorf("the name still has %q", got)
+	}
+}
+
+func TestZoneIsTheLongestThatHoldsTheName(t *testing.T) {
+	zones := []string{"com", "example.com", "ample.com", "gw.example.com", "other.gw.example.com"}
+	for name, want := range map[string]string{"@": "example.com", "a": "example.com", "gw": "gw.example.com", "a.gw": "gw.example.com", "xgw": "example.com"} {
+		a := newAPI(t, zones...)
+		if err := appendOne(t, a.provider(t), txt(name, "x")); err != nil {
+			t.Fatal(err)
+		}
+		if got := a.texts(want, strings.TrimPrefix(name+".example.com", "@.")); got == nil {
+			t.Errorf("%s is not in zone %s: %v", name, want, a.records)
+		}
+	}
+}
+
+func TestAllPagesOfZonesAreRead(t *testing.T) {
+	var zones []string
+	for i := range 120 {
+		zones = append(zones, fmt.Sprintf("zone%d.example", i))
+	}
+	a := newAPI(t, append(zones, "example.com")...)
+	if err := appendOne(t, a.provider(t), txt("gw", "x")); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.called(); len(got) != 4 || got[2] != "GET /zones" {
+		t.Errorf("called %q: want three pages and the new record", got)
+	}
+}
+
+func TestAllPagesOfRecordsAreRead(t *testing.T) {
+	a := newAPI(t, "example.com")
+	p := a.provider(t)
+	for i := range 60 {
+		a.records["id-of-example.com"] = append(a.records["id-of-example.com"], record{ID: fmt.Sprint(i), Type: "TXT", Name: "gw.example.com", Content: fmt.Sprintf(`"%d"`, i)})
+	}
+	if got := deleteOne(t, p, txt("gw", "59")); len(got) != 1 {
+		t.Error("the last record was not found")
+	}
+}
+
+func TestPagesAreBounded(t *testing.T) {
+	a := newAPI(t, "example.com")
+	a.before = func(w http.ResponseWriter, _ *http.Request) bool {
+		succeed(w, []zoneInfo{{ID: "x", Name: "x"}}, 1<<30)
+		return true
+	}
+	mustFail(t, appendOne(t, a.provider(t), txt("gw", "x")), "more than 10000")
+	if n := len(a.called()); n != maxPages {
+		t.Errorf("%d requests were made", n)
+	}
+}
+
+func TestCAARecords(t *testing.T) {
+	a := newAPI(t, "example.com")
+	p := a.provider(t)
+	record := func(tag, value string) libdns.CAA { return libdns.CAA{Name: "gw", Tag: tag, Value: value} }
+	for _, r := range []libdns.CAA{record("issue", ";"), record("issue", "letsencrypt.org;validationmethods=dns-01"), record("issue", ";")} {
+		if err := appendOne(t, p, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := p.CAARecords(t.Context(), "example.com.", "gw")
+	if err != nil || len(got) != 2 || got[1].Value != "letsencrypt.org;validationmethods=dns-01" || got[1].Name != "gw" || got[1].Tag != "issue" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	deleteOne(t, p, record("issue", ";"))
+	if got := a.texts("example.com", "gw.example.com"); !slices.Equal(got, []string{"0 issue letsencrypt.org;validationmethods=dns-01"}) {
+		t.Errorf("the name has %q", got)
+	}
+}
+
+func TestRecordsThatAreNotWritten(t *testing.T) {
+	a := newAPI(t, "example.com")
+	p := a.provider(t)
+	for _, r := range []libdns.Record{
+		txt("gw", ""), txt("gw", strings.Repeat("x", 256)), txt("gw", `a"b`), txt("gw", `a\b`), txt("gw.example.net.", "x"),
+		libdns.CAA{Name: "gw", Tag: "issue"},
+		libdns.NS{Name: "gw", Target: "ns.example.net."},
+		libdns.RR{Name: "gw", Type: "TXT", Data: "x"},
+	} {
+		if appendOne(t, p, r) == nil {
+			t.Errorf("%+v is added", r)
+		}
+		if _, err := p.DeleteRecords(t.Context(), "example.com.", []libdns.Record{r}); err == nil {
+			t.Errorf("%+v is deleted", r)
+		}
+	}
+	if got := a.called(); got != nil {
+		t.Errorf("the API was asked for %q", got)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for _, o := range []Options{
+		{Token: ""},
+		{Token: "a b"},
+		{Token: "a\r\nX-Header: b"},
+		{Token: token, BaseURL: "http://api.example.com"},
+		{Token: token, BaseURL: "ftp://api.example.com"},
+		{Token: token, BaseURL: "https://"},
+		{Token: token, BaseURL: "https://user@api.example.com"},
+		{Token: token, BaseURL: "https://api.example.com/?a=b"},
+	} {
+		_, err := New(o)
+		mustFail(t, err, "want")
+	}
+	if p, err := New(Options{Token: token}); err != nil || p.base != "https://api.cloudflare.com/client/v4" {
+		t.Errorf("got %v, %v", p, err)
+	}
+}
+
+func TestTokenIsNotPrinted(t *testing.T) {
+	p, err := New(Options{Token: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		if text := fmt.Sprintf(format, p); strings.Contains(text, token) {
+			t.Errorf("%s prints %s", format, text)
+		}
+	}
+}
