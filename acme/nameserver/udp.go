@@ -1,0 +1,92 @@
+package nameserver
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// errorPause is between failures of a socket, so that one that lasts costs nothing.
+const errorPause = 100 * time.Millisecond
+
+// maxControl is room for what the kernel tells with a datagram: where it went (up to
+// 20 bytes) and how many were lost (4), each after a header of 16.
+const maxControl = 128
+
+// serveUDP answers datagrams, one after the other, until ctx ends. One loop is enough:
+// an answer takes under a microsecond, the rest is the kernel's.
+func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn) {
+	// It ends reading; what has been read is still answered.
+	defer context.AfterFunc(ctx, func() { c.SetReadDeadline(time.Unix(1, 0)) })() //nolint:errcheck // it only fails on a closed socket
+	var (
+		in   = make([]byte, maxQuery)
+		out  = make([]byte, 0, maxTCP) // an answer may be longer before it is cut
+		oob  = make([]byte, maxControl)
+		q    query
+		lost uint32 // as the kernel counts
+	)
+	for failing := false; ; {
+		n, controls, flags, client, err := c.ReadMsgUDPAddrPort(in, oob)
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			if !failing {
+				s.o.Log.Warn("dns queries by udp cannot be received; trying on", "listen", c.LocalAddr(), "err", err)
+			}
+			failing = true
+			pause(ctx, errorPause)
+			continue
+		}
+		failing = false
+		source, total := readControl(oob[:controls])
+		if total != 0 { // not told before the first; it wraps
+			s.metrics.overflowed.Add(float64(total - lost))
+			lost = total
+		}
+		if flags&unix.MSG_TRUNC != 0 {
+			s.metrics.ignored.Inc()
+			continue
+		}
+		b := s.reply(udp, &q, out, in[:n])
+		if b == nil {
+			continue
+		}
+		if !s.limits.take(client.Addr(), len(b)-n, time.Since(s.began)) {
+			s.metrics.limited.Inc()
+			b = q.truncate(b)
+		}
+		if _, _, err := c.WriteMsgUDPAddrPort(b, source, client); err != nil {
+			s.metrics.unsent.Inc() // port 0, no route, a firewall: the sender's affair
+		}
+	}
+}
+
+// readControl reads what came with a datagram. source makes an answer leave from the
+// address that the query went to, where a socket has several: clients believe no
+// other. It is within oob. lost is how many datagrams the socket has lost, 0 if none
+// is told.
+func readControl(oob []byte) (source []byte, lost uint32) {
+	for len(oob) >= unix.SizeofCmsghdr { // the parser reads as much without looking
+		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
+		if err != nil {
+			return source, lost
+		}
+		whole := oob[:len(oob)-len(rest)]
+		switch {
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			clear(data[:4]) // the interface: the way back is the routing table's to choose
+			source = whole
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+			clear(data[16:20])
+			source = whole
+		case h.Level == unix.SOL_SOCKET && h.Type == unix.SO_RXQ_OVFL && len(data) >= 4:
+			lost = binary.NativeEndian.Uint32(data)
+		}
+		oob = rest
+	}
+	return source, lost
+}
