@@ -39,11 +39,15 @@ type Domain struct {
 	// "gw.example.com" serves *.gw.example.com. Required, unique.
 	Name string `toml:"name"`
 	// Cert is the PEM file of the certificate for *.Name, followed by its
-	// intermediates. Required: this version issues no certificates (acme = true
-	// is refused).
+	// intermediates. Required with Key, unless RATLS: this version issues no
+	// certificates (acme = true is refused).
 	Cert string `toml:"cert"`
-	// Key is the PEM file of the certificate's private key. Required.
+	// Key is the PEM file of the certificate's private key.
 	Key string `toml:"key"`
+	// RATLS has the gateway make the certificate itself, with evidence of its own
+	// hardware in it, for clients that verify that instead of an authority. Excludes Cert
+	// and Key; needs a machine that can quote. Default false.
+	RATLS bool `toml:"ratls"`
 }
 
 // Proxy is the side that clients see.

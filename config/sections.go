@@ -34,7 +34,7 @@ func readConfig(t table, dir string) *Config {
 
 func readDomains(t table, path func(string) (string, error)) []Domain {
 	if n := t.get("domain"); n == nil || n.kind == unstable.Array && len(n.items) == 0 {
-		t.fail("domain", `is missing: want at least one [[domain]] with name, cert and key`)
+		t.fail("domain", `is missing: want at least one [[domain]] with name, and cert and key or ratls`)
 	}
 	var domains []Domain
 	first := make(map[string]position)
@@ -45,18 +45,39 @@ func readDomains(t table, path func(string) (string, error)) []Domain {
 		} else {
 			first[d.Name] = t.place("name")
 		}
-		switch acme := t.flag("acme", false); {
-		case acme && (t.has("cert") || t.has("key")):
-			t.fail("acme", "contradicts cert and key: this version issues no certificates; remove acme")
-		case acme:
-			t.fail("acme", "this version issues no certificates: remove acme, give cert and key")
+		if !readCertificate(t, path, &d) {
 			continue
 		}
-		d.Cert = required(t, "cert", "the PEM file of the certificate chain", path)
-		d.Key = required(t, "key", "the PEM file of the certificate's private key", path)
 		domains = append(domains, d)
 	}
 	return domains
+}
+
+// readCertificate reads which of the ways the domain gets its certificate; false: one
+// that this version does not know.
+func readCertificate(t table, path func(string) (string, error), d *Domain) bool {
+	cert, key := t.has("cert"), t.has("key") // both are asked for: that makes them known
+	files := cert || key
+	acme := t.flag("acme", false)
+	d.RATLS = t.flag("ratls", false)
+	switch {
+	case d.RATLS && acme:
+		t.fail("ratls", "contradicts acme: want one source of the certificate")
+		return true
+	case d.RATLS && files:
+		t.fail("ratls", "contradicts cert and key: the gateway makes this certificate itself, and keeps its key in memory")
+		return true
+	case d.RATLS:
+		return true
+	case acme && files:
+		t.fail("acme", "contradicts cert and key: this version issues no certificates; remove acme")
+	case acme:
+		t.fail("acme", "this version issues no certificates: remove acme, give cert and key, or ratls = true")
+		return false
+	}
+	d.Cert = required(t, "cert", "the PEM file of the certificate chain, or ratls = true", path)
+	d.Key = required(t, "key", "the PEM file of the certificate's private key", path)
+	return true
 }
 
 func readProxy(t table) Proxy {

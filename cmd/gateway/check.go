@@ -18,8 +18,9 @@ func newCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check --config FILE",
 		Short: "Check a configuration",
-		Long: `check reads a configuration and the certificates it names, and prints every
-problem, one a line, as file:line:column: key: what is wrong. It changes nothing.
+		Long: `check reads a configuration and the certificates it names, looks for a quote source
+if a domain needs one, and prints every problem, one a line, as file:line:column: key:
+what is wrong. It changes nothing.
 
 Exit code 0: gateway run would start with it. 1: there is a problem.`,
 		Args: cobra.NoArgs,
@@ -37,7 +38,9 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 			if err != nil {
 				return err
 			}
-			if _, err := certs.Open(sources(cfg), certs.Options{MinVersion: cfg.Proxy.TLSMinVersion}); err != nil {
+			_, err = certs.Open(sources(cfg), certs.Options{MinVersion: cfg.Proxy.TLSMinVersion})
+			_, sourceErr := quoteSource(cmd.Context(), cfg)
+			if err := errors.Join(err, sourceErr); err != nil {
 				fmt.Fprintln(out, err)
 				return errSaid
 			}

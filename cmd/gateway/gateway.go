@@ -30,6 +30,7 @@ type gateway struct {
 	cfg      *config.Config
 	log      *slog.Logger
 	certs    *certs.Index
+	ratls    *ratlsDomains // nil: no domain has a certificate by the gateway's own evidence
 	attest   *appraiser
 	tunnel   *wg.Device
 	health   *health.Monitor
@@ -75,15 +76,25 @@ func (g *gateway) open(ctx context.Context) (err error) {
 	return nil
 }
 
-func (g *gateway) openCerts(context.Context) (err error) {
-	g.certs, err = certs.Open(sources(g.cfg), certs.Options{MinVersion: g.cfg.Proxy.TLSMinVersion, Log: g.log})
-	return err
+// openCerts loads the domains' certificates, and makes those that the gateway makes itself.
+func (g *gateway) openCerts(ctx context.Context) (err error) {
+	if g.certs, err = certs.Open(sources(g.cfg), certs.Options{MinVersion: g.cfg.Proxy.TLSMinVersion, Log: g.log}); err != nil {
+		return err
+	}
+	if g.ratls, err = newRATLSDomains(ctx, g.cfg, g.certs.Set, g.log); err != nil || g.ratls == nil {
+		return err
+	}
+	return g.ratls.open(ctx)
 }
 
 func sources(cfg *config.Config) []certs.Source {
 	var list []certs.Source
 	for _, d := range cfg.Domains {
-		list = append(list, certs.Source{Domain: d.Name, CertFile: d.Cert, KeyFile: d.Key})
+		s := certs.Source{Domain: d.Name, CertFile: d.Cert, KeyFile: d.Key}
+		if d.RATLS {
+			s.From = "ratls"
+		}
+		list = append(list, s)
 	}
 	return list
 }
@@ -207,6 +218,9 @@ func (g *gateway) serve(ctx context.Context) error {
 	parts.Go(func() error { return g.tunnel.Run(background) })
 	parts.Go(func() error { return g.health.Run(background) })
 	parts.Go(func() error { return g.certs.Run(background) })
+	if g.ratls != nil {
+		parts.Go(func() error { return g.ratls.run(background) })
+	}
 	parts.Go(func() error { return g.attest.serve(background) })
 	parts.Go(func() error { return g.registry.Run(background) })
 	parts.Go(func() error { return g.own.serve(background, g.cfg.RPC.DstackAgent) })

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sallyport/config"
+	"sallyport/internal/dstackagent"
+	"sallyport/internal/gwtest/tdxpki"
+	"sallyport/ratls"
+	"sallyport/ratls/pccs"
+	"sallyport/ratls/qvl"
+)
+
+// guestAgent is the agent of a simulated confidential VM: it quotes what it is asked to.
+type guestAgent struct {
+	socket string
+	world  *tdxpki.PKI
+	broken atomic.Bool // it refuses
+	quotes atomic.Int64
+}
+
+// newGuestAgent answers until the test ends.
+func newGuestAgent(t *testing.T) *guestAgent {
+	t.Helper()
+	a := &guestAgent{socket: filepath.Join(t.TempDir(), "dstack.sock"), world: tdxpki.New(1, time.Now())}
+	l, err := net.Listen("unix", a.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(a.answer), ReadHeaderTimeout: time.Minute}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = srv.Serve(l) // until it is closed
+	}()
+	t.Cleanup(func() {
+		srv.Close()
+		<-ended
+	})
+	return a
+}
+
+func (a *guestAgent) answer(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		ReportData dstackagent.Hex `json:"report_data"`
+	}
+	if a.broken.Load() || r.URL.Path != "/GetQuote" || json.NewDecoder(r.Body).Decode(&in) != nil {
+		http.Error(w, "out of quotes", http.StatusInternalServerError)
+		return
+	}
+	m := a.world.Guest(tdxpki.Guest{ChangeQuote: func(q *tdxpki.Quote) { copy(q.TD.ReportData[:], in.ReportData) }})
+	_ = json.NewEncoder(w).Encode(dstackagent.Quote{ // to somebody who may have left
+		Quote: m.Quote, EventLog: string(m.Log.JSON()), ReportData: in.ReportData, Attestation: m.Attestation.V0(),
+	})
+	a.quotes.Add(1)
+}
+
+// verifier judges by the world's root in place of Intel's.
+func (a *guestAgent) verifier(t *testing.T) *ratls.Verifier {
+	t.Helper()
+	c, err := qvl.ParseCollateral(a.world.Collateral().Sign().File())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixed, err := pccs.NewFixed(c, a.world.Root.Cert())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := ratls.NewVerifier(ratls.VerifierOptions{Collateral: fixed, Root: a.world.Root.Cert(), Policy: &ratls.Policy{MaxAge: 24 * time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// peer is the app whose machine quotes.
+func (a *guestAgent) peer() ratls.Peer {
+	return ratls.Peer{App: ratls.AppID(a.world.Guest(tdxpki.Guest{}).AppInfo.AppID)}
+}
+
+// ratlsSite is a gateway in this process whose certificate is of its own making.
+type ratlsSite struct {
+	*site
+	g   *gateway
+	log safeBuffer
+}
+
+// newRATLSSite opens a gateway that asks the agent at socket; it serves after run.
+func newRATLSSite(t *testing.T, socket string, instances ...host) (*ratlsSite, error) {
+	t.Helper()
+	s := &ratlsSite{site: &site{t: t, dir: t.TempDir(), admin: freeTCP(t)}}
+	text := fmt.Sprintf("[[domain]]\nname = \"gw.test\"\nratls = true\n[proxy]\nlisten = [\"127.0.0.1:0\"]\n"+
+		"[wireguard]\nmode = \"none\"\n[store]\npath = \"store\"\n[admin]\nlisten = %q\n[rpc]\ndstack_agent = %q\n", s.admin, socket)
+	for _, h := range instances {
+		text += fmt.Sprintf("[[instance]]\napp_id = %q\ninstance_id = %q\naddress = %q\n", h.app, h.instance, h.addr)
+	}
+	if err := os.WriteFile(s.path("gateway.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(s.path("gateway.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.g, err = newGateway(t.Context(), cfg, slog.New(slog.NewTextHandler(&s.log, nil)))
+	if err != nil {
+		return s, err
+	}
+	s.clients = s.g.addrs[0].String()
+	return s, nil
+}
+
+// run serves until the test ends.
+func (s *ratlsSite) run() {
+	ctx, stop := context.WithCancel(s.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.g.serve(ctx) }()
+	s.t.Cleanup(func() {
+		stop()
+		s.g.relay.Abort()
+		if err := <-done; err != nil {
+			s.t.Error(err)
+		}
+	})
+}
+
+// dialling has an attested client look for all names at the gateway.
+func (s *ratlsSite) dialling(client *http.Client) *http.Client {
+	transport := reflect.ValueOf(client.Transport).FieldByName("Transport").Interface().(*http.Transport)
+	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", s.clients)
+	}
+	transport.DisableKeepAlives = true
+	return client
+}
+
+// safeBuffer is a log that is read while it is written.
+type safeBuffer struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.String()
+}

@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sallyport/admin"
+)
+
+func TestClientVerifiesTheGatewaysOwnEvidence(t *testing.T) {
+	agent := newGuestAgent(t)
+	s, err := newRATLSSite(t, agent.socket, shopOne)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run()
+	listeners, port := listen(t, one)
+	serveWeb(t, listeners[0], nil)
+	url := "https://aaaa-" + port + ".gw.test/"
+	resp, err := s.dialling(agent.verifier(t).HTTPClient(agent.peer())).Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "plain" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if _, err := s.get("aaaa-" + port); err == nil {
+		t.Error("a client that knows authorities alone accepts the certificate")
+	}
+
+	st := s.until("status", func(*admin.Status) bool { return true })
+	if c := st.Certificates[0]; c.Domain != "gw.test" || time.Until(c.NotAfter) < 23*time.Hour || time.Until(c.NotAfter) > 24*time.Hour {
+		t.Errorf("status says %+v", c)
+	}
+	for path, want := range map[string]string{"/readyz": "", "/metrics": `gateway_certificate_not_after_seconds{domain="gw.test"}`} {
+		resp, err := http.Get("http://" + s.admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK || !strings.Contains(string(b), want) {
+			t.Errorf("%s: %s\n%s", path, resp.Status, b)
+		}
+	}
+}
+
+func TestKeyOfOwnCertificateIsOnNoDisk(t *testing.T) {
+	s, err := newRATLSSite(t, newGuestAgent(t).socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run()
+	err = filepath.WalkDir(s.dir, func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		if strings.Contains(string(b), "PRIVATE KEY") || strings.HasSuffix(name, ".key") {
+			t.Errorf("%s holds a key", name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// served is the certificate that a client of the gateway gets.
+func (s *ratlsSite) served(name string) (*x509.Certificate, error) {
+	c, err := tls.Dial("tcp", s.clients, &tls.Config{ServerName: name, InsecureSkipVerify: true})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.ConnectionState().PeerCertificates[0], nil
+}
+
+func TestOpenSSLReadsOwnCertificate(t *testing.T) {
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("openssl is missing: install it")
+	}
+	s, err := newRATLSSite(t, newGuestAgent(t).socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run()
+	leaf, err := s.served("gateway.gw.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), openssl, "x509", "-text", "-noout")
+	cmd.Stdin = strings.NewReader(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"Issuer: CN = *.gw.test", "Subject: CN = *.gw.test", "DNS:*.gw.test, DNS:gw.test", "TLS Web Server Authentication",
+		"CA:FALSE", "NIST CURVE: P-256", "1.3.6.1.4.1.62397.1.8:", "ecdsa-with-SHA256",
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("openssl does not say %q:\n%s", want, out)
+		}
+	}
+}
+
+// always makes every look renew.
+func (r *ratlsDomains) always() {
+	r.renewal, r.look = lifeInRenewals*ratlsRenewal, 5*time.Millisecond
+}
+
+func TestRenewalFailsNoHandshake(t *testing.T) {
+	agent := newGuestAgent(t)
+	s, err := newRATLSSite(t, agent.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.g.ratls.always()
+	s.run()
+	verifier := agent.verifier(t)
+	conf := verifier.ClientConfig(agent.peer())
+	conf.ServerName = "gateway.gw.test"
+	seen := map[string]bool{}
+	for n := 0; len(seen) < 5; n++ {
+		c, err := tls.Dial("tcp", s.clients, conf)
+		if err != nil {
+			t.Fatalf("handshake %d, after %d renewals: %v", n, len(seen), err)
+		}
+		seen[c.ConnectionState().PeerCertificates[0].SerialNumber.Text(16)] = true
+		c.Close()
+	}
+}
+
+func TestFailedRenewalKeepsTheOldCertificate(t *testing.T) {
+	agent := newGuestAgent(t)
+	s, err := newRATLSSite(t, agent.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := s.g.certs.Status()[0].Serial
+	agent.broken.Store(true)
+	s.g.ratls.always()
+	s.run()
+	s.waitFor("certificate not renewed, the old one stays")
+	leaf, err := s.served("gateway.gw.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := leaf.SerialNumber.Text(16); got != before {
+		t.Errorf("serves %s, want %s", got, before)
+	}
+	if text := s.log.String(); !strings.Contains(text, "domain=gw.test") || !strings.Contains(text, "next_try=1m0s") || !strings.Contains(text, "out of quotes") {
+		t.Errorf("log:\n%s", text)
+	}
+}
+
+// waitFor waits until the log says so.
+func (s *ratlsSite) waitFor(line string) {
+	s.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(40 * time.Second)
+	for !strings.Contains(s.log.String(), line) {
+		select {
+		case <-tick.C:
+		case <-late:
+			s.t.Fatalf("waited in vain for %q:\n%s", line, s.log.String())
+		}
+	}
+}
+
+func TestAgentThatRefusesAtStartEndsIt(t *testing.T) {
+	agent := newGuestAgent(t)
+	agent.broken.Store(true)
+	s, err := newRATLSSite(t, agent.socket)
+	if err == nil || !strings.Contains(err.Error(), "[[domain]] gw.test: ratls: make certificate: ") || !strings.Contains(err.Error(), "out of quotes") {
+		t.Errorf("%v", err)
+	}
+	if s.clients != "" {
+		t.Error("clients were listened for")
+	}
+}
+
+func TestMachineThatCannotQuoteDoesNotStart(t *testing.T) {
+	const kernel = "/sys/kernel/config/tsm/report"
+	if _, err := os.Stat(kernel); err == nil {
+		t.Skipf("this machine can quote: it has %s", kernel)
+	}
+	file, socket := filepath.Join(t.TempDir(), "gateway.toml"), filepath.Join(t.TempDir(), "none.sock")
+	text := fmt.Sprintf("[[domain]]\nname = \"gw.test\"\nratls = true\n[wireguard]\nmode = \"none\"\n[proxy]\nlisten = [\"127.0.0.1:0\"]\n"+
+		"[store]\npath = \"store\"\n[admin]\nlisten = \"off\"\n[rpc]\ndstack_agent = %q\n", socket)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "[[domain]] gw.test: ratls needs a confidential VM: no quote source: this machine has no " + socket +
+		", no " + kernel + "; mount the guest agent's socket, or give cert and key"
+	for _, verb := range []string{"run", "check"} {
+		code, stdout, stderr := outcome(t, verb, "--config", file)
+		if code != 1 || !strings.Contains(stdout+stderr, want) {
+			t.Errorf("%s: code %d\n%s%s\nwant %s", verb, code, stdout, stderr, want)
+		}
+	}
+}
+
+func TestEvidenceIsRenewedBeforeItIsTooOld(t *testing.T) {
+	for maxAge, want := range map[time.Duration]time.Duration{
+		0: 12 * time.Hour, 30 * 24 * time.Hour: 12 * time.Hour, 24 * time.Hour: 12 * time.Hour,
+		6 * time.Hour: 3 * time.Hour, time.Minute: time.Minute,
+	} {
+		if got := renewalFor(maxAge); got != want {
+			t.Errorf("max_age %v: renewed after %v, want %v", maxAge, got, want)
+		}
+	}
+	now := time.Now()
+	d := ratlsDomain{begins: now, ends: now.Add(24 * time.Hour)}
+	for after, want := range map[time.Duration]bool{
+		0: false, 12*time.Hour - 1: false, 12 * time.Hour: true, 48 * time.Hour: true,
+		-time.Second: true, // the clock was set back: clients refuse it
+	} {
+		if got := d.due(now.Add(after), 12*time.Hour); got != want {
+			t.Errorf("after %v: due %v", after, got)
+		}
+	}
+}
+
+// A source that fails for six hours is asked at minutes 0, 1, 3, 7, 15, 31 and every 30 from
+// then on.
+func TestFailingSourceIsAskedLessAndLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		r := &ratlsDomains{
+			renewal: ratlsRenewal, log: slog.New(slog.DiscardHandler),
+			domains: []*ratlsDomain{{name: "gw.test", begins: time.Now(), ends: time.Now().Add(lifeInRenewals * ratlsRenewal)}},
+			set:     func(string, *tls.Certificate) error { return errors.New("nothing was made") },
+			attest: func(context.Context, [64]byte) ([]byte, error) {
+				asked++
+				return nil, net.ErrClosed
+			},
+		}
+		for range 18 * 60 {
+			r.renew(t.Context())
+			<-time.After(time.Minute)
+		}
+		if asked != 16 {
+			t.Errorf("asked %d times, want 16", asked)
+		}
+	})
+}
