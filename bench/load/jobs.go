@@ -1,0 +1,181 @@
+package load
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"sallyport/bench/backend"
+)
+
+var errSurplus = errors.New("the reply has more bytes than were asked for")
+
+// requests sends a request and waits for its echo.
+type requests struct{ request []byte }
+
+func (j *requests) begin(c *conn) {
+	c.need = len(j.request)
+	c.send(j.request)
+}
+
+func (j *requests) received(c *conn, p []byte) {
+	if c.need == 0 || len(p) > c.need {
+		c.g.fail(c, errSurplus)
+		return
+	}
+	c.need -= len(p)
+	if c.need == 0 {
+		c.g.done(c)
+	}
+}
+
+func (*requests) drained(*conn) bool { return false }
+func (*requests) ended(*conn) bool   { return false }
+
+// connects makes a connection for each request; without one it is done when the
+// connection is up.
+type connects struct {
+	request []byte
+	reply   int
+}
+
+func (j *connects) begin(c *conn) {
+	if len(j.request) == 0 {
+		c.g.finish(c)
+		return
+	}
+	c.need = j.reply
+	c.send(j.request)
+}
+
+func (j *connects) received(c *conn, p []byte) {
+	if c.need -= len(p); c.need < 0 {
+		c.g.fail(c, errSurplus)
+	}
+}
+
+func (*connects) drained(*conn) bool { return false }
+
+func (*connects) ended(c *conn) bool {
+	if c.need != 0 {
+		return false
+	}
+	c.g.finish(c)
+	return true
+}
+
+// bulk moves bytes in one direction without end.
+type bulk struct {
+	command []byte
+	upload  bool
+}
+
+func (j *bulk) begin(c *conn) {
+	c.need = 1 // it has begun
+	c.send(j.command)
+	if c.state == open {
+		c.g.l.later(c)
+	}
+}
+
+func (j *bulk) received(c *conn, p []byte) { c.g.l.counters.bytes.Add(uint64(len(p))) }
+
+func (j *bulk) drained(c *conn) bool {
+	if !j.upload || c.need == 0 || !c.writable {
+		return false
+	}
+	zeros := c.g.l.zeros
+	c.send(zeros)
+	// With TLS, or with a part kept in c.out, this is ahead of the socket by at most
+	// one piece.
+	c.g.l.counters.bytes.Add(uint64(len(zeros)))
+	return true
+}
+
+func (*bulk) ended(*conn) bool { return false }
+
+// idles makes one request and then nothing.
+type idles struct{ requests }
+
+func (j *idles) received(c *conn, p []byte) {
+	c.need -= len(p)
+	switch {
+	case c.need < 0:
+		c.g.fail(c, errSurplus)
+	case c.need == 0:
+		c.began = 0
+	}
+}
+
+// trickles receives messages that tell when they were due.
+type trickles struct {
+	command []byte
+	size    int
+}
+
+func (j *trickles) begin(c *conn) {
+	c.began = 0
+	c.send(j.command)
+}
+
+func (j *trickles) received(c *conn, p []byte) {
+	for len(p) > 0 {
+		n := min(j.size-len(c.part), len(p))
+		message := p[:n]
+		if len(c.part) > 0 || n < j.size {
+			c.part = append(c.part, message...)
+			message = c.part
+		}
+		p = p[n:]
+		if len(message) < j.size {
+			return
+		}
+		c.part = c.part[:0]
+		l := c.g.l
+		late := time.Now().UnixNano() - int64(binary.BigEndian.Uint64(message))
+		now := l.now()
+		l.record(now-late, now)
+	}
+}
+
+func (*trickles) drained(*conn) bool { return false }
+func (*trickles) ended(*conn) bool   { return false }
+
+// newGroups makes the groups of a workload.
+func (l *loop) newGroups() {
+	o := l.opts
+	request := make([]byte, o.Size)
+	if o.Size > 0 {
+		request[0] = byte(backend.Echo)
+	}
+	main := &group{size: l.share.connections, rate: l.share.rate}
+	switch o.Workload {
+	case Connect:
+		main.churn = true
+		if o.Size > 0 {
+			cmd := backend.Command{Mode: backend.Reply, Request: o.Size, Size: o.ReplySize}.Append(nil)
+			request = append(cmd, make([]byte, o.Size-len(cmd))...)
+		}
+		main.job = &connects{request: request[:o.Size], reply: o.ReplySize}
+	case Download:
+		main.job = &bulk{command: backend.Command{Mode: backend.Download}.Append(nil)}
+	case Upload:
+		main.job = &bulk{command: backend.Command{Mode: backend.Upload}.Append(nil), upload: true}
+	case Idle:
+		main.idle = true
+		main.job = &idles{requests{request}}
+	case Trickle:
+		cmd := backend.Command{Mode: backend.Trickle, Size: o.Size, Interval: o.Interval}
+		main.job = &trickles{command: cmd.Append(nil), size: o.Size}
+	default:
+		main.job = &requests{request}
+	}
+	l.groups = []*group{main}
+	if o.Workload == Mixed && l.share.bulk > 0 {
+		l.groups = append(l.groups, &group{size: l.share.bulk,
+			job: &bulk{command: backend.Command{Mode: backend.Download}.Append(nil)}})
+	}
+	for _, g := range l.groups {
+		g.l, g.conns = l, map[*conn]struct{}{}
+	}
+}

@@ -1,0 +1,157 @@
+package load
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"sallyport/bench/backend"
+)
+
+// A Workload is what the connections of a run do.
+type Workload string
+
+// The workloads. All but Connect need package backend at the far end, or for
+// Request and Idle anything that echoes.
+const (
+	// Request sends Size bytes, waits for as many, and starts again.
+	Request Workload = "request"
+	// Connect connects, sends Size bytes, reads a reply of ReplySize until EOF, and
+	// starts again. With Size 0 it ends when TLS is up: any server will do.
+	Connect Workload = "connect"
+	// Download and Upload move bytes one way as fast as they go.
+	Download Workload = "download"
+	Upload   Workload = "upload"
+	// Idle opens connections, makes one request on each and then leaves them alone.
+	Idle Workload = "idle"
+	// Trickle receives Size bytes each Interval on each connection.
+	Trickle Workload = "trickle"
+	// Mixed is Request beside BulkConnections that download.
+	Mixed Workload = "mixed"
+)
+
+// Workloads are all of them.
+var Workloads = [...]Workload{Request, Connect, Download, Upload, Idle, Trickle, Mixed}
+
+// Options say what a run does. Check completes and checks them.
+type Options struct {
+	Target     string // host:port
+	ServerName string // SNI; default the host of Target
+
+	// TLS is the version that is spoken, tls.VersionTLS12 or 13. 0 sends a real
+	// ClientHello and then speaks none: for what is passed through to a backend that
+	// ignores the hello.
+	TLS   uint16
+	Curve tls.CurveID // the only key share; default X25519
+	// Resume gives every connection but the first a ticket.
+	Resume bool
+
+	Workload        Workload
+	Connections     int           // default 1; of Connect: that are open at the same time
+	BulkConnections int           // of Mixed; default 16
+	Size            int           // bytes of a request or a trickled message
+	ReplySize       int           // of Connect
+	Interval        time.Duration // of Trickle; default 25ms
+	// Rate is operations a second, of Request, Connect and Mixed. An operation that has to
+	// wait because the server is slow is late from when it was meant to start. 0 starts
+	// the next one when one has ended.
+	Rate float64
+
+	Warmup   time.Duration // before what is counted; default 0
+	Duration time.Duration // of what is counted; default 10s
+	Threads  int           // event loops; default 1
+	CPUs     []int         // the loops are pinned to these in turn; none: not pinned
+
+	// PID is a process on this machine that is metered during Duration, with its
+	// children: the proxy. 0 is none.
+	PID int
+	// Progress is called each second, by one goroutine. Nil is none.
+	Progress func(Progress)
+}
+
+// Bounds of a run.
+const (
+	maxConnections = 1 << 20
+	maxRate        = 10e6
+	maxDuration    = 24 * time.Hour
+	maxThreads     = 256
+)
+
+// Check fills in the defaults and says what is wrong.
+func (o *Options) Check() error {
+	o.complete()
+	host, _, err := net.SplitHostPort(o.Target)
+	if err != nil {
+		return fmt.Errorf("target: %w", err)
+	}
+	if o.ServerName == "" {
+		o.ServerName = host
+	}
+	var known bool
+	for _, w := range Workloads {
+		known = known || w == o.Workload
+	}
+	minSize := 1
+	switch o.Workload {
+	case Connect:
+		minSize = 0
+		if o.Size > 0 {
+			minSize = backend.CommandSize
+		}
+	case Trickle:
+		minSize = backend.TrickleHeader
+	default:
+	}
+	paced := o.Workload == Request || o.Workload == Connect || o.Workload == Mixed
+	switch {
+	case !known:
+		return fmt.Errorf("workload %q: want one of %v", o.Workload, Workloads)
+	case o.TLS != 0 && o.TLS != tls.VersionTLS12 && o.TLS != tls.VersionTLS13:
+		return fmt.Errorf("TLS version %#x: want 1.2 or 1.3", o.TLS)
+	case o.TLS == tls.VersionTLS12 && o.Curve == tls.X25519MLKEM768:
+		return errors.New("X25519MLKEM768 needs TLS 1.3")
+	case o.Resume && o.TLS == 0:
+		return errors.New("resume needs TLS")
+	case o.Connections < 1 || o.Connections > maxConnections:
+		return fmt.Errorf("connections: want 1 to %d", maxConnections)
+	case o.BulkConnections < 1 || o.BulkConnections > maxConnections:
+		return fmt.Errorf("bulk connections: want 1 to %d", maxConnections)
+	case o.Size < minSize || o.Size > backend.MaxSize:
+		return fmt.Errorf("size: want %d to %d", minSize, backend.MaxSize)
+	case o.ReplySize < 0 || o.ReplySize > backend.MaxSize:
+		return fmt.Errorf("reply size: want 0 to %d", backend.MaxSize)
+	case o.Interval < backend.MinInterval || o.Interval > backend.MaxInterval:
+		return fmt.Errorf("interval: want %s to %s", backend.MinInterval, backend.MaxInterval)
+	case !(o.Rate >= 0 && o.Rate <= maxRate):
+		return fmt.Errorf("rate: want 0 to %.0f", maxRate)
+	case o.Rate > 0 && !paced:
+		return fmt.Errorf("rate: workload %s has none", o.Workload)
+	case o.Warmup < 0 || o.Warmup > maxDuration || o.Duration <= 0 || o.Duration > maxDuration:
+		return fmt.Errorf("duration and warm-up: want up to %s", maxDuration)
+	case o.Threads < 1 || o.Threads > min(maxThreads, o.Connections):
+		return fmt.Errorf("threads: want 1 to %d, and not more than connections", maxThreads)
+	}
+	return nil
+}
+
+func (o *Options) complete() {
+	orInt := func(v *int, def int) {
+		if *v == 0 {
+			*v = def
+		}
+	}
+	orInt(&o.Connections, 1)
+	orInt(&o.BulkConnections, 16)
+	orInt(&o.Threads, 1)
+	if o.Curve == 0 {
+		o.Curve = tls.X25519
+	}
+	if o.Interval == 0 {
+		o.Interval = 25 * time.Millisecond
+	}
+	if o.Duration == 0 {
+		o.Duration = 10 * time.Second
+	}
+}

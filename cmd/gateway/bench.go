@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func newBench() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure gateways",
+		Long: `bench puts load on a gateway and measures it: this one, or any other that routes
+TLS by server name. It sends only to the address that it is given.
+
+	gateway bench backend --listen 127.0.0.1:9000 &
+	gateway bench load --target 127.0.0.1:443 --sni app-9000s.gw.example.com --connections 50`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_ = cmd.Help()
+			return usageError{errors.New("bench: load or backend is needed")}
+		},
+	}
+	cmd.AddCommand(newBenchLoad(), newBenchBackend())
+	for _, c := range cmd.Commands() {
+		c.Args = usageArgs(c.Args)
+	}
+	return cmd
+}
+
+// maxCPUs is what the kernel's masks have room for.
+const maxCPUs = 1024
+
+// parseCPUs reads a list such as "0,2,3"; "" is none.
+func parseCPUs(list string) ([]int, error) {
+	if list == "" {
+		return nil, nil
+	}
+	var cpus []int
+	for field := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(field)
+		if err != nil || n < 0 || n >= maxCPUs {
+			return nil, fmt.Errorf("cpu %q: want numbers from 0 to %d, separated by commas", field, maxCPUs-1)
+		}
+		cpus = append(cpus, n)
+	}
+	return cpus, nil
+}

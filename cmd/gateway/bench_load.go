@@ -1,0 +1,112 @@
+package main
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/bench/load"
+)
+
+// loadFlags are the flags of bench load that are not Options as they stand.
+type loadFlags struct {
+	load.Options
+	workload, tls, curve, cpus string
+	json                       bool
+}
+
+func newBenchLoad() *cobra.Command {
+	var f loadFlags
+	cmd := &cobra.Command{
+		Use:   "load --target HOST:PORT",
+		Short: "Put load on a TLS gateway and measure it",
+		Long: `load opens connections to a gateway and reports operations, latency and CPU time.
+
+Without --tls it sends a real ClientHello and then bytes without TLS, for what a
+gateway passes through to "gateway bench backend", which ignores the hello. With
+--tls 1.2 or 1.3 it speaks TLS, for what the gateway terminates. Certificates are
+not verified.
+
+Workloads: request (send --size bytes, await as many), connect (connect, request,
+reply, close; with --size 0 it ends when the connection is up, which needs no
+special backend), download, upload, idle, trickle, mixed (request beside
+--bulk-connections downloads). With --rate, latency counts from when an operation
+was meant to start.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.complete(); err != nil {
+				return usageError{err}
+			}
+			return runLoad(cmd, &f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.Target, "target", "", "where to connect to, host:port")
+	flags.StringVar(&f.ServerName, "sni", "", "server name (default: the target's host)")
+	flags.StringVar(&f.workload, "workload", string(load.Request), "request, connect, download, upload, idle, trickle or mixed")
+	flags.StringVar(&f.tls, "tls", "", "speak TLS of this version, 1.2 or 1.3")
+	flags.StringVar(&f.curve, "curve", "x25519", "key share: x25519 or x25519mlkem768")
+	flags.BoolVar(&f.Resume, "resume", false, "resume TLS sessions")
+	flags.IntVar(&f.Connections, "connections", 50, "connections at the same time")
+	flags.IntVar(&f.BulkConnections, "bulk-connections", 16, "downloads of the workload mixed")
+	flags.IntVar(&f.Size, "size", 64, "bytes of a request")
+	flags.IntVar(&f.ReplySize, "reply-size", 100, "bytes of a reply, of the workload connect")
+	flags.DurationVar(&f.Interval, "interval", 25*time.Millisecond, "time between two messages of a trickle")
+	flags.Float64Var(&f.Rate, "rate", 0, "operations a second, all connections together (default: as fast as they go)")
+	flags.DurationVar(&f.Duration, "duration", 10*time.Second, "how long to measure")
+	flags.DurationVar(&f.Warmup, "warmup", time.Second, "how long to run before that")
+	flags.IntVar(&f.Threads, "threads", 1, "event loops")
+	flags.StringVar(&f.cpus, "cpu", "", "pin the event loops to these CPUs, such as 0,1")
+	flags.IntVar(&f.PID, "pid", 0, "measure this process too: CPU, memory, descriptors")
+	flags.BoolVar(&f.json, "json", false, "print the result as JSON, and no progress")
+	return cmd
+}
+
+// complete makes Options of the flags and checks them.
+func (f *loadFlags) complete() error {
+	f.Workload = load.Workload(f.workload)
+	versions := map[string]uint16{"": 0, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+	curves := map[string]tls.CurveID{"x25519": tls.X25519, "x25519mlkem768": tls.X25519MLKEM768}
+	var ok bool
+	if f.TLS, ok = versions[f.tls]; !ok {
+		return fmt.Errorf("tls %q: want 1.2 or 1.3", f.tls)
+	}
+	if f.Curve, ok = curves[f.curve]; !ok {
+		return fmt.Errorf("curve %q: want x25519 or x25519mlkem768", f.curve)
+	}
+	var err error
+	if f.CPUs, err = parseCPUs(f.cpus); err != nil {
+		return err
+	}
+	return f.Check()
+}
+
+func runLoad(cmd *cobra.Command, f *loadFlags) error {
+	if !f.json {
+		f.Progress = func(p load.Progress) { fmt.Fprintln(cmd.ErrOrStderr(), p) }
+	}
+	// A loop that comes back from the kernel must not wait for the collector's P.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), f.Threads+1))
+	ctx, stop := untilSignal(cmd.Context(), func() {})
+	defer stop()
+	result, err := load.Run(ctx, f.Options)
+	if err != nil {
+		return err
+	}
+	return writeResult(cmd.OutOrStdout(), result, f.json)
+}
+
+func writeResult(w io.Writer, r *load.Result, asJSON bool) error {
+	if !asJSON {
+		r.Write(w)
+		return nil
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r)
+}
