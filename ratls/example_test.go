@@ -5,9 +5,69 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"os"
+	"time"
 
 	"sallyport/ratls"
+	"sallyport/ratls/pccs"
 )
+
+// An HTTP client that talks to one app, on whichever genuine machine it runs.
+func ExampleVerifier_HTTPClient() {
+	app, err := ratls.ParseAppID("3327603e03f5bd1f830812ca4a789277fc31f577")
+	check(err)
+	collateral, err := pccs.New(pccs.Options{Dir: "/var/cache/collateral"})
+	check(err)
+	defer collateral.Close()
+	verifier, err := ratls.NewVerifier(ratls.VerifierOptions{Collateral: collateral})
+	check(err)
+	answer, err := verifier.HTTPClient(ratls.Peer{App: app}).Get("https://vm.example.com/")
+	check(err)
+	defer answer.Body.Close()
+	fmt.Println(answer.Status)
+}
+
+// A server that lets machines in whose system it knows by its measurement. The verifier
+// judges; the handshake proves that the client holds the key.
+func ExampleVerifier_VerifyConnection() {
+	collateral, err := pccs.New(pccs.Options{})
+	check(err)
+	defer collateral.Close()
+	image := [48]byte{0xc6, 0x85}
+	verifier, err := ratls.NewVerifier(ratls.VerifierOptions{
+		Collateral: collateral,
+		Policy:     &ratls.Policy{Measurements: []ratls.Measurement{{MRTD: &image}}, MaxAge: 24 * time.Hour},
+	})
+	check(err)
+	_ = &tls.Config{
+		ClientAuth:       tls.RequireAnyClientCert,
+		VerifyConnection: verifier.VerifyConnection(ratls.Peer{}),
+	}
+}
+
+// What there is to say about a quote from a file, without a network.
+func ExampleVerifier_Examine() {
+	quote, err := os.ReadFile("quote.bin")
+	check(err)
+	collateral, err := pccs.File("collateral.json", nil)
+	check(err)
+	verifier, err := ratls.NewVerifier(ratls.VerifierOptions{
+		Collateral: collateral,
+		Now:        func() time.Time { return time.Date(2026, time.March, 1, 0, 0, 0, 0, time.UTC) },
+	})
+	check(err)
+	report := verifier.Examine(context.Background(), ratls.Evidence{Quote: quote})
+	for _, step := range report.Steps {
+		fmt.Println(step.Name, step.Value, step.Err)
+	}
+	fmt.Println("refused because:", report.Err)
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
 
 // A server that wants to know which machine calls.
 func ExampleIdentify() {
