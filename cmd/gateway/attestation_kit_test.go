@@ -1,0 +1,244 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sallyport/admin"
+	"sallyport/config"
+	"sallyport/internal/gwtest/tdxpki"
+	"sallyport/internal/vm"
+	"sallyport/ratls"
+	"sallyport/rpc"
+)
+
+// attestedSite is a site whose gateway, in this process, judges evidence by a world of its
+// own: the world's root stands for Intel's, its PCCS is a server on loopback.
+type attestedSite struct {
+	*site
+	world  *tdxpki.PKI
+	pccs   *tdxpki.PCCS
+	server *httptest.Server // of pccs
+	ca     *ratls.Authority // client_ca
+	log    logText
+	base   string // the configuration but for [attestation]
+	stop   func() // ends the gateway that runs
+}
+
+// newAttestedSite makes a site; section is its [attestation].
+func newAttestedSite(t *testing.T, section ...string) *attestedSite {
+	t.Helper()
+	endAtOnce(t)
+	s := &attestedSite{site: newSite(t), world: tdxpki.New(1, time.Now()), stop: func() {}}
+	s.pccs = s.world.PCCS(tdxpki.Dialect{})
+	s.server = httptest.NewServer(s.pccs)
+	t.Cleanup(s.server.Close)
+	s.write("intel.pem", string(tdxpki.PEM(s.world.Root)))
+	text, err := os.ReadFile(s.path("gateway.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.base = string(text)
+	s.attest(section...)
+	root, key := s.read("pki/ca.pem"), s.read("pki/ca.key")
+	if s.ca, err = ratls.ParseAuthority(root, key); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.stop()
+		if t.Failed() {
+			t.Logf("the gateway said:\n%s", s.log.String())
+		}
+	})
+	return s
+}
+
+// endAtOnce spares programs that the test runs the second for which the race detector
+// waits at their end.
+func endAtOnce(t *testing.T) { t.Setenv("GORACE", "atexit_sleep_ms=0") }
+
+func (s *attestedSite) read(name string) []byte {
+	s.t.Helper()
+	b, err := os.ReadFile(s.path(name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return b
+}
+
+// write makes a file that was written some time ago: a gateway waits until one is whole.
+func (s *attestedSite) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.path(name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	past := time.Now().Add(-2 * settled)
+	if err := os.Chtimes(s.path(name), past, past); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// set adds a line to a section of the configuration.
+func (s *attestedSite) set(section, line string) {
+	s.base = strings.Replace(s.base, section+"\n", section+"\n"+line+"\n", 1)
+	s.attest()
+}
+
+// attest writes the configuration with this section [attestation].
+func (s *attestedSite) attest(section ...string) {
+	if !strings.Contains(strings.Join(section, "\n"), "collateral_file") {
+		section = append(section, fmt.Sprintf("pccs = [%q]", s.server.URL))
+	}
+	s.write("gateway.toml", s.base+"[attestation]\ninsecure_root_ca = \"intel.pem\"\n"+strings.Join(section, "\n")+"\n")
+}
+
+// run starts the gateway. It may be run again after stop.
+func (s *attestedSite) run() *gateway {
+	s.t.Helper()
+	cfg, err := config.Load(s.path("gateway.toml"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	g, err := newGateway(ctx, cfg, slog.New(slog.NewTextHandler(&s.log, nil)))
+	if err != nil {
+		cancel()
+		s.t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- g.serve(ctx) }()
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		g.relay.Abort()
+		if err := <-done; err != nil {
+			s.t.Error(err)
+		}
+	})
+	s.until("the gateway is up", func(*admin.Status) bool { return true })
+	return g
+}
+
+// reload is what SIGHUP does.
+func (s *attestedSite) reload(g *gateway) { g.reloadConfig(s.path("gateway.toml")) }
+
+// testGuest is a machine of the demo's app.
+func testGuest(instance string) tdxpki.Guest {
+	return tdxpki.Guest{AppID: [20]byte(unhexed(demoApp)), InstanceID: [20]byte(unhexed(instance))}
+}
+
+func unhexed(text string) []byte {
+	b, err := hex.DecodeString(text)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// certificate is issued by the site's authority, with the evidence of m in it; info is the
+// authority's word, or nil.
+func (s *attestedSite) certificate(m *tdxpki.Machine, info *ratls.AppInfo) tls.Certificate {
+	s.t.Helper()
+	r := ratls.Request{AppID: ratls.AppID(m.AppInfo.AppID), AppInfo: info, Client: true, Key: m.Key}
+	for _, e := range m.Certificate.Leaf.Extensions {
+		if isEvidence(e) {
+			r.ExtraExtensions = append(r.ExtraExtensions, e)
+		}
+	}
+	cert, err := s.ca.Issue(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return cert
+}
+
+// isEvidence knows the extensions .1, .2 and .8.
+func isEvidence(e pkix.Extension) bool {
+	for _, arc := range []int{1, 2, 8} {
+		if e.Id.Equal(tdxpki.Extension(arc, nil).Id) {
+			return true
+		}
+	}
+	return false
+}
+
+// register registers a machine as its guest would.
+func (s *attestedSite) register(cert tls.Certificate) error {
+	roots := x509.NewCertPool()
+	roots.AddCert(s.ca.Root())
+	key := vm.WGKey(sha256.Sum256(cert.Leaf.RawSubjectPublicKeyInfo)) // one of each machine's own
+	client := rpc.Client{URL: "https://" + s.guests, Certificate: cert, Roots: roots, CheckServer: joinFlags{}.checkServer}
+	_, err := client.Register(s.t.Context(), rpc.Registration{Key: key, Policy: vm.OpenPolicy()})
+	return err
+}
+
+// joinQuoted joins a machine with evidence, and returns its program.
+func (s *attestedSite) joinQuoted(name string, m *tdxpki.Machine, more ...string) *exec.Cmd {
+	s.t.Helper()
+	chain, key, err := ratls.EncodePEM(s.certificate(m, nil))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.write(name+".pem", string(chain))
+	s.write(name+".key", string(key))
+	return s.join(name, more...)
+}
+
+// logText is a log that is read while it is written.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// said waits until the gateway has logged so often that what it said contains all of words.
+func (s *attestedSite) said(times int, words ...string) {
+	s.t.Helper()
+	s.until(fmt.Sprintf("%d lines with %q", times, words), func(*admin.Status) bool { return s.lines(words...) >= times })
+}
+
+// lines counts the lines that contain all of words.
+func (s *attestedSite) lines(words ...string) (n int) {
+next:
+	for line := range strings.Lines(s.log.String()) {
+		for _, w := range words {
+			if !strings.Contains(line, w) {
+				continue next
+			}
+		}
+		n++
+	}
+	return n
+}
+
+// refused reports whether the only instance is, for a reason with these words.
+func refused(reason string) func(*admin.Status) bool {
+	return func(st *admin.Status) bool {
+		return len(st.Instances) == 1 && st.Instances[0].Health == "refused" && st.Instances[0].Weight == 0 &&
+			strings.Contains(st.Instances[0].Reason, reason)
+	}
+}
