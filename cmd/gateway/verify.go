@@ -2,11 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +14,9 @@ import (
 	"sallyport/ratls"
 	"sallyport/ratls/pccs"
 )
+
+// The command verify: what it is given (verify_subject.go) is judged by package ratls, and
+// the report is printed (verify_report.go).
 
 type verifyFlags struct {
 	collateral, at, policy, app, instance string
@@ -37,12 +39,14 @@ agent's GetQuote; hex of those is taken too.
 	gateway verify gateway.gw.example.com
 	gateway verify --collateral collateral.json --at 2026-03-01T00:00:00Z quote.bin
 
-Exit code 0: everything that could be checked holds. What could not be is marked with –.`,
+A step that holds is marked ✓, one that does not ✗, and – is what such evidence, or such a
+policy, leaves open. Without --policy any app on a platform that is up to date is accepted:
+compare what is printed with what you expect, or name it by --app, --instance and --policy.
+
+Exit code 0: every step holds. 1: one does not, or nothing could be judged. 2: wrong usage.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, stop := untilSignal(cmd.Context(), func() {})
-			defer stop()
-			return f.verify(ctx, cmd.OutOrStdout(), args[0])
+			return f.verify(cmd.Context(), cmd.OutOrStdout(), args[0])
 		},
 	}
 	cmd.Flags().StringVar(&f.policy, "policy", "", "file whose section [attestation] is applied, such as a gateway.toml")
@@ -57,28 +61,31 @@ Exit code 0: everything that could be checked holds. What could not be is marked
 // verifyTimeout is for all of it; a PCCS may be slow.
 const verifyTimeout = 3 * time.Minute
 
+// verify: options → subject → judge → print. It is here that signals are taken over: who
+// waits for standard input is ended by one as any program.
 func (f *verifyFlags) verify(ctx context.Context, out io.Writer, what string) error {
+	opts, want, err := f.options()
+	if err != nil {
+		return err
+	}
+	data, isFile, err := readSubject(what)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal(ctx, func() {})
+	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	opts, done, err := f.options()
+	s, err := openSubject(ctx, what, data, isFile)
 	if err != nil {
 		return err
 	}
-	defer done()
-	s, err := openSubject(ctx, what)
+	r, err := judgeSubject(ctx, opts, s, want)
 	if err != nil {
 		return err
 	}
-	verifier, err := ratls.NewVerifier(opts)
-	if err != nil {
-		return err
-	}
-	r := verifyReport{Subject: s.what, Report: verifier.Examine(ctx, s.evidence), missing: s.missing()}
-	if opts.Policy.Measurements == nil {
-		r.missing = append(r.missing, "system: the policy lists no measurements, so whatever system runs there named the app")
-	}
-	if r.Verdict != nil {
-		r.Err = f.expected(r.Verdict)
+	if opts.insecure {
+		r.open = append(r.open, "hardware: the policy's insecure_root_ca stands for Intel, so anybody with its key can be any machine")
 	}
 	if f.asJSON {
 		err = r.writeJSON(out)
@@ -91,152 +98,123 @@ func (f *verifyFlags) verify(ctx context.Context, out io.Writer, what string) er
 	return err
 }
 
-// options follow from the flags. done ends what they hold.
-func (f *verifyFlags) options() (opts ratls.VerifierOptions, done func(), err error) {
+// verifyOptions say how to judge.
+type verifyOptions struct {
+	ratls.VerifierOptions
+	insecure bool
+	servers  *config.Attestation // whose PCCS are asked; nil: Collateral is given
+}
+
+// options follow from the flags.
+func (f *verifyFlags) options() (o verifyOptions, want ratls.Peer, err error) {
+	if want, err = f.peer(); err != nil {
+		return o, want, usageError{err}
+	}
+	now := time.Now
+	if f.at != "" {
+		at, err := time.Parse(time.RFC3339, f.at)
+		if err != nil {
+			return o, want, usageError{fmt.Errorf("--at %q: want a time such as 2026-03-01T00:00:00Z", f.at)}
+		}
+		now = func() time.Time { return at }
+	}
 	section := &config.Attestation{}
 	if f.policy != "" {
 		if section, err = config.LoadAttestation(f.policy); err != nil {
-			return opts, nil, err
+			return o, want, err
 		}
 	}
 	if f.collateral != "" {
 		section.CollateralFile = f.collateral
 	}
-	if opts, err = verifierOptions(*section); err != nil {
-		return opts, nil, err
+	if o.VerifierOptions, err = verifierOptions(*section); err != nil {
+		return o, want, err
 	}
-	if f.at != "" {
-		at, err := time.Parse(time.RFC3339, f.at)
-		if err != nil {
-			return opts, nil, usageError{fmt.Errorf("--at: want a time such as 2026-03-01T00:00:00Z: %w", err)}
-		}
-		opts.Now = func() time.Time { return at }
+	o.Now, o.insecure = now, section.InsecureRootCA != ""
+	if o.Collateral == nil {
+		o.servers = section
 	}
-	if opts.Collateral != nil {
-		return opts, func() {}, nil
-	}
-	client, err := newPCCS(*section, pccs.Options{Root: opts.Root})
-	if err != nil {
-		return opts, nil, err
-	}
-	opts.Collateral = client
-	return opts, client.Close, nil
+	return o, want, nil
 }
 
-// expected holds --app and --instance.
-func (f *verifyFlags) expected(v *ratls.Verdict) error {
-	if f.app != "" && !strings.EqualFold(f.app, v.AppInfo.AppID.String()) {
-		return fmt.Errorf("is app %s, want %s", v.AppInfo.AppID, f.app)
+// peer is who --app and --instance say it must be.
+func (f *verifyFlags) peer() (want ratls.Peer, err error) {
+	if f.app != "" {
+		if want.App, err = ratls.ParseAppID(f.app); err != nil {
+			return want, fmt.Errorf("--app: %w", err)
+		}
 	}
-	if f.instance != "" && !strings.EqualFold(f.instance, v.AppInfo.InstanceID.String()) {
-		return fmt.Errorf("is instance %s, want %s", v.AppInfo.InstanceID, f.instance)
+	if f.instance != "" {
+		if want.Instance, err = ratls.ParseInstanceID(f.instance); err != nil {
+			return want, fmt.Errorf("--instance: %w", err)
+		}
+	}
+	return want, nil
+}
+
+// judgeSubject judges the evidence, then who it is of.
+func judgeSubject(ctx context.Context, o verifyOptions, s *subject, want ratls.Peer) (*verifyReport, error) {
+	if o.servers != nil {
+		client, err := newPCCS(*o.servers, pccs.Options{Root: o.Root})
+		if err != nil {
+			return nil, err
+		}
+		defer client.Close()
+		o.Collateral = client
+	}
+	verifier, err := ratls.NewVerifier(o.VerifierOptions)
+	if err != nil {
+		return nil, err
+	}
+	r := &verifyReport{Report: verifier.Examine(ctx, s.evidence), subject: s.what, open: s.open()}
+	if r.Verdict != nil {
+		s.identify(ctx, verifier, o.Now(), want, r)
+		if o.Policy.Measurements == nil {
+			r.open = append(r.open, "system: the policy lists no measurements, and whatever system runs there has told the app")
+		}
+	}
+	return r, nil
+}
+
+// identify adds the steps about who it is: by the certificate, if there is one, and by what
+// was asked for.
+func (s *subject) identify(ctx context.Context, v *ratls.Verifier, now time.Time, want ratls.Peer, r *verifyReport) {
+	info := r.Verdict.AppInfo
+	if c := s.certificate; c != nil {
+		value := fmt.Sprintf("valid %s … %s", c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339))
+		r.step("certificate", value, s.checkCertificate(ctx, v, now))
+	}
+	if !want.App.IsZero() {
+		r.step("app is the one asked for", want.App.String(), expect("app", info.AppID, want.App))
+	}
+	if !want.Instance.IsZero() {
+		r.step("instance is the one asked for", want.Instance.String(), expect("instance", info.InstanceID, want.Instance))
+	}
+}
+
+// checkCertificate holds the certificate against its evidence, as a connection would; one
+// whose evidence is published elsewhere says nothing about the machine.
+func (s *subject) checkCertificate(ctx context.Context, v *ratls.Verifier, now time.Time) error {
+	if !s.published {
+		_, err := v.AppraisePeer(ctx, []*x509.Certificate{s.certificate}, ratls.Peer{})
+		return err
+	}
+	if now.Before(s.certificate.NotBefore) || now.After(s.certificate.NotAfter) {
+		return errors.New("is not valid at " + now.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
 
-// verifyReport is what is printed.
-type verifyReport struct {
-	ratls.Report
-	Subject string
-	missing []string
-}
-
-func (r *verifyReport) write(w io.Writer) {
-	fmt.Fprintln(w, r.Subject)
-	for _, s := range r.Steps {
-		mark, value := "✓", s.Value
-		if s.Err != nil {
-			mark, value = "✗", strings.TrimLeft(s.Value+": "+s.Err.Error(), ": ")
-		}
-		fmt.Fprintf(w, "%s %-30s %s\n", mark, s.Name, value)
+func expect[ID interface {
+	comparable
+	IsZero() bool
+	String() string
+}](kind string, is, want ID) error {
+	switch {
+	case is.IsZero():
+		return fmt.Errorf("the evidence names no %s, want %s", kind, want)
+	case is != want:
+		return fmt.Errorf("is %s %s, want %s", kind, is, want)
 	}
-	for _, m := range r.missing {
-		fmt.Fprintf(w, "– %s\n", m)
-	}
-	if r.Verdict == nil || r.Err != nil {
-		fmt.Fprintf(w, "\nREFUSED: %v\n", r.Err)
-		return
-	}
-	v := r.Verdict
-	fmt.Fprintf(w, "\nVERIFIED: %s, good until %s\n", v.TCB.Status, v.Expires.UTC().Format(time.RFC3339))
-	for _, line := range []struct{ name, value string }{
-		{"app", v.AppInfo.AppID.String()},
-		{"instance", v.AppInfo.InstanceID.String()},
-		{"compose hash", v.AppInfo.ComposeHash.String()},
-		{"OS image", v.OSImage.String()},
-		{"  by its host", v.AppInfo.OSImageHash.String()},
-		{"key provider", v.KeyProvider.String()},
-		{"device", v.AppInfo.DeviceID.String()},
-		{"advisories", strings.Join(v.TCB.Advisories, ", ")},
-		{"MRTD", fmt.Sprintf("%x", v.TD.MRTD)},
-		{"RTMR0", fmt.Sprintf("%x", v.TD.RTMR[0])},
-		{"RTMR1", fmt.Sprintf("%x", v.TD.RTMR[1])},
-		{"RTMR2", fmt.Sprintf("%x", v.TD.RTMR[2])},
-		{"RTMR3", fmt.Sprintf("%x", v.TD.RTMR[3])},
-	} {
-		if line.value == "" {
-			line.value = "none"
-		}
-		fmt.Fprintf(w, "  %-14s %s\n", line.name, line.value)
-	}
-}
-
-func (r *verifyReport) writeJSON(w io.Writer) error {
-	type step struct {
-		Name  string `json:"name"`
-		Value string `json:"value"`
-		OK    bool   `json:"ok"`
-		Error string `json:"error,omitempty"`
-	}
-	doc := struct {
-		Subject    string     `json:"subject"`
-		Verified   bool       `json:"verified"`
-		Error      string     `json:"error,omitempty"`
-		Steps      []step     `json:"steps"`
-		NotChecked []string   `json:"not_checked"`
-		Status     string     `json:"tcb_status,omitempty"`
-		Advisories []string   `json:"advisories,omitempty"`
-		Evaluation uint32     `json:"tcb_evaluation_data_number,omitempty"`
-		Expires    *time.Time `json:"expires,omitempty"`
-		AppInfo    any        `json:"app_info,omitempty"`
-		Registers  []string   `json:"mrtd_rtmr0_rtmr3,omitempty"`
-	}{Subject: r.Subject, Verified: r.Verdict != nil && r.Err == nil, NotChecked: r.missing}
-	if r.Err != nil {
-		doc.Error = r.Err.Error()
-	}
-	for _, s := range r.Steps {
-		out := step{Name: s.Name, Value: s.Value, OK: s.Err == nil}
-		if s.Err != nil {
-			out.Error = s.Err.Error()
-		}
-		doc.Steps = append(doc.Steps, out)
-	}
-	if v := r.Verdict; v != nil {
-		doc.Status, doc.Advisories, doc.Evaluation = v.TCB.Status.String(), v.TCB.Advisories, v.TCB.EvaluationNumber
-		doc.Expires, doc.AppInfo = &v.Expires, v.AppInfo
-		for _, m := range append([][48]byte{v.TD.MRTD}, v.TD.RTMR[:]...) {
-			doc.Registers = append(doc.Registers, fmt.Sprintf("%x", m))
-		}
-	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(doc)
-}
-
-// readSubject reads a file, or standard input for "-".
-func readSubject(name string, limit int64) ([]byte, error) {
-	in := io.Reader(os.Stdin)
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
-	}
-	data, err := io.ReadAll(io.LimitReader(in, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s: is larger than %d bytes", name, limit)
-	}
-	return data, err
+	return nil
 }

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"sallyport/ratls"
+	"sallyport/ratls/pccs"
+)
+
+// What verify prints: every step in its order, what stays open, and at the end, where
+// one looks, the verdict and what it proves.
+
+// verifyReport is the outcome. Values and errors may quote hostile evidence.
+type verifyReport struct {
+	ratls.Report
+	subject string
+	open    []string // what is not proven, and why
+}
+
+// step adds a rule that ratls does not know of.
+func (r *verifyReport) step(name, value string, err error) {
+	r.Steps = append(r.Steps, ratls.Step{Name: name, Value: value, Err: err})
+	if err != nil && r.Err == nil {
+		r.Err = fmt.Errorf("%s: %w", name, err)
+	}
+}
+
+// undecided reports whether the evidence was not refused: nobody could judge it.
+func (r *verifyReport) undecided() bool { return errors.Is(r.Err, pccs.ErrUnavailable) }
+
+// notApplied is what was not come to after a step that does not hold.
+func (r *verifyReport) notApplied() []string {
+	judged := func(s ratls.Step) bool { return strings.HasPrefix(s.Name, "policy: ") }
+	if r.Err == nil || slices.ContainsFunc(r.Steps, judged) {
+		return nil
+	}
+	return []string{"policy: not applied, because what it is about is not proven"}
+}
+
+func (r *verifyReport) write(w io.Writer) {
+	fmt.Fprintln(w, printable(r.subject))
+	for _, s := range r.Steps {
+		mark, words := "✓", s.Value
+		if s.Err != nil {
+			mark, words = "✗", s.Err.Error()
+			if s.Value != "" && !strings.Contains(words, s.Value) {
+				words = s.Value + ": " + words
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s %-30s %s", mark, s.Name, printable(words)), " "))
+	}
+	for _, o := range append(r.open, r.notApplied()...) {
+		name, why, _ := strings.Cut(o, ": ")
+		fmt.Fprintf(w, "– %-30s %s\n", name, why)
+	}
+	r.writeVerdict(w)
+}
+
+func (r *verifyReport) writeVerdict(w io.Writer) {
+	if r.Err != nil {
+		word, failed := "REFUSED", 0
+		if r.undecided() {
+			word = "UNDECIDED"
+		}
+		for _, s := range r.Steps {
+			if s.Err != nil {
+				failed++
+			}
+		}
+		fmt.Fprintf(w, "\n%s: %s", word, printable(r.Err.Error()))
+		if failed > 1 {
+			fmt.Fprintf(w, "; %d steps in all do not hold", failed)
+		}
+		fmt.Fprintln(w)
+		return
+	}
+	v := r.Verdict
+	fmt.Fprintf(w, "\nVERIFIED: %s, good until %s\n", v.TCB.Status, v.Expires.UTC().Format(time.RFC3339))
+	rows := []struct{ name, value string }{
+		{"app", v.AppInfo.AppID.String()},
+		{"instance", v.AppInfo.InstanceID.String()},
+		{"compose hash", v.AppInfo.ComposeHash.String()},
+		{"key provider", v.KeyProvider.String()},
+		{"OS image", v.OSImage.String()},
+		{"… its host says", v.AppInfo.OSImageHash.String()},
+		{"device", v.AppInfo.DeviceID.String()},
+		{"advisories", strings.Join(v.TCB.Advisories, ", ")},
+	}
+	for _, m := range measured(v) {
+		rows = append(rows, struct{ name, value string }{strings.ToUpper(m.name), m.value})
+	}
+	rows = append(rows, struct{ name, value string }{"report data", fmt.Sprintf("%x", v.TD.ReportData)})
+	for _, row := range rows {
+		if row.value == "" {
+			row.value = "none"
+		}
+		fmt.Fprintf(w, "  %-15s %s\n", row.name, printable(row.value))
+	}
+}
+
+type measurement struct{ name, value string }
+
+func measured(v *ratls.Verdict) []measurement {
+	list := []measurement{{"mrtd", fmt.Sprintf("%x", v.TD.MRTD)}}
+	for i, r := range v.TD.RTMR {
+		list = append(list, measurement{fmt.Sprintf("rtmr%d", i), fmt.Sprintf("%x", r)})
+	}
+	return list
+}
+
+// printable is text for a terminal, which is not to be steered by evidence.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+}
+
+// The report in JSON. Its members are for scripts: they may be added to, not changed.
+type (
+	jsonStep struct {
+		Name  string `json:"name"`
+		Value string `json:"value,omitempty"`
+		OK    bool   `json:"ok"`
+		Error string `json:"error,omitempty"`
+	}
+	jsonVerdict struct {
+		Status       string            `json:"tcb_status"`
+		Advisories   []string          `json:"advisories"`
+		Evaluation   uint32            `json:"tcb_evaluation_data_number"`
+		Expires      time.Time         `json:"expires"`
+		AppInfo      ratls.AppInfo     `json:"app_info"`
+		OSImage      string            `json:"os_image"`
+		KeyProvider  string            `json:"key_provider"`
+		Measurements map[string]string `json:"measurements"`
+		ReportData   string            `json:"report_data"`
+	}
+	jsonReport struct {
+		Subject   string       `json:"subject"`
+		Verified  bool         `json:"verified"`
+		Undecided bool         `json:"undecided,omitempty"` // not verified, and not refused
+		Error     string       `json:"error,omitempty"`
+		Steps     []jsonStep   `json:"steps"`
+		Open      []string     `json:"not_checked"`
+		Verdict   *jsonVerdict `json:"verdict,omitempty"` // of the evidence, if that is verified
+	}
+)
+
+func (r *verifyReport) writeJSON(w io.Writer) error {
+	doc := jsonReport{
+		Subject: r.subject, Verified: r.Err == nil, Undecided: r.undecided(),
+		Steps: []jsonStep{}, Open: append(append([]string{}, r.open...), r.notApplied()...),
+	}
+	if r.Err != nil {
+		doc.Error = r.Err.Error()
+	}
+	for _, s := range r.Steps {
+		out := jsonStep{Name: s.Name, Value: s.Value, OK: s.Err == nil}
+		if s.Err != nil {
+			out.Error = s.Err.Error()
+		}
+		doc.Steps = append(doc.Steps, out)
+	}
+	if v := r.Verdict; v != nil {
+		doc.Verdict = &jsonVerdict{
+			Status: v.TCB.Status.String(), Advisories: append([]string{}, v.TCB.Advisories...), Evaluation: v.TCB.EvaluationNumber,
+			Expires: v.Expires, AppInfo: v.AppInfo, OSImage: v.OSImage.String(), KeyProvider: v.KeyProvider.String(),
+			Measurements: map[string]string{}, ReportData: fmt.Sprintf("%x", v.TD.ReportData),
+		}
+		for _, m := range measured(v) {
+			doc.Verdict.Measurements[m.name] = m.value
+		}
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(doc)
+}
