@@ -18,6 +18,7 @@ import (
 type Config struct {
 	// Domains are the [[domain]] tables, at least one, at most 1,024.
 	Domains   []Domain  `toml:"domain"`
+	ACME      ACME      `toml:"acme"`
 	Proxy     Proxy     `toml:"proxy"`
 	WireGuard WireGuard `toml:"wireguard"`
 	Health    Health    `toml:"health"`
@@ -39,8 +40,7 @@ type Domain struct {
 	// "gw.example.com" serves *.gw.example.com. Required, unique.
 	Name string `toml:"name"`
 	// Cert is the PEM file of the certificate for *.Name, followed by its
-	// intermediates. Required with Key, unless RATLS: this version issues no
-	// certificates (acme = true is refused).
+	// intermediates. Required with Key, unless ACME or RATLS.
 	Cert string `toml:"cert"`
 	// Key is the PEM file of the certificate's private key.
 	Key string `toml:"key"`
@@ -48,6 +48,16 @@ type Domain struct {
 	// hardware in it, for clients that verify that instead of an authority. Excludes Cert
 	// and Key; needs a machine that can quote. Default false.
 	RATLS bool `toml:"ratls"`
+	// ACME has the gateway get the certificate from an authority and renew it: see the
+	// section of that name. Excludes Cert, Key and RATLS. Default false.
+	ACME bool `toml:"acme"`
+	// IncludeApex gets one for Name itself as well, where the gateway's own site is then.
+	// Default false. With ACME only.
+	IncludeApex bool `toml:"include_apex"`
+	// Wildcard is false for a certificate of Name alone, which needs no proof by DNS;
+	// of the names below only those passed through are served then. Implies IncludeApex.
+	// Default true. With ACME only.
+	Wildcard bool `toml:"wildcard"`
 }
 
 // Proxy is the side that clients see.

@@ -38,7 +38,15 @@ func parse(t *testing.T, text string) *Config {
 
 func TestSmallestFileHasAllDefaults(t *testing.T) {
 	want := &Config{
-		Domains: []Domain{{Name: "gw.example.com", Cert: "/c", Key: "/k"}},
+		Domains: []Domain{{Name: "gw.example.com", Cert: "/c", Key: "/k", Wildcard: true}},
+		ACME: ACME{
+			Authority: Authority{Directory: &url.URL{Scheme: "https", Host: "acme-v02.api.letsencrypt.org", Path: "/directory"}},
+			CAA:       true, PropagationTimeout: 5 * time.Minute,
+			RFC2136: RFC2136{Algorithm: "hmac-sha256"}, Exec: Exec{Timeout: time.Minute},
+			Embedded: Embedded{
+				Listen: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:53"), netip.MustParseAddrPort("[::]:53")}, Zone: ZoneDomain,
+			},
+		},
 		Proxy: Proxy{
 			Listen:               []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:443"), netip.MustParseAddrPort("[::]:443")},
 			MaxConnectionsPerApp: 2000,
@@ -156,7 +164,8 @@ func TestEveryKeyIsRead(t *testing.T) {
 	c := parse(t, everyKey)
 	prefix := netip.MustParsePrefix
 	want := &Config{
-		Domains: []Domain{{Name: "gw.example.com", Cert: "/etc/gateway/tls/chain.pem", Key: "/k"}},
+		Domains: []Domain{{Name: "gw.example.com", Cert: "/etc/gateway/tls/chain.pem", Key: "/k", Wildcard: true}},
+		ACME:    parse(t, smallest).ACME, // its keys have a test of their own
 		Proxy: Proxy{
 			Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort("[::1]:8443")},
 			Loops:  2, MaxConnections: 1000, MaxConnectionsPerSource: 16,

@@ -79,6 +79,10 @@ func fieldsOf(s reflect.Type, path string) (keys []string) {
 	for f := range s.Fields() {
 		tag := f.Tag.Get("toml")
 		t := f.Type
+		if f.Anonymous { // its keys are the struct's own
+			keys = append(keys, fieldsOf(t, path)...)
+			continue
+		}
 		if t.Kind() == reflect.Slice {
 			t = t.Elem()
 		}

@@ -44,10 +44,10 @@ func TestDomainProblems(t *testing.T) {
 	}
 	checkProblems(t, []problemCase{
 		{name: "none", whole: true, want: []string{
-			`f:1:1: domain: is missing: want at least one [[domain]] with name, and cert and key or ratls`,
+			`f:1:1: domain: is missing: want at least one [[domain]] with name, and acme, or cert and key, or ratls`,
 		}},
 		{name: "empty list", whole: true, file: "domain = []", want: []string{
-			`f:1:1: domain: is missing: want at least one [[domain]] with name, and cert and key or ratls`,
+			`f:1:1: domain: is missing: want at least one [[domain]] with name, and acme, or cert and key, or ratls`,
 		}},
 		{name: "wildcard", file: domain(`"*.a.example"`), want: []string{
 			`f:6:1: domain.name: "*.a.example": write it without "*."; the names below it are what is served`,
@@ -71,23 +71,17 @@ func TestDomainProblems(t *testing.T) {
 		}},
 		{name: "nothing in it", file: "[[domain]]\n", want: []string{
 			`f:5:3: domain.name: is missing: want the base domain, such as "gw.example.com"`,
-			`f:5:3: domain.cert: is missing: want the PEM file of the certificate chain, or ratls = true`,
+			`f:5:3: domain.cert: is missing: want the PEM file of the certificate chain, or acme = true, or ratls = true`,
 			`f:5:3: domain.key: is missing: want the PEM file of the certificate's private key`,
 		}},
 		{name: "certificate without key", file: "[[domain]]\nname = \"a.example\"\ncert = \"c\"", want: []string{
 			`f:5:3: domain.key: is missing: want the PEM file of the certificate's private key`,
 		}},
 		{name: "key without certificate", file: "[[domain]]\nname = \"a.example\"\nkey = \"c\"", want: []string{
-			`f:5:3: domain.cert: is missing: want the PEM file of the certificate chain, or ratls = true`,
+			`f:5:3: domain.cert: is missing: want the PEM file of the certificate chain, or acme = true, or ratls = true`,
 		}},
 		{name: "empty file name", file: "[[domain]]\nname = \"a.example\"\nkey = \"\"\ncert = \"c\"", want: []string{
 			`f:7:1: domain.key: want the name of a file or directory`,
-		}},
-		{name: "acme", file: "[[domain]]\nname = \"a.example\"\nacme = true", want: []string{
-			`f:7:1: domain.acme: this version issues no certificates: remove acme, give cert and key, or ratls = true`,
-		}},
-		{name: "acme and certificate", file: domain(`"a.example"`) + "acme = true", want: []string{
-			`f:9:1: domain.acme: contradicts cert and key: this version issues no certificates; remove acme`,
 		}},
 		{name: "own evidence", file: "[[domain]]\nname = \"a.example\"\nratls = true"},
 		{name: "no own evidence", file: domain(`"a.example"`) + "ratls = false"},
@@ -101,7 +95,7 @@ func TestDomainProblems(t *testing.T) {
 			`f:7:1: domain.ratls: contradicts acme: want one source of the certificate`,
 		}},
 		{name: "own evidence as text", file: "[[domain]]\nname = \"a.example\"\nratls = \"yes\"", want: []string{
-			`f:5:3: domain.cert: is missing: want the PEM file of the certificate chain, or ratls = true`,
+			`f:5:3: domain.cert: is missing: want the PEM file of the certificate chain, or acme = true, or ratls = true`,
 			`f:5:3: domain.key: is missing: want the PEM file of the certificate's private key`,
 			`f:7:1: domain.ratls: want true or false, have a string`,
 		}},
@@ -225,7 +219,7 @@ listen = [":1", "x"]
 hedge = "10s"
 `, want: []string{
 		`f:2:1: loops: unknown key; did you mean "proxy.loops"?`,
-		`f:3:3: domain.cert: is missing: want the PEM file of the certificate chain, or ratls = true`,
+		`f:3:3: domain.cert: is missing: want the PEM file of the certificate chain, or acme = true, or ratls = true`,
 		`f:3:3: domain.key: is missing: want the PEM file of the certificate's private key`,
 		`f:6:1: log.lvel: unknown key; did you mean "level"?`,
 		`f:7:1: log.access: want true or false, have a whole number`,

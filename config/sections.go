@@ -15,8 +15,10 @@ const maxDomains = 1024
 // readConfig reads all sections; relative paths start at dir.
 func readConfig(t table, dir string) *Config {
 	path := pathIn(dir)
+	acme := readACME(t.sub("acme"), path)
 	c := &Config{
-		Domains: readDomains(t, path),
+		Domains: readDomains(t, path, acme.DNS),
+		ACME:    acme,
 		Proxy:   readProxy(t.sub("proxy")),
 		Health:  readHealth(t.sub("health")),
 		Store:   readStore(t.sub("store"), path),
@@ -29,12 +31,13 @@ func readConfig(t table, dir string) *Config {
 	c.Attestation = readAttestation(t.sub("attestation"), path)
 	c.RPC = readRPC(t, c.Proxy.Listen, path)
 	c.Admin = readAdmin(t.sub("admin"), c.Proxy.Listen, c.RPC.Listen)
+	c.ACME.complete(t.sub("acme"), c)
 	return c
 }
 
-func readDomains(t table, path func(string) (string, error)) []Domain {
+func readDomains(t table, path func(string) (string, error), solver DNSSolver) []Domain {
 	if n := t.get("domain"); n == nil || n.kind == unstable.Array && len(n.items) == 0 {
-		t.fail("domain", `is missing: want at least one [[domain]] with name, and cert and key or ratls`)
+		t.fail("domain", `is missing: want at least one [[domain]] with name, and acme, or cert and key, or ratls`)
 	}
 	var domains []Domain
 	first := make(map[string]position)
@@ -45,39 +48,32 @@ func readDomains(t table, path func(string) (string, error)) []Domain {
 		} else {
 			first[d.Name] = t.place("name")
 		}
-		if !readCertificate(t, path, &d) {
-			continue
-		}
+		readCertificate(t, path, &d, solver)
 		domains = append(domains, d)
 	}
 	return domains
 }
 
-// readCertificate reads which of the ways the domain gets its certificate; false: one
-// that this version does not know.
-func readCertificate(t table, path func(string) (string, error), d *Domain) bool {
+// readCertificate reads which of the ways the domain gets its certificate.
+func readCertificate(t table, path func(string) (string, error), d *Domain, solver DNSSolver) {
 	cert, key := t.has("cert"), t.has("key") // both are asked for: that makes them known
 	files := cert || key
-	acme := t.flag("acme", false)
+	d.ACME = t.flag("acme", false)
 	d.RATLS = t.flag("ratls", false)
+	readWhich(t, d)
 	switch {
-	case d.RATLS && acme:
+	case d.RATLS && d.ACME:
 		t.fail("ratls", "contradicts acme: want one source of the certificate")
-		return true
 	case d.RATLS && files:
 		t.fail("ratls", "contradicts cert and key: the gateway makes this certificate itself, and keeps its key in memory")
-		return true
-	case d.RATLS:
-		return true
-	case acme && files:
-		t.fail("acme", "contradicts cert and key: this version issues no certificates; remove acme")
-	case acme:
-		t.fail("acme", "this version issues no certificates: remove acme, give cert and key, or ratls = true")
-		return false
+	case d.ACME && files:
+		t.fail("acme", "contradicts cert and key: the gateway gets this certificate itself, and keeps it in [store] path")
+	case d.ACME:
+		readIssued(t, d, solver)
+	case !d.RATLS:
+		d.Cert = required(t, "cert", "the PEM file of the certificate chain, or acme = true, or ratls = true", path)
+		d.Key = required(t, "key", "the PEM file of the certificate's private key", path)
 	}
-	d.Cert = required(t, "cert", "the PEM file of the certificate chain, or ratls = true", path)
-	d.Key = required(t, "key", "the PEM file of the certificate's private key", path)
-	return true
 }
 
 func readProxy(t table) Proxy {
