@@ -104,6 +104,7 @@ func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 
 // serveConn answers the queries of a connection in their order, and as many as have
 // come together with one write (RFC 7766, 6.2.1), until one of both sides has enough.
+// What has come whole by then is still answered.
 func (s *Server) serveConn(ctx context.Context, c net.Conn) {
 	s.metrics.open.Inc()
 	defer s.metrics.open.Dec()
@@ -111,11 +112,8 @@ func (s *Server) serveConn(ctx context.Context, c net.Conn) {
 	defer context.AfterFunc(ctx, func() { c.SetReadDeadline(time.Unix(1, 0)) })() //nolint:errcheck // it only fails on a closed socket
 	end := time.Now().Add(maxLife)
 	r := bufio.NewReaderSize(c, 2+maxQuery)
-	var (
-		q           query
-		answer, out []byte
-	)
-	for {
+	var b batch
+	for more := true; more; {
 		next := time.Now().Add(s.conns.patience())
 		if next.After(end) {
 			next = end
@@ -124,28 +122,47 @@ func (s *Server) serveConn(ctx context.Context, c net.Conn) {
 		if c.SetReadDeadline(next) != nil || ctx.Err() != nil {
 			return
 		}
-		msg, err := peekMessage(r)
-		if err != nil {
+		if more = s.answerBatch(r, &b); len(b.out) == 0 {
 			return
-		}
-		if answer = s.reply(tcp, &q, answer, msg); answer == nil {
-			return
-		}
-		if _, err := r.Discard(2 + len(msg)); err != nil {
-			return
-		}
-		out = binary.BigEndian.AppendUint16(out, uint16(len(answer)))
-		out = append(out, answer...)
-		if len(out) < maxPending && buffered(r) {
-			continue
 		}
 		if c.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil {
 			return
 		}
-		if _, err := c.Write(out); err != nil {
+		if _, err := c.Write(b.out); err != nil {
 			return
 		}
-		out = out[:0]
+	}
+}
+
+// batch are answers that are written together.
+type batch struct {
+	q      query
+	answer []byte
+	out    []byte
+}
+
+// answerBatch waits for a query, and answers it and those that came with it. It
+// reports false after what is no query: the connection ends with it.
+func (s *Server) answerBatch(r *bufio.Reader, b *batch) bool {
+	b.out = b.out[:0]
+	for {
+		msg, err := peekMessage(r)
+		if err != nil {
+			return false
+		}
+		answer := s.reply(tcp, &b.q, b.answer, msg)
+		if answer == nil {
+			return false
+		}
+		b.answer = answer
+		b.out = binary.BigEndian.AppendUint16(b.out, uint16(len(answer)))
+		b.out = append(b.out, answer...)
+		if _, err := r.Discard(2 + len(msg)); err != nil {
+			return false
+		}
+		if len(b.out) >= maxPending || !buffered(r) {
+			return true
+		}
 	}
 }
 
