@@ -45,8 +45,10 @@ func Listen(at netip.AddrPort) (*Server, error) {
 		sock.Close(fd)
 		return nil, err
 	}
-	return &Server{addr: addr, listen: fd, poller: poller, conns: map[*conn]struct{}{},
-		buf: make([]byte, readSize), zeros: make([]byte, 4*readSize)}, nil
+	return &Server{
+		addr: addr, listen: fd, poller: poller, conns: map[*conn]struct{}{},
+		buf: make([]byte, readSize), zeros: make([]byte, 4*readSize),
+	}, nil
 }
 
 // Addr is where the server listens.

@@ -25,6 +25,8 @@ type conn struct {
 	moved int     // in this turn
 
 	began int64 // when the operation was meant to start; 0: none
+	due   int64 // when the next message is, of a trickle; 0: none is
+	heard bool  // the peer has said something
 	need  int   // bytes of the reply that are missing
 	part  []byte
 }
@@ -38,8 +40,6 @@ const (
 	closed
 )
 
-var errEnded = errors.New("the peer closed the connection")
-
 // pump does what can be done without waiting.
 func (c *conn) pump() {
 	c.moved = 0
@@ -49,20 +49,15 @@ func (c *conn) pump() {
 	if c.state == shaking && !c.tls.shake() {
 		return
 	}
-	for c.state == open {
-		if !c.flush() || !c.g.job.drained(c) {
-			break
-		}
+	// First what the peer says: an alert is worth more than the EPIPE of a write after it.
+	if c.state == open && (c.readable || c.tls != nil) {
+		c.receive()
+	}
+	for c.state == open && c.flush() && c.g.job.drained(c) {
 		if c.moved > turn {
 			c.g.l.later(c)
 			break
 		}
-	}
-	if c.state == open && (c.readable || c.tls != nil) {
-		c.receive()
-	}
-	if c.state == open {
-		c.flush()
 	}
 }
 
@@ -152,7 +147,7 @@ func (c *conn) receive() {
 	for c.state == open {
 		n, err := c.read(l.buf)
 		if n > 0 {
-			c.g.job.received(c, l.buf[:n])
+			c.hear(l.buf[:n])
 			continue
 		}
 		switch {
@@ -169,6 +164,18 @@ func (c *conn) receive() {
 			c.g.fail(c, fmt.Errorf("read: %w", err))
 		}
 	}
+}
+
+// hear gives the job what came, unless it is a gateway's refusal.
+func (c *conn) hear(p []byte) {
+	if !c.heard && c.tls == nil {
+		if err := refusal(p); err != nil {
+			c.g.fail(c, err)
+			return
+		}
+	}
+	c.heard = true
+	c.g.job.received(c, p)
 }
 
 // read returns bytes of the stream; none and no error when there are none for now.

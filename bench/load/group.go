@@ -2,7 +2,6 @@ package load
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"sallyport/bench/sock"
@@ -22,12 +21,13 @@ type group struct {
 	churn    bool
 	idle     bool // opens a share of its connections, as the coordinator wants
 	rate     float64
+	interval time.Duration // of messages that the peer sends by itself; 0: it does not
 	conns    map[*conn]struct{}
 	opening  int
-	free     []*conn // up, and without an operation
-	issued   int64   // operations that were started by the schedule
-	failures int     // in a row
-	lost     int     // connections that failed and are not replaced
+	free     line  // up, and without an operation
+	issued   int64 // operations that were started by the schedule
+	failures int   // in a row
+	lost     int   // connections that failed and are not replaced
 }
 
 // A job is what a connection does once it is up.
@@ -64,11 +64,6 @@ func (g *group) open() {
 	}
 }
 
-// up reports whether all wanted connections are.
-func (g *group) up() bool {
-	return g.churn || len(g.conns)-g.opening >= g.wanted()
-}
-
 // dial opens a connection whose operation, if it is part of it, began at began.
 func (g *group) dial(began int64) {
 	fd, err := sock.Connect(g.l.to)
@@ -94,7 +89,7 @@ func (g *group) established(c *conn) {
 	case g.churn || g.idle:
 		g.job.begin(c)
 	case g.l.phase.start.Load() == 0 || g.rate > 0:
-		g.free = append(g.free, c)
+		g.free.push(c)
 	default:
 		c.began = g.l.now()
 		g.job.begin(c)
@@ -126,7 +121,7 @@ func (g *group) room() bool {
 	if g.churn {
 		return len(g.conns) < g.size
 	}
-	return len(g.free) > 0
+	return g.free.ready()
 }
 
 func (g *group) start(at int64) {
@@ -134,9 +129,7 @@ func (g *group) start(at int64) {
 		g.dial(at)
 		return
 	}
-	n := len(g.free)
-	c := g.free[n-1]
-	g.free = g.free[:n-1]
+	c := g.free.pop()
 	c.began = at
 	g.job.begin(c)
 }
@@ -153,7 +146,7 @@ func (g *group) done(c *conn) {
 	g.l.record(c.began, now)
 	if g.rate > 0 {
 		c.began = 0
-		g.free = append(g.free, c)
+		g.free.push(c)
 		return
 	}
 	c.began = now
@@ -176,9 +169,6 @@ func (g *group) fail(c *conn, err error) {
 	g.drop(c)
 	if !g.churn {
 		g.lost++
-		if i := slices.Index(g.free, c); i >= 0 {
-			g.free = slices.Delete(g.free, i, i+1)
-		}
 	}
 	g.l.fail(g, err)
 	if g.lost == g.size && g.l.failed == nil {
@@ -201,28 +191,31 @@ func (g *group) drop(c *conn) {
 	delete(g.conns, c)
 }
 
-// settle counts what was due and has not ended when the run does: it has taken at
-// least until now. Without a schedule nothing can be due.
+// settle counts what was due and has not ended when the counting does: it has taken
+// at least until now. Without a schedule nothing is due; but an operation that is under
+// way for longer than any that has ended is counted too, or a peer that never answers
+// again would leave no trace.
 func (g *group) settle(until int64) {
 	start := g.l.phase.start.Load()
-	if g.rate == 0 || start == 0 || g.l.failed != nil {
+	if start == 0 || g.idle {
 		return
 	}
-	late := func(at int64) {
-		g.l.unended++
-		g.l.main.Record(time.Duration(until - at))
-	}
+	longest := g.l.main.max
 	for c := range g.conns {
-		if c.began != 0 {
-			late(c.began)
+		if at := c.began; at != 0 && at < until && (g.rate > 0 || until-at > longest) {
+			g.l.late(until - at)
+		}
+		for n, at := 0, c.due; at != 0 && at < until && n < maxLate; n++ {
+			g.l.late(until - at)
+			at += int64(g.interval)
 		}
 	}
-	for range maxLate {
+	for n := 0; g.rate > 0 && n < maxLate; n++ {
 		at := g.due(start, g.issued)
 		if at >= until {
 			break
 		}
-		late(at)
+		g.l.late(until - at)
 		g.issued++
 	}
 }

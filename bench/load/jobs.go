@@ -2,13 +2,10 @@ package load
 
 import (
 	"encoding/binary"
-	"errors"
 	"time"
 
 	"sallyport/bench/backend"
 )
-
-var errSurplus = errors.New("the reply has more bytes than were asked for")
 
 // requests sends a request and waits for its echo.
 type requests struct{ request []byte }
@@ -41,7 +38,7 @@ type connects struct {
 
 func (j *connects) begin(c *conn) {
 	if len(j.request) == 0 {
-		c.g.finish(c)
+		j.drained(c)
 		return
 	}
 	c.need = j.reply
@@ -54,7 +51,14 @@ func (j *connects) received(c *conn, p []byte) {
 	}
 }
 
-func (*connects) drained(*conn) bool { return false }
+// drained ends an operation without a request. In TLS 1.3 the ticket comes after the
+// handshake (RFC 8446 section 4.6.1): while there is none, the connection waits for it.
+func (j *connects) drained(c *conn) bool {
+	if len(j.request) == 0 && !c.g.l.tls.lacksTicket() {
+		c.g.finish(c)
+	}
+	return false
+}
 
 func (*connects) ended(c *conn) bool {
 	if c.need != 0 {
@@ -71,7 +75,7 @@ type bulk struct {
 }
 
 func (j *bulk) begin(c *conn) {
-	c.need = 1 // it has begun
+	c.began, c.need = 0, 1 // it has begun, and has no end
 	c.send(j.command)
 	if c.state == open {
 		c.g.l.later(c)
@@ -103,6 +107,7 @@ func (j *idles) received(c *conn, p []byte) {
 	case c.need < 0:
 		c.g.fail(c, errSurplus)
 	case c.need == 0:
+		c.g.l.record(c.began, c.g.l.now())
 		c.began = 0
 	}
 }
@@ -114,6 +119,7 @@ type trickles struct {
 }
 
 func (j *trickles) begin(c *conn) {
+	c.due = c.g.l.now() + int64(c.g.interval)
 	c.began = 0
 	c.send(j.command)
 }
@@ -135,6 +141,7 @@ func (j *trickles) received(c *conn, p []byte) {
 		late := time.Now().UnixNano() - int64(binary.BigEndian.Uint64(message))
 		now := l.now()
 		l.record(now-late, now)
+		c.due = now - late + int64(c.g.interval)
 	}
 }
 
@@ -166,14 +173,15 @@ func (l *loop) newGroups() {
 		main.job = &idles{requests{request}}
 	case Trickle:
 		cmd := backend.Command{Mode: backend.Trickle, Size: o.Size, Interval: o.Interval}
+		main.interval = o.Interval
 		main.job = &trickles{command: cmd.Append(nil), size: o.Size}
 	default:
 		main.job = &requests{request}
 	}
 	l.groups = []*group{main}
 	if o.Workload == Mixed && l.share.bulk > 0 {
-		l.groups = append(l.groups, &group{size: l.share.bulk,
-			job: &bulk{command: backend.Command{Mode: backend.Download}.Append(nil)}})
+		download := backend.Command{Mode: backend.Download}
+		l.groups = append(l.groups, &group{size: l.share.bulk, job: &bulk{command: download.Append(nil)}})
 	}
 	for _, g := range l.groups {
 		g.l, g.conns = l, map[*conn]struct{}{}

@@ -30,6 +30,8 @@ type loop struct {
 	counters counters
 	main     Histogram
 	unended  uint64 // operations that were due and had not ended at the end
+	failures tally
+	settled  bool
 }
 
 // A share is a loop's part of the run.
@@ -43,7 +45,8 @@ type share struct {
 type phases struct {
 	start atomic.Int64 // requests may begin
 	from  atomic.Int64 // operations count …
-	until atomic.Int64 // … up to here, where everything stops
+	until atomic.Int64 // … up to here
+	stop  atomic.Bool  // everything is to be closed
 	want  atomic.Int64 // of the Idle connections, in percent
 }
 
@@ -51,7 +54,6 @@ type phases struct {
 type counters struct {
 	operations, bytes, errors, handshakes, resumed atomic.Uint64
 	open                                           atomic.Int64
-	firstError                                     atomic.Pointer[string]
 }
 
 const (
@@ -70,13 +72,13 @@ func (l *loop) run(cpu int) error {
 		return err
 	}
 	defer l.closeAll()
-	for l.failed == nil {
+	for l.failed == nil && !l.phase.stop.Load() {
 		now := l.now()
-		until := l.phase.until.Load()
-		if until != 0 && now >= until {
-			break
+		next := l.phase.until.Load()
+		if next != 0 && now >= next {
+			l.settle()
+			next = 0
 		}
-		next := until
 		for _, g := range l.groups {
 			g.open()
 			if at := g.begin(now); at != 0 && (next == 0 || at < next) {
@@ -91,10 +93,28 @@ func (l *loop) run(cpu int) error {
 			c.pump()
 		}
 	}
-	for _, g := range l.groups {
-		g.settle(l.phase.until.Load())
-	}
+	l.settle()
 	return l.failed
+}
+
+// settle counts, once, what has not ended when the counting does. The loop goes on
+// after that: closing thousands of connections would cost the target CPU time before the
+// coordinator has read its clock.
+func (l *loop) settle() {
+	until := l.phase.until.Load()
+	if l.settled || until == 0 || l.failed != nil {
+		return
+	}
+	l.settled = true
+	for _, g := range l.groups {
+		g.settle(until)
+	}
+}
+
+// late counts an operation that has not ended.
+func (l *loop) late(ns int64) {
+	l.unended++
+	l.main.Record(time.Duration(ns))
 }
 
 func (l *loop) now() int64 { return int64(time.Since(l.began)) }
@@ -128,7 +148,7 @@ func (l *loop) later(c *conn) {
 // counting reports whether what ends now counts.
 func (l *loop) counting(now int64) bool {
 	from, until := l.phase.from.Load(), l.phase.until.Load()
-	return from != 0 && now >= from && (until == 0 || now < until)
+	return from != 0 && now >= from && now < until && !l.settled
 }
 
 // record counts an operation that was meant to start at began.
@@ -143,11 +163,13 @@ func (l *loop) record(began, now int64) {
 // the start, end the run.
 func (l *loop) fail(g *group, err error) {
 	l.counters.errors.Add(1)
-	text := err.Error()
-	l.counters.firstError.CompareAndSwap(nil, &text)
+	l.failures.add(Failure{kindOf(err), 1, err.Error()})
 	g.failures++
-	if g.failures > tolerated || l.phase.start.Load() == 0 {
+	switch {
+	case l.phase.start.Load() == 0:
 		l.failed = fmt.Errorf("%s: %w", l.to, err)
+	case g.failures > tolerated:
+		l.failed = fmt.Errorf("%s: %d failures in a row (%s), the last: %w", l.to, g.failures, l.failures, err)
 	}
 }
 

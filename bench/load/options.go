@@ -2,6 +2,7 @@ package load
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -47,6 +48,8 @@ type Options struct {
 	Curve tls.CurveID // the only key share; default X25519
 	// Resume gives every connection but the first a ticket.
 	Resume bool
+	// Roots verify the target's certificates. Nil verifies none: that costs only the generator.
+	Roots *x509.CertPool
 
 	Workload        Workload
 	Connections     int           // default 1; of Connect: that are open at the same time
@@ -64,6 +67,9 @@ type Options struct {
 	Threads  int           // event loops; default 1
 	CPUs     []int         // the loops are pinned to these in turn; none: not pinned
 
+	// Stop ends the counting early when it is closed; there is a result if it had begun.
+	// Nil never does.
+	Stop <-chan struct{}
 	// PID is a process on this machine that is metered during Duration, with its
 	// children: the proxy. 0 is none.
 	PID int
@@ -112,8 +118,10 @@ func (o *Options) Check() error {
 		return fmt.Errorf("TLS version %#x: want 1.2 or 1.3", o.TLS)
 	case o.TLS == tls.VersionTLS12 && o.Curve == tls.X25519MLKEM768:
 		return errors.New("X25519MLKEM768 needs TLS 1.3")
-	case o.Resume && o.TLS == 0:
-		return errors.New("resume needs TLS")
+	case (o.Resume || o.Roots != nil) && o.TLS == 0:
+		return errors.New("resumption and certificates need TLS")
+	case o.Workload == Connect && o.Size == 0 && o.TLS == 0:
+		return errors.New("connect with size 0 needs TLS: it would not even send the hello")
 	case o.Connections < 1 || o.Connections > maxConnections:
 		return fmt.Errorf("connections: want 1 to %d", maxConnections)
 	case o.BulkConnections < 1 || o.BulkConnections > maxConnections:

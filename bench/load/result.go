@@ -2,16 +2,15 @@ package load
 
 import (
 	"fmt"
-	"io"
 	"time"
-
-	"sallyport/bench/meter"
 )
 
 // A Result is what a run has measured. Its JSON form is what --json prints.
 type Result struct {
 	Workload    Workload `json:"workload"`
 	Connections int      `json:"connections"`
+	Threads     int      `json:"threads"`
+	Rate        float64  `json:"rate,omitempty"` // as wanted; 0: as fast as they went
 	Seconds     float64  `json:"seconds"`
 	// Operations are requests, connections, or trickled messages that ended; Bytes
 	// are those of bulk connections, after TLS.
@@ -20,15 +19,18 @@ type Result struct {
 	Bytes          uint64  `json:"bytes"`
 	BytesRate      float64 `json:"bytes_per_second"`
 	Latency        Latency `json:"latency"`
-	// Unended operations were due by the schedule and had not ended at the end. They
-	// are in Latency with the time that they had taken by then.
-	Unended    uint64  `json:"unended"`
-	Errors     uint64  `json:"errors"`
-	FirstError string  `json:"first_error,omitempty"`
-	Handshakes uint64  `json:"handshakes"`
-	Resumed    uint64  `json:"resumed"`
-	CPU        CPU     `json:"cpu"`
-	Idle       *Idling `json:"idle,omitempty"`
+	// Unended operations were due by the schedule and had not ended at the end, or
+	// without one were under way for longer than any that had ended. They are in
+	// Latency with the time that they had taken by then.
+	Unended uint64 `json:"unended"`
+	// Errors are those of the whole run, warm-up included; Failures names them.
+	Errors     uint64    `json:"errors"`
+	FirstError string    `json:"first_error,omitempty"`
+	Failures   []Failure `json:"failures,omitempty"`
+	Handshakes uint64    `json:"handshakes"`
+	Resumed    uint64    `json:"resumed"`
+	CPU        CPU       `json:"cpu"`
+	Idle       *Idling   `json:"idle,omitempty"`
 }
 
 // Latency is in microseconds.
@@ -60,7 +62,7 @@ type Idling struct {
 
 // A Progress is the state of a run.
 type Progress struct {
-	Elapsed        time.Duration // since the connections were made
+	Elapsed        time.Duration // since the run began
 	OperationsRate float64       // since the last Progress
 	BytesRate      float64
 	Open           int64
@@ -86,10 +88,11 @@ func latency(h *Histogram) Latency {
 	}
 }
 
-// use tells what was used between two samples of the metered process and of this one.
-func use(from, until, ownFrom, ownUntil meter.Sample) CPU {
+// use tells what was used between two moments.
+func use(a, b moment) CPU {
+	from, until := a.target, b.target
 	c := CPU{
-		Generator: (ownUntil.Process - ownFrom.Process).Seconds(),
+		Generator: (b.generator - a.generator).Seconds(),
 		Process:   (until.Process - from.Process).Seconds(),
 		Machine:   (until.Machine - from.Machine).Seconds(),
 	}
@@ -98,45 +101,4 @@ func use(from, until, ownFrom, ownUntil meter.Sample) CPU {
 		c.ProcessUser = c.Process * float64(user) / float64(user+system)
 	}
 	return c
-}
-
-// Write prints a summary for people.
-func (r *Result) Write(w io.Writer) {
-	fmt.Fprintf(w, "%s, %d connections, %.1f s\n", r.Workload, r.Connections, r.Seconds)
-	if r.Operations > 0 {
-		fmt.Fprintf(w, "  operations  %d (%.0f/s)\n", r.Operations, r.OperationsRate)
-	}
-	if r.Bytes > 0 {
-		fmt.Fprintf(w, "  bulk        %.3f GB (%.1f MB/s)\n", float64(r.Bytes)/1e9, r.BytesRate/1e6)
-	}
-	if l := r.Latency; l.Count > 0 {
-		fmt.Fprintf(w, "  latency     min %.0f  p50 %.0f  p90 %.0f  p99 %.0f  p999 %.0f  max %.0f µs\n", l.Min, l.P50, l.P90, l.P99, l.P999, l.Max)
-	}
-	if r.Handshakes > 0 {
-		fmt.Fprintf(w, "  handshakes  %d, %d of them resumed\n", r.Handshakes, r.Resumed)
-	}
-	if r.Unended > 0 {
-		fmt.Fprintf(w, "  unended     %d operations that were due\n", r.Unended)
-	}
-	if r.Errors > 0 {
-		fmt.Fprintf(w, "  errors      %d, the first: %s\n", r.Errors, r.FirstError)
-	}
-	fmt.Fprintf(w, "  CPU         generator %.2f s, machine %.2f s", r.CPU.Generator, r.CPU.Machine)
-	if r.CPU.Process > 0 {
-		fmt.Fprintf(w, ", process %.3f s (%.0f %% in user space)%s", r.CPU.Process, 100*r.CPU.ProcessUser/r.CPU.Process, r.perUnit())
-	}
-	fmt.Fprintln(w)
-	if i := r.Idle; i != nil {
-		fmt.Fprintf(w, "  idle        %.0f bytes RSS and %.3f descriptors a connection, over %d of them\n", i.RSS, i.Descriptors, i.Connections)
-	}
-}
-
-func (r *Result) perUnit() string {
-	switch {
-	case r.Operations > 0:
-		return fmt.Sprintf(", %.2f µs an operation", r.CPU.Process*1e6/float64(r.Operations))
-	case r.Bytes > 0:
-		return fmt.Sprintf(", %.0f ms a GB", r.CPU.Process*1e12/float64(r.Bytes))
-	}
-	return ""
 }

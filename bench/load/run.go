@@ -1,16 +1,15 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"time"
 
-	"sallyport/bench/meter"
 	"sallyport/bench/sock"
 )
 
@@ -18,15 +17,21 @@ import (
 // the target up; what ends is counted; everything is closed. Idle connections are
 // made in two parts, with a sample of the target after each.
 
-// setupTime bounds how long connections may take to be made.
-const setupTime = 60 * time.Second
+// setupTime bounds how long connections may take to be made; each adds setupEach.
+const (
+	setupTime = 60 * time.Second
+	setupEach = time.Millisecond
+)
+
+var errStopped = errors.New("stopped before anything was counted")
 
 // idleFirst is the share of idle connections, in percent, that are made before the first
 // sample: they make the target allocate what it keeps anyhow.
 const idleFirst = 20
 
-// Run makes one run. It returns when every connection is closed; a ctx that ends
-// ends it with an error. Runs may be made concurrently.
+// Run makes one run, and returns when every connection is closed. Single failures are
+// in the result. Many in a row, one before the requests begin, or the end of ctx make
+// the run fail; then there is no result. Runs may be made concurrently.
 func Run(ctx context.Context, opts Options) (*Result, error) {
 	if err := opts.Check(); err != nil {
 		return nil, err
@@ -47,10 +52,7 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 	}
 	watch.Go(func() { r.watch(ctx) })
 	result, err := r.conduct(ctx)
-	r.phase.until.CompareAndSwap(0, r.now())
-	if err != nil {
-		r.phase.until.Store(1) // at once
-	}
+	r.phase.stop.Store(true)
 	r.wake()
 	loops.Wait()
 	if cause := context.Cause(ctx); err == nil && cause != nil {
@@ -148,7 +150,7 @@ func (r *run) wake() {
 
 // conduct goes through the phases.
 func (r *run) conduct(ctx context.Context) (*Result, error) {
-	if err := r.ready(ctx, r.first()); err != nil {
+	if err := r.ready(ctx, r.first(), moment.isOpen); err != nil {
 		return nil, err
 	}
 	r.phase.start.Store(max(r.now(), 1))
@@ -159,15 +161,19 @@ func (r *run) conduct(ctx context.Context) (*Result, error) {
 	r.phase.until.Store(from + int64(r.opts.Duration))
 	r.phase.from.Store(from)
 	r.wake()
-	if err := wait(ctx, r.opts.Warmup); err != nil {
-		return nil, err
+	if stopped, err := r.wait(ctx, r.opts.Warmup); err != nil || stopped {
+		return nil, cmp.Or(err, errStopped)
 	}
 	before, err := r.sample()
 	if err != nil {
 		return nil, err
 	}
-	if err := wait(ctx, time.Duration(r.phase.until.Load()-r.now())); err != nil {
+	stopped, err := r.wait(ctx, time.Duration(r.phase.until.Load()-r.now()))
+	if err != nil {
 		return nil, err
+	}
+	if stopped {
+		r.phase.until.Store(r.now())
 	}
 	after, err := r.sample()
 	return between(before, after), err
@@ -176,8 +182,8 @@ func (r *run) conduct(ctx context.Context) (*Result, error) {
 // conductIdle counts what the second part of the connections keeps. Duration is how
 // long the target may take to come to rest.
 func (r *run) conductIdle(ctx context.Context) (*Result, error) {
-	if err := wait(ctx, r.opts.Duration); err != nil {
-		return nil, err
+	if stopped, err := r.wait(ctx, r.opts.Duration); err != nil || stopped {
+		return nil, cmp.Or(err, errStopped)
 	}
 	before, err := r.sample()
 	if err != nil {
@@ -185,10 +191,10 @@ func (r *run) conductIdle(ctx context.Context) (*Result, error) {
 	}
 	r.phase.want.Store(100)
 	r.wake()
-	if err := r.ready(ctx, r.opts.Connections); err != nil {
+	if err := r.ready(ctx, r.opts.Connections, moment.isIdle); err != nil {
 		return nil, err
 	}
-	if err := wait(ctx, r.opts.Duration); err != nil {
+	if _, err := r.wait(ctx, r.opts.Duration); err != nil {
 		return nil, err
 	}
 	after, err := r.sample()
@@ -221,116 +227,35 @@ func (r *run) first() int {
 	}
 }
 
-// ready waits until n connections are open.
-func (r *run) ready(ctx context.Context, n int) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, setupTime, errors.New("the connections were not made within a minute"))
+// ready waits until as many connections as wanted are as they should be.
+func (r *run) ready(ctx context.Context, wanted int, count func(moment) int64) error {
+	limit := setupTime + time.Duration(wanted)*setupEach
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not all of %d connections were made within %s", wanted, limit))
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for r.totals().open < int64(n) {
+	for count(r.totals()) < int64(wanted) {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-r.opts.Stop:
+			return errStopped
 		case <-tick.C:
 		}
 	}
 	return nil
 }
 
-func wait(ctx context.Context, d time.Duration) error {
+// wait waits for d; Options.Stop ends that early.
+func (r *run) wait(ctx context.Context, d time.Duration) (stopped bool, err error) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return false, context.Cause(ctx)
+	case <-r.opts.Stop:
+		return true, nil
 	case <-t.C:
-		return nil
-	}
-}
-
-// moment is everything that is counted, at one time.
-type moment struct {
-	at                time.Time
-	target, generator meter.Sample
-	operations, bytes uint64
-	handshakes        uint64
-	resumed, errors   uint64
-	open              int64
-}
-
-func (r *run) sample() (moment, error) {
-	m := r.totals()
-	var err error
-	if m.target, err = meter.Take(r.opts.PID); err != nil {
-		return m, err
-	}
-	m.generator, err = meter.Take(os.Getpid())
-	return m, err
-}
-
-func (r *run) totals() moment {
-	m := moment{at: time.Now()}
-	for _, l := range r.loops {
-		c := &l.counters
-		m.operations += c.operations.Load()
-		m.bytes += c.bytes.Load()
-		m.handshakes += c.handshakes.Load()
-		m.resumed += c.resumed.Load()
-		m.errors += c.errors.Load()
-		m.open += c.open.Load()
-	}
-	return m
-}
-
-// between is what happened between two moments.
-func between(a, b moment) *Result {
-	s := b.at.Sub(a.at).Seconds()
-	r := &Result{
-		Seconds: s, Operations: b.operations - a.operations, Bytes: b.bytes - a.bytes, Errors: b.errors,
-		Handshakes: b.handshakes - a.handshakes, Resumed: b.resumed - a.resumed,
-		CPU: use(a.target, b.target, a.generator, b.generator),
-	}
-	r.OperationsRate, r.BytesRate = float64(r.Operations)/s, float64(r.Bytes)/s
-	return r
-}
-
-// collect adds what the loops kept to themselves until they had ended.
-func (r *run) collect(result *Result) {
-	var all Histogram
-	for _, l := range r.loops {
-		all.Add(&l.main)
-		result.Unended += l.unended
-		if e := l.counters.firstError.Load(); e != nil && result.FirstError == "" {
-			result.FirstError = *e
-		}
-	}
-	result.Workload, result.Connections = r.opts.Workload, r.opts.Connections
-	result.Latency = latency(&all)
-}
-
-// watch tells the progress each second.
-func (r *run) watch(ctx context.Context) {
-	if r.opts.Progress == nil {
-		return
-	}
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	last := r.totals()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		m := r.totals()
-		s := m.at.Sub(last.at).Seconds()
-		from := r.phase.from.Load()
-		r.opts.Progress(Progress{
-			Elapsed: m.at.Sub(r.began), Open: m.open, Errors: m.errors,
-			OperationsRate: float64(m.operations-last.operations) / s,
-			BytesRate:      float64(m.bytes-last.bytes) / s,
-			Measuring:      from != 0 && r.now() >= from,
-		})
-		last = m
+		return false, nil
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"net"
-	"sync"
 	"time"
 )
 
@@ -20,7 +19,7 @@ import (
 // tlsMaker makes the clients of one loop.
 type tlsMaker struct {
 	config *tls.Config
-	resume bool
+	ticket *ticket // nil: sessions are not resumed
 }
 
 func newTLSMaker(o *Options) tlsMaker {
@@ -31,33 +30,31 @@ func newTLSMaker(o *Options) tlsMaker {
 		// One key share, so that a run measures the one that was asked for.
 		CurvePreferences: []tls.CurveID{o.Curve},
 		// It tells the server nothing that is secret, and believes nothing that it
-		// says; checking the chain would only be the generator's own cost.
-		InsecureSkipVerify: true,
+		// says: unless somebody asks, checking the chain is only the generator's own cost.
+		InsecureSkipVerify: o.Roots == nil,
+		RootCAs:            o.Roots,
 	}
+	m := tlsMaker{config: cfg}
 	if o.Resume {
-		cfg.ClientSessionCache = &ticket{}
+		m.ticket = &ticket{}
+		cfg.ClientSessionCache = m.ticket
 	}
-	return tlsMaker{cfg, o.Resume}
+	return m
 }
 
 // A ticket is a session cache of one session, used again and again: the newest. A
-// server that takes a ticket only once shows by its number of resumptions.
-type ticket struct {
-	mu    sync.Mutex
-	state *tls.ClientSessionState
-}
+// server that takes a ticket only once shows by its number of resumptions. It belongs
+// to one loop.
+type ticket struct{ state *tls.ClientSessionState }
 
-func (t *ticket) Get(string) (*tls.ClientSessionState, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.state, t.state != nil
-}
+// Get implements [tls.ClientSessionCache].
+func (t *ticket) Get(string) (*tls.ClientSessionState, bool) { return t.state, t.state != nil }
 
-func (t *ticket) Put(_ string, s *tls.ClientSessionState) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.state = s
-}
+// Put implements [tls.ClientSessionCache].
+func (t *ticket) Put(_ string, s *tls.ClientSessionState) { t.state = s }
+
+// lacksTicket reports whether sessions are to be resumed and there is none yet.
+func (m *tlsMaker) lacksTicket() bool { return m.ticket != nil && m.ticket.state == nil }
 
 // client is the TLS of one connection. A nil client has nothing to stop.
 type client struct {
@@ -90,7 +87,7 @@ func (t *client) shake() bool {
 	err, waits := t.next()
 	c.flush()
 	if err != nil {
-		c.g.fail(c, err)
+		c.g.fail(c, handshakeError{err})
 		return false
 	}
 	if waits || c.state == closed {

@@ -45,6 +45,13 @@ func Take(pid int) (Sample, error) {
 	return s, nil
 }
 
+// Own is the CPU time of this process, without its children.
+func Own() time.Duration {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts) // it cannot fail
+	return time.Duration(ts.Nano())
+}
+
 func (s *Sample) add(pid int) error {
 	// CPUCLOCK_SCHED of a process, as clock_getcpuclockid(3) makes it: precise, where
 	// /proc/PID/stat counts ticks.

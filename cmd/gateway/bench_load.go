@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"time"
 
@@ -16,8 +19,8 @@ import (
 // loadFlags are the flags of bench load that are not Options as they stand.
 type loadFlags struct {
 	load.Options
-	workload, tls, curve, cpus string
-	json                       bool
+	workload, tls, curve, ca, cpus string
+	json                           bool
 }
 
 func newBenchLoad() *cobra.Command {
@@ -30,13 +33,16 @@ func newBenchLoad() *cobra.Command {
 Without --tls it sends a real ClientHello and then bytes without TLS, for what a
 gateway passes through to "gateway bench backend", which ignores the hello. With
 --tls 1.2 or 1.3 it speaks TLS, for what the gateway terminates. Certificates are
-not verified.
+verified only with --ca.
 
 Workloads: request (send --size bytes, await as many), connect (connect, request,
-reply, close; with --size 0 it ends when the connection is up, which needs no
+reply, close; with TLS and --size 0 it ends after the handshake, which needs no
 special backend), download, upload, idle, trickle, mixed (request beside
 --bulk-connections downloads). With --rate, latency counts from when an operation
-was meant to start.`,
+was meant to start.
+
+Ctrl-C ends the measurement and prints what there is so far; a second one gives up.
+Exit code 1: the run failed, or not one operation ended.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.complete(); err != nil {
@@ -51,6 +57,7 @@ was meant to start.`,
 	flags.StringVar(&f.workload, "workload", string(load.Request), "request, connect, download, upload, idle, trickle or mixed")
 	flags.StringVar(&f.tls, "tls", "", "speak TLS of this version, 1.2 or 1.3")
 	flags.StringVar(&f.curve, "curve", "x25519", "key share: x25519 or x25519mlkem768")
+	flags.StringVar(&f.ca, "ca", "", "verify certificates by this PEM file, or by the system's: \"system\"")
 	flags.BoolVar(&f.Resume, "resume", false, "resume TLS sessions")
 	flags.IntVar(&f.Connections, "connections", 50, "connections at the same time")
 	flags.IntVar(&f.BulkConnections, "bulk-connections", 16, "downloads of the workload mixed")
@@ -83,6 +90,9 @@ func (f *loadFlags) complete() error {
 	if f.CPUs, err = parseCPUs(f.cpus); err != nil {
 		return err
 	}
+	if f.Roots, err = readRoots(f.ca); err != nil {
+		return fmt.Errorf("ca: %w", err)
+	}
 	return f.Check()
 }
 
@@ -92,13 +102,41 @@ func runLoad(cmd *cobra.Command, f *loadFlags) error {
 	}
 	// A loop that comes back from the kernel must not wait for the collector's P.
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), f.Threads+1))
-	ctx, stop := untilSignal(cmd.Context(), func() {})
+	ctx, giveUp := context.WithCancel(cmd.Context())
+	defer giveUp()
+	enough, stop := untilSignal(ctx, giveUp)
 	defer stop()
+	f.Stop = enough.Done()
 	result, err := load.Run(ctx, f.Options)
 	if err != nil {
 		return err
 	}
-	return writeResult(cmd.OutOrStdout(), result, f.json)
+	if err := writeResult(cmd.OutOrStdout(), result, f.json); err != nil {
+		return err
+	}
+	if result.Empty() {
+		return fmt.Errorf("%s: not one operation ended", f.Target)
+	}
+	return nil
+}
+
+// readRoots reads the authorities of --ca; "" is nil, which verifies nothing.
+func readRoots(ca string) (*x509.CertPool, error) {
+	switch ca {
+	case "":
+		return nil, nil
+	case "system":
+		return x509.SystemCertPool()
+	}
+	pem, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s has no certificate in PEM", ca)
+	}
+	return roots, nil
 }
 
 func writeResult(w io.Writer, r *load.Result, asJSON bool) error {
