@@ -22,7 +22,7 @@ func TestUnknownKeys(t *testing.T) {
 			`f:5:2: wiregaurd: unknown key; did you mean "wireguard"?`,
 		}},
 		{name: "control characters", file: "\"a\\u001b[31m\" = 1", want: []string{
-			`f:5:1: "domain.a\x1b[31m": unknown key; known here: acme, cert, key, name, ratls`,
+			`f:5:1: "domain.a\x1b[31m": unknown key; known here: acme, cert, include_apex, key, name, ratls, wildcard`,
 		}},
 		{name: "in an inline table", file: "[proxy]\ntimeouts = { hello = \"1s\", idel = \"1s\" }", want: []string{
 			`f:6:28: proxy.timeouts.idel: unknown key; did you mean "idle"?`,
