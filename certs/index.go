@@ -26,6 +26,26 @@ type Source struct {
 	// From names who makes the certificate and hands it to Set: "ratls", "acme". The files
 	// are empty then, and the domain has no certificate until the first Set.
 	From string
+
+	// Apex: the certificate is for Domain itself. A domain may have such a source beside
+	// the other; its certificate is handed to SetApex.
+	Apex bool
+}
+
+// title is what the source is called in messages.
+func (s Source) title() string {
+	if s.Apex {
+		return s.Domain + " itself"
+	}
+	return s.Domain
+}
+
+// name is what clients ask for.
+func (s Source) name() string {
+	if s.Apex {
+		return s.Domain
+	}
+	return "*." + s.Domain
 }
 
 // Options of an Index. The zero value works.
@@ -57,6 +77,15 @@ type Index struct {
 type table struct {
 	domains []*domain // in the order of the sources
 	byName  map[string]*domain
+	apexes  map[string]*domain
+}
+
+// of are those that are, or are not, for the domain itself.
+func (t *table) of(apex bool) map[string]*domain {
+	if apex {
+		return t.apexes
+	}
+	return t.byName
 }
 
 // domain is one base domain. It outlives the table that it is in.
@@ -101,7 +130,7 @@ func (x *Index) SetSources(sources []Source) error {
 	x.changing.Lock()
 	defer x.changing.Unlock()
 	old := x.table.Load()
-	next := &table{byName: make(map[string]*domain, len(sources))}
+	next := &table{byName: make(map[string]*domain, len(sources)), apexes: map[string]*domain{}}
 	var problems []error
 	for _, s := range sources {
 		problems = append(problems, x.add(next, old, s))
@@ -121,12 +150,12 @@ func (x *Index) SetSources(sources []Source) error {
 // add puts the domain of s into next: the one of old, if it is the same.
 func (x *Index) add(next, old *table, s Source) error {
 	s.Domain = strings.ToLower(s.Domain)
-	if next.byName[s.Domain] != nil {
-		return fmt.Errorf("certificate of %s: the domain has two sources: want one", s.Domain)
+	if next.of(s.Apex)[s.Domain] != nil {
+		return fmt.Errorf("certificate of %s: the domain has two sources: want one", s.title())
 	}
 	var d *domain
 	if old != nil {
-		d = old.byName[s.Domain]
+		d = old.of(s.Apex)[s.Domain]
 	}
 	fresh := d == nil || d.source != s
 	if fresh {
@@ -138,7 +167,7 @@ func (x *Index) add(next, old *table, s Source) error {
 		}
 	}
 	next.domains = append(next.domains, d)
-	next.byName[s.Domain] = d
+	next.of(s.Apex)[s.Domain] = d
 	if !fresh {
 		return nil
 	}
@@ -162,7 +191,7 @@ func (x *Index) Ready() error {
 			serving = true
 			continue
 		}
-		problems = append(problems, fmt.Errorf("certificate of %s: %w", d.source.Domain, err))
+		problems = append(problems, fmt.Errorf("certificate of %s: %w", d.source.title(), err))
 	}
 	switch {
 	case serving && !waiting:
@@ -176,6 +205,7 @@ func (x *Index) Ready() error {
 // Status is the certificate that a domain serves.
 type Status struct {
 	Domain   string
+	Apex     bool      // it is for Domain itself, not for *.Domain
 	NotAfter time.Time // zero, as are the next two: it has none yet
 	Serial   string    // hexadecimal
 	Issuer   string    // distinguished name, RFC 2253
@@ -187,7 +217,7 @@ func (x *Index) Status() []Status {
 	domains := x.table.Load().domains
 	list := make([]Status, len(domains))
 	for i, d := range domains {
-		list[i] = Status{Domain: d.source.Domain, Source: cmp.Or(d.source.From, d.source.CertFile)}
+		list[i] = Status{Domain: d.source.Domain, Apex: d.source.Apex, Source: cmp.Or(d.source.From, d.source.CertFile)}
 		if p := d.served.Load(); p != nil {
 			leaf := p.cert.Leaf
 			list[i].NotAfter, list[i].Serial, list[i].Issuer = leaf.NotAfter, leaf.SerialNumber.Text(16), leaf.Issuer.String()

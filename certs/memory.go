@@ -19,24 +19,29 @@ import (
 // Set serves cert for a domain whose source has From. The error says why it does not:
 // what was served before stays. cert must not be changed afterwards. It does not wait
 // for a disk.
-func (x *Index) Set(domain string, cert *tls.Certificate) error {
-	d := x.table.Load().byName[domain]
+func (x *Index) Set(domain string, cert *tls.Certificate) error { return x.set(domain, false, cert) }
+
+// SetApex is Set for the domain's source with Apex.
+func (x *Index) SetApex(domain string, cert *tls.Certificate) error { return x.set(domain, true, cert) }
+
+func (x *Index) set(domain string, apex bool, cert *tls.Certificate) error {
+	d := x.table.Load().of(apex)[domain]
 	if d == nil || d.source.From == "" {
 		return fmt.Errorf("certificate of %s: no domain takes it: it was removed, or has files", domain)
 	}
-	p, err := checkMade(cert, domain, time.Now())
+	p, err := checkMade(cert, d.source, time.Now())
 	if err != nil {
-		return fmt.Errorf("certificate of %s, from %s: %w", domain, d.source.From, err)
+		return fmt.Errorf("certificate of %s, from %s: %w", d.source.title(), d.source.From, err)
 	}
 	before := d.served.Swap(p)
 	leaf := p.cert.Leaf
-	x.opts.Log.Info("certificate set", "domain", domain, "from", d.source.From, "first", before == nil,
+	x.opts.Log.Info("certificate set", "domain", domain, "name", d.source.name(), "from", d.source.From, "first", before == nil,
 		"not_after", leaf.NotAfter, "serial", leaf.SerialNumber.Text(16))
 	return nil
 }
 
 // checkMade is checkPair for a certificate in memory.
-func checkMade(cert *tls.Certificate, domain string, now time.Time) (*pair, error) {
+func checkMade(cert *tls.Certificate, s Source, now time.Time) (*pair, error) {
 	if len(cert.Certificate) == 0 || len(cert.Certificate) > maxChain {
 		return nil, fmt.Errorf("has %d certificates: want the leaf and its intermediates, at most %d", len(cert.Certificate), maxChain)
 	}
@@ -51,7 +56,7 @@ func checkMade(cert *tls.Certificate, domain string, now time.Time) (*pair, erro
 			return nil, fmt.Errorf("certificate %d: %w", i+1, err)
 		}
 	}
-	problems := append(checkLeaf(chain[0], domain, now), checkMatch(chain, key))
+	problems := append(checkLeaf(chain[0], s, now), checkMatch(chain, key))
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}

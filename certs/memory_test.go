@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -179,5 +180,41 @@ func TestDomainsComeAndGo(t *testing.T) {
 	}
 	if got := serial(t, x, ca); got != "a1" || x.TLSConfig("b.example", ALPNNone) != nil {
 		t.Errorf("serves %s", got)
+	}
+}
+
+func TestApexHasACertificateOfItsOwn(t *testing.T) {
+	ca := newAuthority(t)
+	apex := made
+	apex.Apex = true
+	x := open(t, Options{}, made, apex)
+	wild := ca.issue(t, nil).pair(t)
+	own := ca.issue(t, func(c *x509.Certificate) { c.DNSNames = []string{"gw.example"} }).pair(t)
+	if err := x.SetApex("gw.example", wild); err == nil || !strings.Contains(err.Error(), `want one for "gw.example"`) {
+		t.Errorf("a wildcard for the domain itself: %v", err)
+	}
+	if err := x.Set("gw.example", own); err == nil || !strings.Contains(err.Error(), `want one for "*.gw.example"`) {
+		t.Errorf("the domain's own in place of the wildcard: %v", err)
+	}
+	if err := errors.Join(x.Set("gw.example", wild), x.SetApex("gw.example", own)); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Ready(); err != nil {
+		t.Error(err)
+	}
+	for apex, conf := range map[bool]*tls.Config{false: x.TLSConfig("gw.example", ALPNHTTP1), true: x.ApexTLSConfig("gw.example", ALPNHTTP1)} {
+		cert, err := conf.GetCertificate(&tls.ClientHelloInfo{})
+		if err != nil || (cert.Leaf.DNSNames[0] == "gw.example") != apex {
+			t.Errorf("apex %t: %v, %v", apex, cert, err)
+		}
+	}
+	if err := x.SetSources([]Source{made}); err != nil {
+		t.Fatal(err)
+	}
+	if x.ApexTLSConfig("gw.example", ALPNHTTP1) != nil || x.TLSConfig("gw.example", ALPNHTTP1) == nil {
+		t.Error("the removed source is served, or the other is not")
+	}
+	if err := x.SetApex("gw.example", own); err == nil {
+		t.Error("a removed source took a certificate")
 	}
 }

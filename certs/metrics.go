@@ -23,7 +23,8 @@ func (x *Index) Collectors() []prometheus.Collector {
 	)}}
 }
 
-// expiry tells of the domains that have a certificate now; they come and go.
+// expiry tells of the domains that have a certificate now; they come and go. Of those
+// for the domain itself the metrics of their maker tell: the label is the domain.
 type expiry struct {
 	index *Index
 	desc  *prometheus.Desc
@@ -35,7 +36,7 @@ func (e expiry) Describe(ch chan<- *prometheus.Desc) { ch <- e.desc }
 // Collect implements prometheus.Collector.
 func (e expiry) Collect(ch chan<- prometheus.Metric) {
 	for _, d := range e.index.table.Load().domains {
-		if p := d.served.Load(); p != nil {
+		if p := d.served.Load(); p != nil && !d.source.Apex {
 			ch <- prometheus.MustNewConstMetric(e.desc, prometheus.GaugeValue, float64(p.cert.Leaf.NotAfter.Unix()), d.source.Domain)
 		}
 	}

@@ -45,7 +45,7 @@ func checkPair(f files, s Source, now time.Time) (p *pair, warnings []string, er
 	fail(s.CertFile, certErr)
 	fail(s.KeyFile, keyErr)
 	if certErr == nil {
-		for _, err := range checkLeaf(chain[0], s.Domain, now) {
+		for _, err := range checkLeaf(chain[0], s, now) {
 			fail(s.CertFile, err)
 		}
 	}
@@ -127,11 +127,11 @@ func parseKeyDER(block *pem.Block) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// checkLeaf tells why clients of *.domain would refuse the certificate.
-func checkLeaf(leaf *x509.Certificate, domain string, now time.Time) []error {
+// checkLeaf tells why clients of the source's name would refuse the certificate.
+func checkLeaf(leaf *x509.Certificate, s Source, now time.Time) []error {
 	var problems []error
-	if !covers(leaf.DNSNames, domain) {
-		problems = append(problems, fmt.Errorf("is for %q: want one for %q", leaf.DNSNames, "*."+domain))
+	if !covers(leaf.DNSNames, s.name()) {
+		problems = append(problems, fmt.Errorf("is for %q: want one for %q", leaf.DNSNames, s.name()))
 	}
 	if err := certfile.CheckTime(leaf, now); err != nil {
 		problems = append(problems, err)

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"crypto/tls"
+	"slices"
 	"strings"
 	"time"
 )
@@ -49,7 +50,15 @@ var curves = []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.Cu
 // alone is served (Go issue 46310): whoever wants it refused looks at the
 // hello first.
 func (x *Index) TLSConfig(domain string, proto ALPN) *tls.Config {
-	d := x.table.Load().byName[domain]
+	return x.table.Load().byName[domain].config(proto)
+}
+
+// ApexTLSConfig is TLSConfig for the domain itself; nil if it has no source with Apex.
+func (x *Index) ApexTLSConfig(domain string, proto ALPN) *tls.Config {
+	return x.table.Load().apexes[domain].config(proto)
+}
+
+func (d *domain) config(proto ALPN) *tls.Config {
 	if d == nil || proto >= alpnCount {
 		return nil
 	}
@@ -81,13 +90,8 @@ func (d *domain) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return p.cert, nil
 }
 
-// covers tells whether the names of a certificate hold all names one label
-// below the domain.
-func covers(names []string, domain string) bool {
-	for _, n := range names {
-		if base, ok := strings.CutPrefix(n, "*."); ok && strings.EqualFold(base, domain) {
-			return true
-		}
-	}
-	return false
+// covers tells whether name, a wildcard or not, is one of a certificate's. A wildcard
+// does not cover the domain itself (RFC 9525, 6.3).
+func covers(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
