@@ -67,8 +67,8 @@ func (s *Server) CleanUp(name, value string) error {
 }
 
 // Solver solves dns-01 challenges by what this server answers. There is nothing to
-// wait for. Of a challenge whose name is an alias it knows nothing: its owner tells
-// Present the name that the alias leads to.
+// wait for. Of a challenge whose name is an alias it knows nothing: for those there is
+// the provider of provider.go.
 func (s *Server) Solver() acmez.Solver { return solver{s} }
 
 type solver struct{ s *Server }

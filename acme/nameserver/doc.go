@@ -17,5 +17,6 @@
 // How to read it: [Server] in server.go owns the sockets of listen.go and the view;
 // udp.go and tcp.go are its loops. What is answered is pure: query.go reads a
 // query, answer.go writes the answer, from the zones of view.go, which zone.go
-// checks and record.go packs. challenge.go is the ACME side.
+// checks and record.go packs. challenge.go is the ACME side, provider.go the same for
+// challenges that are aliases to names here.
 package nameserver
