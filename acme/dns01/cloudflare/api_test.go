@@ -26,7 +26,8 @@ func TestErrorTellsTheMissingPermission(t *testing.T) {
 		{"records may not be made", "POST", "/dns_records", 403, 10000, []string{"lacks Zone / DNS / Edit on zone example.com", "10000"}},
 		{"records may not be listed", "GET", "/dns_records", 403, 10000, []string{"lacks Zone / DNS / Edit on zone example.com"}},
 		{"records may not be deleted", "DELETE", "/dns_records/x", 403, 10000, []string{"lacks Zone / DNS / Edit on zone example.com"}},
-		{"token is wrong", "GET", "/zones", 401, 1000, []string{"token is not valid"}},
+		{"token is wrong", "GET", "/zones", 401, 1000, []string{"token is not valid: make"}},
+		{"token is wrong, in other words", "GET", "/zones", 401, 10000, []string{"token is not valid: make"}},
 		{"token is malformed", "GET", "/zones", 400, 6003, []string{"token is not valid"}},
 		{"another failure", "POST", "/dns_records", 400, 9999, []string{"add TXT record at gw.example.com", "status 400", "9999", `"told\x1b`}},
 	} {
@@ -54,14 +55,14 @@ func TestErrorTellsTheMissingPermission(t *testing.T) {
 
 func TestNoZoneOfTheToken(t *testing.T) {
 	a := newAPI(t, "example.net", "example.org")
-	mustFail(t, appendOne(t, a.provider(t), txt("gw", "x")), "none of the 2 zones", "gw.example.com", "Zone / Zone / Read")
+	mustFail(t, appendOne(t, a.provider(t), txt("gw", "x")), "none of the 2 active zones", "gw.example.com", "Zone / Zone / Read")
 }
 
 func TestWrongTokenIsRefused(t *testing.T) {
 	a := newAPI(t, "example.com")
 	p := a.provider(t)
 	p.token = "other"
-	mustFail(t, appendOne(t, p, txt("gw", "x")), "lacks Zone / Zone / Read", "Invalid access token")
+	mustFail(t, appendOne(t, p, txt("gw", "x")), "token is not valid, or lacks Zone / Zone / Read", "Invalid access token")
 }
 
 // The code says "already exists", but it is another record.

@@ -2,7 +2,7 @@
 // token. The token needs Zone / Zone / Read and Zone / DNS / Edit on the zone, and
 // should have no more.
 //
-// The zone is the longest of the token's zones that holds the record's name. Records
+// The zone is the longest of the token's active zones that holds the name. Records
 // are matched by type, name and content, so that a change that was made already is
 // success: an answer that got lost, or a start after a crash, does no harm.
 //

@@ -54,8 +54,8 @@ func (f *failure) invalidToken() bool {
 	return f.status == http.StatusUnauthorized || f.has(1000, 6003, 6111, 10001)
 }
 
-// denied: 9109 is for a resource, 10000 for an authentication that does not do for
-// what was asked.
+// denied: 9109 is for a resource, or for a token that could be one and is not; 10000
+// for an authentication that does not do for what was asked.
 func (f *failure) denied() bool { return f.status == http.StatusForbidden || f.has(9109, 10000) }
 
 // needing adds to an error which permission the token lacks, if that is what it
@@ -65,10 +65,10 @@ func needing(err error, permission string) error {
 	switch {
 	case !errors.As(err, &f):
 		return err
-	case f.denied():
-		return fmt.Errorf("the token lacks %s: %w", permission, err)
 	case f.invalidToken():
 		return fmt.Errorf("the token is not valid: make a new one with %s: %w", permission, err)
+	case f.denied():
+		return fmt.Errorf("the token is not valid, or lacks %s: %w", permission, err)
 	}
 	return err
 }

@@ -22,6 +22,7 @@ type api struct {
 
 	mu      sync.Mutex // guards what follows
 	zones   []zoneInfo
+	pending []string            // those of zones that are not active
 	records map[string][]record // by zone id
 	next    int
 	calls   []string
@@ -36,7 +37,7 @@ func newAPI(t *testing.T, zones ...string) *api {
 		a.zones = append(a.zones, zoneInfo{ID: "id-of-" + z, Name: z})
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /client/v4/zones", func(w http.ResponseWriter, r *http.Request) { paged(w, r, 5, 50, a.zones) })
+	mux.HandleFunc("GET /client/v4/zones", a.listZones)
 	mux.HandleFunc("GET /client/v4/zones/{zone}/dns_records", a.list)
 	mux.HandleFunc("POST /client/v4/zones/{zone}/dns_records", a.create)
 	mux.HandleFunc("DELETE /client/v4/zones/{zone}/dns_records/{id}", a.remove)
@@ -64,6 +65,13 @@ func (a *api) provider(t *testing.T) *Provider {
 		t.Fatal(err)
 	}
 	return p
+}
+
+func (a *api) listZones(w http.ResponseWriter, r *http.Request) {
+	list := slices.DeleteFunc(slices.Clone(a.zones), func(z zoneInfo) bool {
+		return r.URL.Query().Get("status") == "active" && slices.Contains(a.pending, z.Name)
+	})
+	paged(w, r, 5, 50, list)
 }
 
 func (a *api) list(w http.ResponseWriter, r *http.Request) {

@@ -74,6 +74,22 @@ func TestZoneIsTheLongestThatHoldsTheName(t *testing.T) {
 	}
 }
 
+// A zone that its registrar does not delegate to Cloudflare is listed, too, and
+// nobody would find the record there.
+func TestOnlyActiveZonesCount(t *testing.T) {
+	a := newAPI(t, "example.com", "gw.example.com")
+	a.pending = []string{"gw.example.com"}
+	p := a.provider(t)
+	if err := appendOne(t, p, txt("gw", "x")); err != nil {
+		t.Fatal(err)
+	}
+	if a.texts("example.com", "gw.example.com") == nil {
+		t.Errorf("the record is not in the zone that is active: %v", a.records)
+	}
+	a.zones = a.zones[1:]
+	mustFail(t, appendOne(t, p, txt("gw", "x")), "none of the 0 active zones")
+}
+
 func TestAllPagesOfZonesAreRead(t *testing.T) {
 	var zones []string
 	for i := range 120 {

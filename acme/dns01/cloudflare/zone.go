@@ -21,9 +21,10 @@ const (
 	maxPages = 200
 )
 
-// zoneOf finds the longest of the token's zones that holds name.
+// zoneOf finds the longest of the token's zones that holds name. One that is not
+// active does not count: its parent delegates it to other servers, or to none.
 func (p *Provider) zoneOf(ctx context.Context, name string) (zoneInfo, error) {
-	zones, err := pages[zoneInfo](ctx, p, "/zones", url.Values{})
+	zones, err := pages[zoneInfo](ctx, p, "/zones", url.Values{"status": {"active"}})
 	if err != nil {
 		return zoneInfo{}, fmt.Errorf("cloudflare: list the token's zones: %w", needing(err, "Zone / Zone / Read"))
 	}
@@ -35,7 +36,7 @@ func (p *Provider) zoneOf(ctx context.Context, name string) (zoneInfo, error) {
 		}
 	}
 	if best.ID == "" {
-		return best, fmt.Errorf("cloudflare: none of the %d zones that the token may read holds %s: give it Zone / Zone / Read and Zone / DNS / Edit on that zone", len(zones), name)
+		return best, fmt.Errorf("cloudflare: none of the %d active zones that the token may read holds %s: give it Zone / Zone / Read and Zone / DNS / Edit on that zone", len(zones), name)
 	}
 	return best, nil
 }
