@@ -33,7 +33,7 @@ func (s *Solver) locate(ctx context.Context, name string) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	zone, err := s.zone(ctx, target)
+	zone, err := FindZone(ctx, s.resolver, target)
 	if err != nil {
 		return place{}, err
 	}
@@ -90,11 +90,12 @@ func (s *Solver) isWildcard(ctx context.Context, name, target string) (bool, err
 
 var errNoZone = errors.New("no zone is found: check that the domain is registered and delegated")
 
-// zone finds the zone that holds name, by asking for SOA records upwards. Where
+// FindZone finds the zone that holds name, by asking for SOA records upwards. Where
 // nobody can tell, it does not go on: the zone above would be the wrong one.
-func (s *Solver) zone(ctx context.Context, name string) (string, error) {
+func FindZone(ctx context.Context, r dnsquery.Resolver, name string) (string, error) {
+	name = dns.CanonicalName(name)
 	for at := name; at != "" && at != "."; _, at, _ = strings.Cut(at, ".") {
-		m, err := s.resolver.Lookup(ctx, at, dns.TypeSOA)
+		m, err := r.Lookup(ctx, at, dns.TypeSOA)
 		if err != nil {
 			return "", fmt.Errorf("find the zone of %s: %w", name, err)
 		}
