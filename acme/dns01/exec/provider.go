@@ -39,7 +39,7 @@ var (
 )
 
 // New makes a Provider. It reads the environment, and fails if the program cannot be
-// run.
+// run, or if its group or everybody may write to it.
 func New(o Options) (*Provider, error) {
 	if !filepath.IsAbs(o.Program) {
 		return nil, fmt.Errorf("exec: program %.80q: want an absolute path", o.Program)
@@ -50,6 +50,9 @@ func New(o Options) (*Provider, error) {
 	}
 	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
 		return nil, fmt.Errorf("exec: program %s: is no file that may be executed: run chmod +x on it", o.Program)
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return nil, fmt.Errorf("exec: program %s: others may change what the gateway runs: run chmod go-w on it", o.Program)
 	}
 	p := &Provider{program: o.Program, args: o.Args, timeout: cmp.Or(o.Timeout, time.Minute)}
 	for _, name := range append([]string{"PATH", "HOME", "TMPDIR", "TZ", "LANG"}, o.Env...) {

@@ -95,7 +95,7 @@ func TestOutputIsBounded(t *testing.T) {
 }
 
 func TestProgramThatHangsIsKilledWithItsChildren(t *testing.T) {
-	p, dir := program(t, "sleep 1000 & echo $! >$dir/child.new; mv $dir/child.new $dir/child; echo waiting; wait", Options{Timeout: 20 * time.Second})
+	p, dir := program(t, "sleep 1000 & echo $! >$dir/child.new; echo waiting; mv $dir/child.new $dir/child; wait", Options{Timeout: 20 * time.Second})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stopping := errors.New("stopping")
 	defer whenExists(t, filepath.Join(dir, "child"), func() { cancel(stopping) })()
@@ -135,6 +135,18 @@ func TestChildThatLeftTheGroupHoldsNobodyUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	unix.Kill(pid, unix.SIGKILL) //nolint:errcheck // it may be gone with its group, before it left that
+}
+
+// A program may leave the group that it was put in: it is killed by its own id, too.
+func TestProgramThatLeftItsGroupIsKilled(t *testing.T) {
+	p, dir := program(t, `exec perl -e 'setpgrp(0, getpgrp(getppid)) or die; open F, ">", "'$dir'/left.new"; close F; rename "'$dir'/left.new", "'$dir'/left"; sleep 20'`, Options{Timeout: time.Minute})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopping := errors.New("stopping")
+	defer whenExists(t, filepath.Join(dir, "left"), func() { cancel(stopping) })()
+	_, err := p.AppendRecords(ctx, "example.com.", []libdns.Record{challenge})
+	if !errors.Is(err, stopping) {
+		t.Errorf("got %v", err)
+	}
 }
 
 // whenExists calls f once the file is there. The returned func ends it.
@@ -207,7 +219,15 @@ func TestOptionsAreChecked(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	open := filepath.Join(dir, "open")
+	if err := os.WriteFile(open, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(open, 0o722); err != nil { // beyond the umask
+		t.Fatal(err)
+	}
 	for program, want := range map[string]string{
+		open:                       "chmod go-w",
 		"":                         "absolute path",
 		"program":                  "absolute path",
 		filepath.Join(dir, "none"): "no such file",

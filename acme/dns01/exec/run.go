@@ -34,15 +34,18 @@ func (p *Provider) run(ctx context.Context, c change) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	killGroup := func() { unix.Kill(-cmd.Process.Pid, unix.SIGKILL) } //nolint:errcheck // it only fails if there is none
+	kill := func() {
+		unix.Kill(-cmd.Process.Pid, unix.SIGKILL) //nolint:errcheck // it only fails if there is none
+		unix.Kill(cmd.Process.Pid, unix.SIGKILL)  //nolint:errcheck // the same; it may have left its group
+	}
 	killed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { defer close(killed); killGroup() })
+	stop := context.AfterFunc(ctx, func() { defer close(killed); kill() })
 	err := untilEnd(cmd.Process.Pid)
 	late := !stop()
 	if late {
 		<-killed
 	}
-	killGroup()
+	kill()
 	if waitErr := cmd.Wait(); !errors.Is(waitErr, osexec.ErrWaitDelay) {
 		err = errors.Join(err, waitErr)
 	}
