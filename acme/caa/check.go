@@ -34,8 +34,8 @@ var (
 // which name, and what to change. It asks r for each name upwards from q.Name, until
 // one has records.
 func Check(ctx context.Context, r Resolver, q Request) error {
-	name := dns.CanonicalName(q.Name)
-	if _, ok := dns.IsDomainName(name); !ok || strings.HasPrefix(name, "*") || name == "." {
+	name, ok := domainName(q.Name)
+	if !ok {
 		return fmt.Errorf("%w: %.80q is no domain name", ErrRefused, q.Name)
 	}
 	f, err := relevant(ctx, r, name)
@@ -58,6 +58,14 @@ func Check(ctx context.Context, r Resolver, q Request) error {
 		return fmt.Errorf("%w: at %s: %s", ErrUnidentified, place, why)
 	}
 	return fmt.Errorf("%w: at %s: %s; %s", ErrRefused, place, why, advice(f, name, q))
+}
+
+// domainName is s in its canonical form; it reports false for a wildcard, the root and
+// what is no name.
+func domainName(s string) (string, bool) {
+	name := dns.CanonicalName(s)
+	_, ok := dns.IsDomainName(name)
+	return name, ok && !strings.HasPrefix(name, "*") && name != "."
 }
 
 // maxRefusals bounds the records that an error repeats.

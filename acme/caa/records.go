@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/miekg/dns"
 )
 
 // Record is a CAA record.
@@ -26,8 +24,8 @@ func (r Record) String() string {
 // wildcards, by the given methods only. ca is one of its Identities. Records of
 // several authorities can be joined: each permits for itself.
 func Records(domain, ca, accountURI string, methods []string) ([]Record, error) {
-	name := dns.CanonicalName(domain)
-	if _, ok := dns.IsDomainName(name); !ok || strings.HasPrefix(name, "*") || name == "." {
+	name, ok := domainName(domain)
+	if !ok {
 		return nil, fmt.Errorf("CAA records: %.80q is no domain name", domain)
 	}
 	if accountURI == "" || len(methods) == 0 {
