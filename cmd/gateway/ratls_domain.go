@@ -21,14 +21,16 @@ import (
 // How old a certificate may grow. Evidence has no end of its own. What Intel publishes
 // about a platform (TCB info, revocations, good for 30 days) is the verifier's to fetch,
 // and is not in it. But it speaks of the past: of the firmware that ran when it was
-// asked for, and of a key that may have been stolen since. So it is renewed every 12
-// hours and ends after 24. A verifier that wants evidence of at most a day never
-// refuses, and a quote source that fails has half a day to come back. An operator who
-// asks for fresher evidence of others, by [attestation] max_age, shows as fresh his own.
+// asked for, and of a key that may have been stolen since. So it is renewed at the age of
+// 12 hours and ends at 24, both counted from its beginning as ratls.Policy.MaxAge is. A
+// verifier that wants evidence of at most a day never refuses, and a quote source that
+// fails has half a day to come back. An operator who asks for fresher evidence of others,
+// by [attestation] max_age, shows as fresh his own, down to 10 minutes.
 const (
 	ratlsRenewal   = 12 * time.Hour
-	minRenewal     = time.Minute // what a quote costs must not add up
+	minRenewal     = 2 * backdate // what a quote costs must not add up
 	lifeInRenewals = 2
+	backdate       = 5 * time.Minute // age of a new certificate: for clocks that are behind
 
 	attestTimeout = 2 * time.Minute // one quote; the kernel may wait 30 s for the host, more than once
 	renewalLook   = time.Minute
@@ -42,6 +44,7 @@ type ratlsDomains struct {
 	attest  ratls.AttestFunc
 	set     func(domain string, cert *tls.Certificate) error // makes it the one that is served
 	renewal time.Duration                                    // age at which a certificate is replaced
+	life    time.Duration                                    // age at which it ends
 	look    time.Duration                                    // how often run looks at ages
 	log     *slog.Logger
 }
@@ -60,7 +63,8 @@ func newRATLSDomains(ctx context.Context, cfg *config.Config, set func(string, *
 	if source == nil || err != nil {
 		return nil, err
 	}
-	r := &ratlsDomains{set: set, renewal: renewalFor(cfg.Attestation.MaxAge), look: renewalLook, log: log}
+	renewal := renewalFor(cfg.Attestation.MaxAge)
+	r := &ratlsDomains{set: set, renewal: renewal, life: lifeInRenewals * renewal, look: renewalLook, log: log}
 	r.attest = func(ctx context.Context, reportData [64]byte) ([]byte, error) {
 		e, err := source.Attest(ctx, reportData)
 		return e.Attestation, err
@@ -166,7 +170,7 @@ func (r *ratlsDomains) renew(ctx context.Context) {
 func (r *ratlsDomains) make(ctx context.Context, d *ratlsDomain) (*tls.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, attestTimeout)
 	defer cancel()
-	cert, err := ratls.NewCertificate(ctx, r.attest, []string{"*." + d.name, d.name}, lifeInRenewals*r.renewal)
+	cert, err := ratls.NewCertificate(ctx, r.attest, []string{"*." + d.name, d.name}, r.life-backdate)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +187,7 @@ func (d *ratlsDomain) due(now time.Time, renewal time.Duration) bool {
 	if now.Before(d.retry) {
 		return false
 	}
-	return now.Before(d.begins) || !now.Before(d.ends.Add(-renewal))
+	return now.Before(d.begins) || !now.Before(d.begins.Add(renewal))
 }
 
 // backoff is the pause after so many failures in a row.

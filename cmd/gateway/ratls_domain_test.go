@@ -123,29 +123,40 @@ func TestOpenSSLReadsOwnCertificate(t *testing.T) {
 }
 
 // always makes every look renew.
-func (r *ratlsDomains) always() {
-	r.renewal, r.look = lifeInRenewals*ratlsRenewal, 5*time.Millisecond
-}
+func (r *ratlsDomains) always() { r.renewal, r.look = 0, 5*time.Millisecond }
 
+// 20 renewals, handshakes without a pause, and a connection that is open all the while.
 func TestRenewalFailsNoHandshake(t *testing.T) {
 	agent := newGuestAgent(t)
-	s, err := newRATLSSite(t, agent.socket)
+	s, err := newRATLSSite(t, agent.socket, shopOne)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.g.ratls.always()
 	s.run()
-	verifier := agent.verifier(t)
-	conf := verifier.ClientConfig(agent.peer())
-	conf.ServerName = "gateway.gw.test"
+	listeners, port := listen(t, one)
+	serveWeb(t, listeners[0], nil)
+	conf := agent.verifier(t).ClientConfig(agent.peer())
+	conf.ServerName = "aaaa-" + port + ".gw.test"
+	open, err := tls.Dial("tcp", s.clients, conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
 	seen := map[string]bool{}
-	for n := 0; len(seen) < 5; n++ {
+	for n := 0; len(seen) < 20; n++ {
 		c, err := tls.Dial("tcp", s.clients, conf)
 		if err != nil {
 			t.Fatalf("handshake %d, after %d renewals: %v", n, len(seen), err)
 		}
 		seen[c.ConnectionState().PeerCertificates[0].SerialNumber.Text(16)] = true
 		c.Close()
+	}
+	if _, err := io.WriteString(open, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(open); err != nil || !strings.HasPrefix(string(b), "HTTP/1.0 200") {
+		t.Errorf("the connection from before: %q, %v", b, err)
 	}
 }
 
@@ -223,14 +234,14 @@ func TestMachineThatCannotQuoteDoesNotStart(t *testing.T) {
 func TestEvidenceIsRenewedBeforeItIsTooOld(t *testing.T) {
 	for maxAge, want := range map[time.Duration]time.Duration{
 		0: 12 * time.Hour, 30 * 24 * time.Hour: 12 * time.Hour, 24 * time.Hour: 12 * time.Hour,
-		6 * time.Hour: 3 * time.Hour, time.Minute: time.Minute,
+		6 * time.Hour: 3 * time.Hour, time.Minute: 10 * time.Minute,
 	} {
 		if got := renewalFor(maxAge); got != want {
 			t.Errorf("max_age %v: renewed after %v, want %v", maxAge, got, want)
 		}
 	}
 	now := time.Now()
-	d := ratlsDomain{begins: now, ends: now.Add(24 * time.Hour)}
+	d := ratlsDomain{begins: now}
 	for after, want := range map[time.Duration]bool{
 		0: false, 12*time.Hour - 1: false, 12 * time.Hour: true, 48 * time.Hour: true,
 		-time.Second: true, // the clock was set back: clients refuse it
@@ -247,8 +258,8 @@ func TestFailingSourceIsAskedLessAndLess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
 		r := &ratlsDomains{
-			renewal: ratlsRenewal, log: slog.New(slog.DiscardHandler),
-			domains: []*ratlsDomain{{name: "gw.test", begins: time.Now(), ends: time.Now().Add(lifeInRenewals * ratlsRenewal)}},
+			renewal: ratlsRenewal, life: lifeInRenewals * ratlsRenewal, log: slog.New(slog.DiscardHandler),
+			domains: []*ratlsDomain{{name: "gw.test", begins: time.Now()}},
 			set:     func(string, *tls.Certificate) error { return errors.New("nothing was made") },
 			attest: func(context.Context, [64]byte) ([]byte, error) {
 				asked++
