@@ -29,7 +29,7 @@ type Server struct {
 const (
 	readSize = 64 << 10
 	// turn is how much one connection may move before the others have theirs.
-	turn = 1 << 20
+	turn = 128 << 10
 	// maxConns bounds the memory; the descriptor limit usually comes first.
 	maxConns = 1 << 20
 )
@@ -47,7 +47,7 @@ func Listen(at netip.AddrPort) (*Server, error) {
 	}
 	return &Server{
 		addr: addr, listen: fd, poller: poller, conns: map[*conn]struct{}{},
-		buf: make([]byte, readSize), zeros: make([]byte, 4*readSize),
+		buf: make([]byte, readSize), zeros: make([]byte, turn),
 	}, nil
 }
 

@@ -192,21 +192,24 @@ func (g *group) drop(c *conn) {
 }
 
 // settle counts what was due and has not ended when the counting does: it has taken
-// at least until now. Without a schedule nothing is due; but an operation that is under
-// way for longer than any that has ended is counted too, or a peer that never answers
-// again would leave no trace.
+// at least until now, and leaving it out would hide a server that has stopped answering.
+// What is under way as it should be is no news: with a schedule that is what is younger
+// than the median; without one, younger than any that has ended.
 func (g *group) settle(until int64) {
 	start := g.l.phase.start.Load()
 	if start == 0 || g.idle {
 		return
 	}
-	longest := g.l.main.max
+	usual := int64(g.l.main.Quantile(0.5))
+	if g.rate == 0 && g.interval == 0 {
+		usual = g.l.main.max
+	}
 	for c := range g.conns {
-		if at := c.began; at != 0 && at < until && (g.rate > 0 || until-at > longest) {
-			g.l.late(until - at)
+		if c.began != 0 {
+			g.late(c.began, until, usual)
 		}
 		for n, at := 0, c.due; at != 0 && at < until && n < maxLate; n++ {
-			g.l.late(until - at)
+			g.late(at, until, usual)
 			at += int64(g.interval)
 		}
 	}
@@ -215,8 +218,16 @@ func (g *group) settle(until int64) {
 		if at >= until {
 			break
 		}
-		g.l.late(until - at)
+		g.late(at, until, usual)
 		g.issued++
+	}
+}
+
+// late counts an operation that has not ended; at is when it was meant to start.
+func (g *group) late(at, until, usual int64) {
+	if took := until - at; took > usual {
+		g.l.unended++
+		g.l.main.Record(time.Duration(took))
 	}
 }
 

@@ -19,9 +19,9 @@ type Result struct {
 	Bytes          uint64  `json:"bytes"`
 	BytesRate      float64 `json:"bytes_per_second"`
 	Latency        Latency `json:"latency"`
-	// Unended operations were due by the schedule and had not ended at the end, or
-	// without one were under way for longer than any that had ended. They are in
-	// Latency with the time that they had taken by then.
+	// Unended operations were late and had not ended at the end: by the schedule, later
+	// than the median; without one, under way for longer than any that had ended. They
+	// are in Latency with the time that they had taken by then.
 	Unended uint64 `json:"unended"`
 	// Errors are those of the whole run, warm-up included; Failures names them.
 	Errors     uint64    `json:"errors"`
