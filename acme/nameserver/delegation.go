@@ -54,6 +54,7 @@ func (z Zone) Delegation() string {
 			addrs = z.Addresses
 		}
 		for _, a := range addrs {
+			a = a.Unmap()
 			kind := "A"
 			if a.Is6() {
 				kind = "AAAA"

@@ -13,6 +13,7 @@ func TestDelegationIsLookedForAndExplained(t *testing.T) {
 	world := dnsquery.Resolver{Servers: []netip.AddrPort{addr}}
 	moved := base()
 	moved.NS = []NameServer{{Name: "ns9.gw.example"}}
+	moved.Addresses = append(moved.Addresses, addresses("::ffff:192.0.2.3")...) // an A record, as in answers
 	below := base()
 	below.Name = "below.gw.example"
 	strange := base()
@@ -26,7 +27,7 @@ func TestDelegationIsLookedForAndExplained(t *testing.T) {
 		{"a challenge", delegated(), nil},
 		{"other servers", moved, []string{
 			"gw.example. is served by ns1.gw.example.",
-			"gw.example. NS ns9.gw.example.; ns9.gw.example. A 192.0.2.1; ns9.gw.example. A 192.0.2.2; ns9.gw.example. AAAA 2001:db8::1",
+			"gw.example. NS ns9.gw.example.; ns9.gw.example. A 192.0.2.1; ns9.gw.example. A 192.0.2.2; ns9.gw.example. AAAA 2001:db8::1; ns9.gw.example. A 192.0.2.3",
 		}},
 		{"no zone", below, []string{"below.gw.example. is no zone yet", "below.gw.example. NS ns1.gw.example.; below.gw.example. NS ns2.elsewhere.example."}},
 		{"nobody answers", strange, []string{"strange.example. cannot be reached through DNS", "port 53"}},

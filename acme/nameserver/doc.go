@@ -18,5 +18,6 @@
 // udp.go and tcp.go are its loops. What is answered is pure: query.go reads a
 // query, answer.go writes the answer, from the zones of view.go, which zone.go
 // checks and record.go packs. challenge.go is the ACME side, provider.go the same for
-// challenges that are aliases to names here.
+// challenges that are aliases to names here; delegation.go asks whether the parent
+// sends anybody to this server.
 package nameserver

@@ -241,6 +241,17 @@ func FuzzDatagram(f *testing.F) {
 	})
 }
 
+// FuzzControl: what is sent with an answer is a piece of what came, or nothing.
+func FuzzControl(f *testing.F) {
+	f.Add(unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: 7, Spec_dst: [4]byte{192, 0, 2, 1}}))
+	f.Add(unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: 7}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if source, _ := readControl(b); len(source) > 0 && !bytes.Contains(b, source) {
+			t.Errorf("%x is not of %x", source, b)
+		}
+	})
+}
+
 func BenchmarkAnswer(b *testing.B) {
 	s := both(b)
 	wire := packed(b, func(m *dns.Msg) { m.SetQuestion("App-443s.gw.example.", dns.TypeA).SetEdns0(1232, false) })

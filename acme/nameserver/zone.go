@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -169,10 +168,13 @@ func checkAddresses(addrs []netip.Addr) error {
 	if len(addrs) > maxAddresses {
 		return fmt.Errorf("has %d addresses: want at most %d", len(addrs), maxAddresses)
 	}
-	for i, a := range addrs {
-		if slices.Contains(addrs[:i], a) {
+	seen := map[netip.Addr]bool{}
+	for _, a := range addrs {
+		a = a.Unmap() // as it is answered
+		if seen[a] {
 			return fmt.Errorf("address %s is listed twice", a)
 		}
+		seen[a] = true
 		if !a.IsValid() || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
 			return fmt.Errorf("address %s: want one that clients can reach", a)
 		}

@@ -35,6 +35,8 @@ func TestZonesThatAreRefused(t *testing.T) {
 		{Zone{Name: "z.example", NS: ns, Addresses: addresses("fe80::1%eth0")}, "address fe80::1%eth0"},
 		{Zone{Name: "z.example", NS: ns, Addresses: addresses("224.0.0.1")}, "address 224.0.0.1"},
 		{Zone{Name: "z.example", NS: ns, Addresses: addresses("192.0.2.1", "192.0.2.1")}, "listed twice"},
+		{Zone{Name: "z.example", NS: ns, Addresses: addresses("192.0.2.1", "::ffff:192.0.2.1")}, "listed twice"},
+		{Zone{Name: "z.example", NS: ns, Addresses: addresses("::ffff:0.0.0.0")}, "want one that clients can reach"},
 		{Zone{Name: "z.example", NS: ns, Addresses: []netip.Addr{{}}}, "invalid"},
 		{Zone{Name: "z.example", NS: ns, Addresses: many}, "has 33 addresses"},
 		{Zone{Name: "example", NS: []NameServer{{Name: "ns.example", Addresses: many}}}, "name server ns.example: has 33"},
