@@ -170,18 +170,23 @@ func newPolicy(c config.Attestation) (*ratls.Policy, error) {
 // readAllow reads an allow file. One that lists nothing is a mistake: it would allow
 // all, as a file does that somebody has just begun to write.
 func readAllow(name string) (*config.Allow, error) {
-	st, err := os.Stat(name)
-	if err != nil {
+	if err := wantRegular(name); err != nil {
 		return nil, err
-	}
-	if !st.Mode().IsRegular() { // a FIFO would be waited for
-		return nil, fmt.Errorf("%s: want a regular file", name)
 	}
 	allow, err := config.LoadAllow(name)
 	if err == nil && reflect.DeepEqual(allow, &config.Allow{}) {
 		return nil, errors.New(name + ": lists nothing, and so would allow all: list what may run, or remove allow_file")
 	}
 	return allow, err
+}
+
+// wantRegular refuses what may never end, or would be waited for, such as a FIFO.
+func wantRegular(name string) error {
+	st, err := os.Stat(name)
+	if err == nil && !st.Mode().IsRegular() {
+		err = fmt.Errorf("%s: want a regular file", name)
+	}
+	return err
 }
 
 func register(b []byte) *[48]byte {

@@ -46,6 +46,9 @@ compare what is printed with what you expect, or name it by --app, --instance an
 Exit code 0: every step holds. 1: one does not, or nothing could be judged. 2: wrong usage.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if trimScheme(args[0]) == "" {
+				return usageError{errors.New("verify: want a host, a file, or - for standard input")}
+			}
 			return f.verify(cmd.Context(), cmd.OutOrStdout(), args[0])
 		},
 	}
@@ -118,23 +121,39 @@ func (f *verifyFlags) options() (o verifyOptions, want ratls.Peer, err error) {
 		}
 		now = func() time.Time { return at }
 	}
-	section := &config.Attestation{}
-	if f.policy != "" {
-		if section, err = config.LoadAttestation(f.policy); err != nil {
-			return o, want, err
-		}
-	}
-	if f.collateral != "" {
-		section.CollateralFile = f.collateral
+	section, err := f.section()
+	if err != nil {
+		return o, want, fmt.Errorf("--policy: %w", err)
 	}
 	if o.VerifierOptions, err = verifierOptions(*section); err != nil {
-		return o, want, err
+		return o, want, fmt.Errorf("--policy: %w", err)
+	}
+	if f.collateral != "" {
+		if o.Collateral, err = pccs.File(f.collateral, o.Root); err != nil {
+			return o, want, fmt.Errorf("--collateral: %w", err)
+		}
 	}
 	o.Now, o.insecure = now, section.InsecureRootCA != ""
 	if o.Collateral == nil {
 		o.servers = section
 	}
 	return o, want, nil
+}
+
+// section is the one of --policy; without the flag it says nothing. It gives way to
+// --collateral.
+func (f *verifyFlags) section() (*config.Attestation, error) {
+	if f.policy == "" {
+		return &config.Attestation{}, nil
+	}
+	if err := wantRegular(f.policy); err != nil {
+		return nil, err
+	}
+	section, err := config.LoadAttestation(f.policy)
+	if err == nil && f.collateral != "" {
+		section.CollateralFile = ""
+	}
+	return section, err
 }
 
 // peer is who --app and --instance say it must be.
@@ -169,11 +188,20 @@ func judgeSubject(ctx context.Context, o verifyOptions, s *subject, want ratls.P
 	r := &verifyReport{Report: verifier.Examine(ctx, s.evidence), subject: s.what, open: s.open()}
 	if r.Verdict != nil {
 		s.identify(ctx, verifier, o.Now(), want, r)
-		if o.Policy.Measurements == nil {
-			r.open = append(r.open, "system: the policy lists no measurements, and whatever system runs there has told the app")
-		}
+		r.open = append(r.open, anything(o.Policy, want, r.Verdict.AppInfo)...)
 	}
 	return r, nil
+}
+
+// anything is what the policy leaves to whoever is asked.
+func anything(p *ratls.Policy, want ratls.Peer, info ratls.AppInfo) (list []string) {
+	if p.Measurements == nil {
+		list = append(list, "system: any is accepted, for the policy lists no measurements; it is the system that names the app")
+	}
+	if !info.AppID.IsZero() && p.Apps == nil && p.ComposeHashes == nil && want.App.IsZero() && want.Instance.IsZero() {
+		list = append(list, "app: any is accepted; name the one you expect by --app, or list it in the policy")
+	}
+	return list
 }
 
 // identify adds the steps about who it is: by the certificate, if there is one, and by what

@@ -39,9 +39,12 @@ func openSubject(ctx context.Context, what string, data []byte, isFile bool) (s 
 	return s, nil
 }
 
-// trimScheme takes a host as a browser shows it.
+// trimScheme takes the host out of what a browser shows.
 func trimScheme(what string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(what, "https://"), "/")
+	if rest, ok := strings.CutPrefix(what, "https://"); ok {
+		what, _, _ = strings.Cut(rest, "/")
+	}
+	return what
 }
 
 // dialSubject asks a host for its certificate, and for what it publishes about it.

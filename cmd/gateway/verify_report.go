@@ -49,7 +49,7 @@ func (r *verifyReport) write(w io.Writer) {
 	for _, s := range r.Steps {
 		mark, words := "✓", s.Value
 		if s.Err != nil {
-			mark, words = "✗", s.Err.Error()
+			mark, words = "✗", strings.TrimPrefix(strings.TrimPrefix(said(s.Err), "policy: "), s.Name+": ")
 			if s.Value != "" && !strings.Contains(words, s.Value) {
 				words = s.Value + ": " + words
 			}
@@ -74,11 +74,15 @@ func (r *verifyReport) writeVerdict(w io.Writer) {
 				failed++
 			}
 		}
-		fmt.Fprintf(w, "\n%s: %s", word, printable(r.Err.Error()))
+		fmt.Fprintf(w, "\n%s: %s", word, printable(said(r.Err)))
 		if failed > 1 {
 			fmt.Fprintf(w, "; %d steps in all do not hold", failed)
 		}
 		fmt.Fprintln(w)
+		if r.undecided() {
+			fmt.Fprintln(w, "  Without what Intel publishes, for this platform and time, nobody can judge. It is fetched from\n"+
+				"  Intel, from the pccs of --policy, or read from the file of --collateral.")
+		}
 		return
 	}
 	v := r.Verdict
@@ -103,6 +107,19 @@ func (r *verifyReport) writeVerdict(w io.Writer) {
 		}
 		fmt.Fprintf(w, "  %-15s %s\n", row.name, printable(row.value))
 	}
+}
+
+// said is an error's text, less what is told twice: the name of a step in which the
+// package of that name failed, and that it is the policy's step in which a policy refuses.
+func said(err error) string {
+	text := err.Error()
+	if _, why, ok := strings.Cut(text, ratls.ErrPolicy.Error()+": "); ok {
+		return "policy: " + why
+	}
+	if name, rest, ok := strings.Cut(text, ": "); ok && strings.HasPrefix(rest, name+": ") {
+		return rest
+	}
+	return text
 }
 
 type measurement struct{ name, value string }
@@ -161,7 +178,7 @@ func (r *verifyReport) writeJSON(w io.Writer) error {
 		Steps: []jsonStep{}, Open: append(append([]string{}, r.open...), r.notApplied()...),
 	}
 	if r.Err != nil {
-		doc.Error = r.Err.Error()
+		doc.Error = said(r.Err)
 	}
 	for _, s := range r.Steps {
 		out := jsonStep{Name: s.Name, Value: s.Value, OK: s.Err == nil}

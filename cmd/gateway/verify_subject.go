@@ -37,13 +37,13 @@ type subject struct {
 // open is what such evidence cannot prove.
 func (s *subject) open() (list []string) {
 	if len(s.evidence.PublicKey) == 0 {
-		list = append(list, "key binding: there is no certificate, so anybody may show this evidence")
+		list = append(list, "key binding: none, for there is no certificate: anybody may show this evidence")
 	}
 	if s.published {
-		list = append(list, "issuer: the name in the certificate is its CA's word, and that was not looked at")
+		list = append(list, "issuer: not looked at; the evidence is for the certificate's key, not for the name in it")
 	}
 	if len(s.evidence.Attestation) == 0 && len(s.evidence.EventLog) == 0 {
-		list = append(list, "app: there is no event log, so nobody knows what runs there")
+		list = append(list, "app: not known, for there is no event log: anything may run there")
 	}
 	return list
 }
@@ -70,6 +70,9 @@ func readSubject(what string) (data []byte, isFile bool, err error) {
 	if !st.Mode().IsRegular() {
 		return nil, true, fmt.Errorf("%s: want a regular file, or - for standard input", what)
 	}
+	if st.Size() > maxSubject {
+		return nil, true, tooLarge(what)
+	}
 	data, err = readAtMost(f, what)
 	return data, true, err
 }
@@ -77,9 +80,13 @@ func readSubject(what string) (data []byte, isFile bool, err error) {
 func readAtMost(r io.Reader, name string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxSubject+1))
 	if err == nil && len(data) > maxSubject {
-		err = fmt.Errorf("%s: is larger than %d MiB: no evidence is", name, maxSubject>>20)
+		err = tooLarge(name)
 	}
 	return data, err
+}
+
+func tooLarge(name string) error {
+	return fmt.Errorf("%s: is larger than %d MiB: no evidence is", name, maxSubject>>20)
 }
 
 // parseSubject finds out the form of data.
@@ -94,17 +101,15 @@ func parseSubject(data []byte) (*subject, error) {
 	case text[0] == '{':
 		return parseGetQuote(text)
 	case bytes.HasPrefix(text, []byte("-----BEGIN ")):
-		block, _ := pem.Decode(text)
-		if block == nil || block.Type != "CERTIFICATE" {
-			return nil, errors.New("is PEM, but does not begin with a certificate")
-		}
-		return parseCertificate(block.Bytes)
+		return parsePEM(text)
 	case data[0] == 0x30: // SEQUENCE
 		return parseCertificate(data)
 	case isQuote(data):
 		return &subject{what: "a quote", evidence: ratls.Evidence{Quote: data}}, nil
 	case isAttestation(data):
 		return &subject{what: "an attestation", evidence: ratls.Evidence{Attestation: data}}, nil
+	case bytes.Contains(text, []byte("-----BEGIN ")): // not before: quotes have PEM in them
+		return parsePEM(text)
 	}
 	return nil, errors.New("is none of certificate, quote, attestation, GetQuote JSON, or hex of one")
 }
@@ -136,6 +141,21 @@ func isQuote(b []byte) bool {
 // of a map (MessagePack).
 func isAttestation(b []byte) bool {
 	return b[0] == 0 || b[0]&0xf0 == 0x80 || b[0] == 0xde || b[0] == 0xdf
+}
+
+// parsePEM takes the first certificate of a chain. What openssl writes before it, or a key,
+// is passed over.
+func parsePEM(text []byte) (*subject, error) {
+	for {
+		block, rest := pem.Decode(text)
+		switch {
+		case block == nil:
+			return nil, errors.New("is PEM, but has no certificate")
+		case block.Type == "CERTIFICATE":
+			return parseCertificate(block.Bytes)
+		}
+		text = rest
+	}
 }
 
 func parseCertificate(der []byte) (*subject, error) {
