@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -34,7 +33,7 @@ type attestedSite struct {
 	pccs   *tdxpki.PCCS
 	server *httptest.Server // of pccs
 	ca     *ratls.Authority // client_ca
-	log    logText
+	log    safeBuffer
 	base   string // the configuration but for [attestation]
 	stop   func() // ends the gateway that runs
 }
@@ -195,24 +194,6 @@ func (s *attestedSite) joinQuoted(name string, m *tdxpki.Machine, more ...string
 	s.write(name+".pem", string(chain))
 	s.write(name+".key", string(key))
 	return s.join(name, more...)
-}
-
-// logText is a log that is read while it is written.
-type logText struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logText) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // said waits until the gateway has logged so often that what it said contains all of words.

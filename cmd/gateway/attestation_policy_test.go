@@ -20,7 +20,7 @@ import (
 type followed struct {
 	t    *testing.T
 	file string
-	log  logText
+	log  safeBuffer
 	*policies
 
 	mu   sync.Mutex
