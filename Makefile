@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 FUZZTIME ?= 30s
 IMAGE    = sallyport-gateway
 
-.PHONY: build demo test lint generate fuzz bench soak image clean
+.PHONY: build demo test lint generate fuzz bench bench-quick bench-packages soak image clean
 
 build:  ## one static file: bin/gateway
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/gateway ./cmd/gateway
@@ -32,7 +32,14 @@ lint:  ## format, vet, tidy, linters, generated code
 fuzz:  ## each fuzz target for $(FUZZTIME)
 	FUZZTIME=$(FUZZTIME) bash .ci/fuzz.sh
 
-bench:  ## the packages' own benchmarks
+bench: build  ## the gateway beside HAProxy and nginx: some 20 minutes, best as root
+	bin/gateway bench compare --out bench/results
+	bin/gateway bench growth --out bench/results
+
+bench-quick: build  ## the same in less than a minute: a first look
+	bin/gateway bench compare --quick
+
+bench-packages:  ## the packages' own benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 soak:  ## the long tests: GATEWAY_SOAK=30m each, and a thousand kills of a registry

@@ -21,10 +21,10 @@ TLS by server name. It sends only to the address that it is given.
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Help()
-			return usageError{errors.New("bench: load or backend is needed")}
+			return usageError{errors.New("bench: load, backend, compare, growth or report is needed")}
 		},
 	}
-	cmd.AddCommand(newBenchLoad(), newBenchBackend())
+	cmd.AddCommand(newBenchLoad(), newBenchBackend(), newBenchCompare(), newBenchGrowth(), newBenchReport())
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)
 	}

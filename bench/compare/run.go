@@ -1,0 +1,241 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"sallyport/bench/backend"
+	"sallyport/bench/load"
+	"sallyport/bench/peers"
+	"sallyport/bench/report"
+)
+
+// A Suite is a list of workloads.
+type Suite struct {
+	Name      string
+	workloads []workload
+}
+
+// Names are those of the workloads.
+func (s Suite) Names() []string {
+	var names []string
+	for _, w := range s.workloads {
+		names = append(names, w.Name)
+	}
+	return names
+}
+
+// Options say how a suite is run.
+type Options struct {
+	Gateway  string // the binary that is measured
+	Version  string // its version
+	Install  bool   // install the peers that are missing (peers.Install)
+	Suite    Suite
+	Only     []string // workloads; none is all
+	Rounds   int      // default 5
+	Duration time.Duration
+	Warmup   time.Duration
+	Shrink   int // divides the number of connections above 1,000; default 1
+	ProxyCPU int
+	LoadCPU  int
+	// Progress is told each run as it ends. Nil is none. It is not called concurrently.
+	Progress func(string)
+}
+
+const (
+	maxRounds   = 1000
+	maxDuration = time.Hour
+	// crowd is how many connections are never fewer, by Shrink.
+	crowd = 1000
+)
+
+// Check fills in the defaults and says what is wrong.
+func (o *Options) Check() error {
+	o.Rounds, o.Shrink = max(o.Rounds, 1), max(o.Shrink, 1)
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	for _, name := range o.Only {
+		if !slices.Contains(o.Suite.Names(), name) {
+			return fmt.Errorf("workload %q: want one of %v", name, o.Suite.Names())
+		}
+	}
+	switch {
+	case o.Rounds > maxRounds:
+		return fmt.Errorf("rounds: want up to %d", maxRounds)
+	case o.Duration <= 0 || o.Duration > maxDuration || o.Warmup < 0 || o.Warmup > maxDuration:
+		return fmt.Errorf("duration and warm-up: want up to %s", maxDuration)
+	case o.ProxyCPU < 0 || o.LoadCPU < 0 || o.ProxyCPU == o.LoadCPU:
+		return errors.New("the proxy and the load need CPUs of their own")
+	}
+	return nil
+}
+
+// Run runs a suite. It pins the whole process while it does, so only one may run at a
+// time. If ctx ends, it returns what there is so far beside the error.
+func Run(ctx context.Context, o Options) (*report.Results, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	results := &report.Results{Machine: machine(), Started: time.Now().UTC().Truncate(time.Second), Versions: map[string]string{}}
+	if err := raiseLimit(); err != nil {
+		results.Notes = append(results.Notes, fmt.Sprintf("the limit of descriptors stays: %v", err))
+	}
+	dir, err := os.MkdirTemp("", "gateway-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	c := &comparison{Options: o, results: results, site: &peers.Site{Dir: dir, Gateway: o.Gateway, CPU: o.ProxyCPU}}
+	if err := certify(c.site); err != nil {
+		return nil, err
+	}
+	c.findPeers(ctx)
+	release, err := confine(o.LoadCPU)
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(c.beside(ctx), release())
+	results.Ended = time.Now().UTC().Truncate(time.Second)
+	return results, err
+}
+
+// comparison is a suite that runs.
+type comparison struct {
+	Options
+	site    *peers.Site
+	forms   map[string]peers.Form // that this machine has
+	results *report.Results
+}
+
+// findPeers finds out who can take part.
+func (c *comparison) findPeers(ctx context.Context) {
+	if c.Install {
+		if err := peers.Install(ctx); err != nil {
+			c.results.Notes = append(c.results.Notes, err.Error())
+		}
+	}
+	missing := peers.Missing()
+	c.results.Versions[peers.Gateway] = c.Version
+	c.forms = map[string]peers.Form{}
+	for _, f := range peers.Forms() {
+		if slices.Contains(missing, f.Program) {
+			continue
+		}
+		c.forms[f.Name] = f
+		if _, known := c.results.Versions[f.Program]; !known && f.Program != peers.Gateway {
+			c.results.Versions[f.Program] = peers.Version(ctx, f.Program)
+		}
+	}
+	for _, name := range missing {
+		c.results.Notes = append(c.results.Notes, name+" is not installed and takes no part")
+	}
+}
+
+// beside runs the workloads with the backend beside them.
+func (c *comparison) beside(ctx context.Context) error {
+	server, err := backend.Listen(netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		return err
+	}
+	c.site.Backend = server.Addr()
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		defer cancel()
+		ended <- server.Run(ctx, c.LoadCPU)
+	}()
+	err = c.workloads(ctx)
+	cancel()
+	return errors.Join(err, <-ended)
+}
+
+func (c *comparison) workloads(ctx context.Context) error {
+	for _, w := range c.Suite.workloads {
+		if len(c.Only) > 0 && !slices.Contains(c.Only, w.Name) {
+			continue
+		}
+		c.results.Workloads = append(c.results.Workloads, w.Workload)
+		if w.share > 0 {
+			w.load.Rate = w.share * c.peak()
+			if w.load.Rate == 0 {
+				c.results.Notes = append(c.results.Notes, w.Name+" needs the peak of "+report.PassRequest50)
+				continue
+			}
+		}
+		if err := c.rounds(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rounds runs one workload, A B C, then B C A …
+func (c *comparison) rounds(ctx context.Context, w workload) error {
+	var forms []peers.Form
+	for _, name := range w.forms {
+		if f, ok := c.forms[name]; ok {
+			forms = append(forms, f)
+		}
+	}
+	for round := range c.Rounds {
+		for i := range forms {
+			f := forms[(i+round)%len(forms)]
+			run := report.Run{Workload: w.Name, Proxy: f.Name, Round: round, Rate: w.load.Rate}
+			result, err := c.measure(ctx, w, f)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if run.Result = result; err != nil {
+				run.Result, run.Error = nil, err.Error()
+			}
+			c.results.Runs = append(c.results.Runs, run)
+			c.Progress(progress(w, run))
+		}
+	}
+	return nil
+}
+
+// measure makes one run.
+func (c *comparison) measure(ctx context.Context, w workload, f peers.Form) (*load.Result, error) {
+	p, err := c.site.Start(ctx, f, w.others)
+	if err != nil {
+		return nil, err
+	}
+	o := w.load
+	o.Target, o.ServerName = p.Passthrough.String(), c.site.Passed()
+	if o.TLS != 0 {
+		o.Target, o.ServerName = p.Terminated.String(), c.site.Ended()
+	}
+	if o.Connections > crowd {
+		o.Connections = max(o.Connections/c.Shrink, crowd)
+	}
+	o.Duration, o.Warmup, o.CPUs, o.PID = c.Duration, c.Warmup, []int{c.LoadCPU}, p.PID
+	result, err := load.Run(ctx, o)
+	return result, errors.Join(err, p.Stop())
+}
+
+// peak is the highest rate of a peer so far, in operations a second; without peers the
+// gateway's.
+func (c *comparison) peak() float64 {
+	var most float64
+	for _, p := range c.results.Proxies(report.PassRequest50) {
+		if p != peers.Gateway || len(c.forms) == 1 {
+			most = max(most, c.results.Figure(report.PassRequest50, p, report.Rate).Median)
+		}
+	}
+	return most
+}
+
+func progress(w workload, run report.Run) string {
+	head := fmt.Sprintf("%-32s %-18s %d", w.Name, run.Proxy, run.Round+1)
+	if run.Error != "" {
+		return head + "  " + run.Error
+	}
+	return head + "  " + report.Line(w.Workload, run)
+}

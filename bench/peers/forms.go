@@ -1,0 +1,50 @@
+package peers
+
+// A Form is a proxy with one of its configurations.
+type Form struct {
+	Name    string
+	Program string // as it is found in PATH, or Gateway
+	Splice  bool   // of haproxy
+	Pipe    int    // bytes of a pipe that is spliced through; 0 is the default
+	Buffer  string // of nginx, for each direction of a connection
+}
+
+// Gateway is the name of our own form, and its program.
+const Gateway = "gateway"
+
+// The names of the forms.
+const (
+	HAProxy       = "haproxy"
+	HAProxySplice = "haproxy-splice"
+	HAProxyPipes  = "haproxy-splice-1m"
+	Nginx         = "nginx-64k"
+	NginxBuffers  = "nginx-512k"
+)
+
+// Forms are all proxies. The gateway has one: its defaults.
+func Forms() []Form {
+	return []Form{
+		{Name: Gateway, Program: Gateway},
+		{Name: HAProxy, Program: "haproxy"},
+		{Name: HAProxySplice, Program: "haproxy", Splice: true},
+		{Name: HAProxyPipes, Program: "haproxy", Splice: true, Pipe: 1 << 20},
+		{Name: Nginx, Program: "nginx", Buffer: "64k"},
+		{Name: NginxBuffers, Program: "nginx", Buffer: "512k"},
+	}
+}
+
+// template is the file with the form's configuration.
+func (f Form) template() string { return f.Program + ".cfg.tmpl" }
+
+// args are the program's arguments, with its configuration in file. It stays in
+// the foreground.
+func (f Form) args(file, dir string) []string {
+	switch f.Program {
+	case "haproxy":
+		return []string{"-db", "-f", file}
+	case "nginx":
+		return []string{"-p", dir, "-c", file}
+	default:
+		return []string{"run", "--config", file}
+	}
+}

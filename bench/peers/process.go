@@ -1,0 +1,255 @@
+package peers
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"text/template"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Site is what every proxy of a comparison has in common.
+type Site struct {
+	Dir     string // for configurations, and what a proxy keeps; the caller removes it
+	Gateway string // the gateway's binary
+	CPU     int    // where a proxy runs; negative is anywhere
+	Backend netip.AddrPort
+
+	Certificate, Key, Bundle string // PEM files, for Domain; Bundle has both
+	Domain                   string
+}
+
+// Passed is the server name of what is passed through to the backend.
+func (s *Site) Passed() string { return fmt.Sprintf("app-%ds.%s", s.Backend.Port(), s.Domain) }
+
+// Ended is the server name of what the proxy ends TLS for.
+func (s *Site) Ended() string { return fmt.Sprintf("app-%d.%s", s.Backend.Port(), s.Domain) }
+
+// A Process is a proxy that runs.
+type Process struct {
+	PID int
+	// Passthrough and Terminated are where it listens; they may be one.
+	Passthrough, Terminated netip.AddrPort
+
+	dir    string
+	output *output
+	ended  chan struct{}
+}
+
+const (
+	startTime = 20 * time.Second // 65,000 instances are read in a few
+	stopTime  = 3 * time.Second
+	// attempts to find ports: another program may take one before the proxy does.
+	attempts = 3
+)
+
+// Start starts a proxy with so many other apps' instances in its table, which only
+// the gateway has, and waits until it accepts. ctx bounds the start alone.
+func (s *Site) Start(ctx context.Context, f Form, others int) (*Process, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTime, errors.New("it does not listen in time"))
+	defer cancel()
+	var err error
+	for range attempts {
+		var p *Process
+		if p, err = s.start(ctx, f, others); err == nil {
+			return p, nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, fmt.Errorf("start %s: %w", f.Name, err)
+}
+
+func (s *Site) start(ctx context.Context, f Form, others int) (*Process, error) {
+	p := &Process{output: &output{}, ended: make(chan struct{})}
+	var err error
+	if p.Passthrough, p.Terminated, err = freePorts(ctx); err != nil {
+		return nil, err
+	}
+	if f.Program == Gateway {
+		p.Terminated = p.Passthrough
+	}
+	if p.dir, err = os.MkdirTemp(s.Dir, f.Program+"-"); err != nil {
+		return nil, err
+	}
+	file, err := s.configure(f, p, others)
+	if err == nil {
+		err = p.launch(s, f, file)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(p.dir))
+	}
+	if err := p.listening(ctx); err != nil {
+		return nil, errors.Join(err, p.Stop())
+	}
+	return p, nil
+}
+
+//go:embed *.cfg.tmpl
+var templates embed.FS
+
+// configure writes the proxy's configuration.
+func (s *Site) configure(f Form, p *Process, others int) (string, error) {
+	t, err := template.ParseFS(templates, f.template())
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(p.dir, f.Program+".cfg")
+	w, err := os.Create(file)
+	if err != nil {
+		return "", err
+	}
+	err = t.Execute(w, struct {
+		*Site
+		Form                    Form
+		Passthrough, Terminated netip.AddrPort
+		Dir, Module             string
+		Others                  []other
+	}{s, f, p.Passthrough, p.Terminated, p.dir, streamModule(), otherInstances(others)})
+	return file, errors.Join(err, w.Close())
+}
+
+// An other is an instance that gets no traffic.
+type other struct{ App, Address string }
+
+func otherInstances(n int) []other {
+	list := make([]other, n)
+	for i := range list {
+		list[i] = other{fmt.Sprintf("%040x", i), fmt.Sprintf("10.8.%d.%d", i>>8, i&0xff)}
+	}
+	return list
+}
+
+// launch starts the program on the site's CPU. It dies with this process, and what
+// it starts is in a process group of its own, so that all of it can be ended.
+func (p *Process) launch(s *Site, f Form, file string) error {
+	path := s.Gateway
+	if f.Program != Gateway {
+		var err error
+		if path, err = exec.LookPath(f.Program); err != nil {
+			return err
+		}
+	}
+	cmd := exec.Command(path, f.args(file, p.dir)...) //nolint:noctx // Stop ends it, politely at first
+	cmd.Stdout, cmd.Stderr = p.output, p.output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	if err := onCPU(s.CPU, cmd.Start); err != nil {
+		return err
+	}
+	p.PID = cmd.Process.Pid
+	go func() {
+		defer close(p.ended) // Stop waits for it
+		_ = cmd.Wait()
+	}()
+	return nil
+}
+
+// onCPU calls f on a thread that is pinned to cpu: what it starts inherits that.
+func onCPU(cpu int, f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if cpu < 0 {
+		return f()
+	}
+	var before, set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return fmt.Errorf("read the thread's CPUs: %w", err)
+	}
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("pin to CPU %d: %w", cpu, err)
+	}
+	return errors.Join(f(), unix.SchedSetaffinity(0, &before))
+}
+
+// listening waits until the proxy accepts connections on its ports.
+func (p *Process) listening(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for _, at := range []netip.AddrPort{p.Passthrough, p.Terminated} {
+		for !accepts(ctx, at) {
+			select {
+			case <-p.ended:
+				return fmt.Errorf("it has ended: %s", p.output)
+			case <-ctx.Done():
+				return fmt.Errorf("%w: %s", context.Cause(ctx), p.output)
+			case <-tick.C:
+			}
+		}
+	}
+	select {
+	case <-p.ended: // somebody else has the port
+		return fmt.Errorf("it has ended: %s", p.output)
+	default:
+		return nil
+	}
+}
+
+func accepts(ctx context.Context, at netip.AddrPort) bool {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", at.String())
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
+// Stop ends the proxy with all that it has started, and waits for it.
+func (p *Process) Stop() error {
+	_ = syscall.Kill(p.PID, syscall.SIGTERM)
+	t := time.NewTimer(stopTime)
+	defer t.Stop()
+	select {
+	case <-p.ended:
+	case <-t.C:
+	}
+	_ = syscall.Kill(-p.PID, syscall.SIGKILL) // the group: it may be empty
+	<-p.ended
+	return os.RemoveAll(p.dir)
+}
+
+// freePorts finds two ports that nobody listens on.
+func freePorts(ctx context.Context) (a, b netip.AddrPort, err error) {
+	for _, at := range []*netip.AddrPort{&a, &b} {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return a, b, err
+		}
+		defer l.Close()
+		*at = l.Addr().(*net.TCPAddr).AddrPort()
+	}
+	return a, b, nil
+}
+
+// output keeps the beginning of what a proxy says, for an error.
+type output struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const maxOutput = 4 << 10
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text = append(o.text, b[:min(len(b), maxOutput-len(o.text))]...)
+	return len(b), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return strings.Join(strings.Fields(string(o.text)), " ")
+}
