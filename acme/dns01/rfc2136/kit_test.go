@@ -27,6 +27,7 @@ const zoneFile = `$TTL 60
 @ IN NS ns.example.com.
 ns IN A 127.0.0.1
 alias IN CNAME ns
+_acme-challenge.delegated IN CNAME delegated.challenges
 full IN TXT "somebody else's"
 `
 

@@ -83,6 +83,25 @@ func TestAnswerMustBeToTheUpdate(t *testing.T) {
 	}
 }
 
+// What a server refuses by its TSIG comes unsigned where it cannot sign.
+func TestRefusedSignatureIsExplained(t *testing.T) {
+	for code, want := range map[uint16]string{
+		dns.RcodeBadKey:  "does not know the key key. with hmac-sha256.",
+		dns.RcodeBadSig:  "another secret for the key key.",
+		dns.RcodeBadTime: "clock and this one differ by more than 300 s",
+		0:                "not authoritative for the zone",
+	} {
+		p := fake(t, nil, func(m *dns.Msg) bool {
+			m.Rcode = dns.RcodeNotAuth
+			if code != 0 {
+				m.SetTsig("key.", dns.HmacSHA256, 300, time.Now().Unix()).IsTsig().Error = code
+			}
+			return true
+		})
+		mustFail(t, change(t, p, "add", txt("gw", "x")), want)
+	}
+}
+
 func TestSilentServerTakesBoundedTime(t *testing.T) {
 	p := fake(t, nil, func(*dns.Msg) bool { return false })
 	p.timeout = 50 * time.Millisecond

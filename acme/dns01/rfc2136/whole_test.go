@@ -16,30 +16,37 @@ import (
 func TestBINDWithSolverAndPreflight(t *testing.T) {
 	b := newBind(t)
 	p := b.provider(t, "sha256.", "")
-	t.Run("challenge", func(t *testing.T) { testChallenge(t, b, p) })
+	t.Run("challenge", func(t *testing.T) {
+		testChallenge(t, b, p, "gw.example.com", "_acme-challenge.gw.example.com.")
+	})
+	t.Run("challenge that is an alias", func(t *testing.T) {
+		testChallenge(t, b, p, "delegated.example.com", "delegated.challenges.example.com.")
+	})
 	t.Run("pinned CAA records", func(t *testing.T) { testPin(t, b, p) })
 }
 
-func testChallenge(t *testing.T, b *bind, p *Provider) {
+// testChallenge solves one for domain, whose record is kept at name.
+func testChallenge(t *testing.T, b *bind, p *Provider, domain, name string) {
+	t.Helper()
 	servers := []netip.AddrPort{b.addr}
 	s, err := dns01.New(dns01.Options{Provider: p, Resolvers: servers, Nameservers: servers})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := acme.Challenge{Type: "dns-01", KeyAuthorization: "token.key", Identifier: acme.Identifier{Type: "dns", Value: "gw.example.com"}}
+	c := acme.Challenge{Type: "dns-01", KeyAuthorization: "token.key", Identifier: acme.Identifier{Type: "dns", Value: domain}}
 	if err := s.Present(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Wait(t.Context(), c); err != nil {
 		t.Error(err)
 	}
-	if got := b.texts(t, "_acme-challenge.gw.example.com."); len(got) != 1 || got[0] != c.DNS01KeyAuthorization() {
+	if got := b.texts(t, name); len(got) != 1 || got[0] != c.DNS01KeyAuthorization() {
 		t.Errorf("the name has %q", got)
 	}
 	if err := s.CleanUp(t.Context(), c); err != nil {
 		t.Error(err)
 	}
-	if got := b.texts(t, "_acme-challenge.gw.example.com."); got != nil {
+	if got := b.texts(t, name); got != nil {
 		t.Errorf("the name still has %q", got)
 	}
 }
