@@ -68,9 +68,11 @@ func TestNetworkThatDrawsTooMuchIsSentToTCP(t *testing.T) {
 	s, at := start(t, Options{Zones: []Zone{base()}, ExcessPerSource: 200})
 	c := dialUDP(t, at)
 	query := packed(t, func(m *dns.Msg) { m.SetQuestion("x.gw.example.", dns.TypeTXT).SetEdns0(1232, false) })
-	full, cut := 0, 0
+	full, cut, excess := 0, 0, 0
+	began := time.Now()
 	for range 20 {
 		b := exchange(t, c, query)
+		excess += len(b) - len(query)
 		r := new(dns.Msg)
 		if err := r.Unpack(b); err != nil {
 			t.Fatal(err)
@@ -86,6 +88,9 @@ func TestNetworkThatDrawsTooMuchIsSentToTCP(t *testing.T) {
 	}
 	if full == 0 || cut == 0 {
 		t.Errorf("%d answers are whole, %d cut", full, cut)
+	}
+	if most := 200 * (1 + time.Since(began).Seconds()); float64(excess) > most { // a second at once
+		t.Errorf("the answers have %d bytes more than the queries, want at most %.0f", excess, most)
 	}
 	counted(t, s.metrics.limited, float64(cut))
 	counted(t, s.metrics.answers[udp][dns.RcodeSuccess], 20)
