@@ -116,6 +116,21 @@ func TestProgramIsKilledWhenItsTimeIsOver(t *testing.T) {
 	mustFail(t, err, "killed")
 }
 
+// It would be killed at a moment that nobody knows.
+func TestNothingIsStartedAfterTheEnd(t *testing.T) {
+	p, dir := program(t, "touch $dir/ran; sleep 20", Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 { // it may be killed in time
+		if _, err := p.AppendRecords(ctx, "example.com.", []libdns.Record{challenge}); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
+		t.Error("the program was run")
+	}
+}
+
 // The child keeps the output open, too: nobody waits for that.
 func TestChildLeftBehindIsKilled(t *testing.T) {
 	p, dir := program(t, "sleep 1000 & echo $! >$dir/child", Options{})

@@ -24,6 +24,9 @@ const (
 func (p *Provider) run(ctx context.Context, c change) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	var out tail
 	cmd := osexec.Command(p.program, append(slices.Clip(p.args), c.action, c.name, c.value, c.zone)...) //nolint:noctx // it is killed below, with its group
 	cmd.Env = append(slices.Clip(p.env), c.env()...)
