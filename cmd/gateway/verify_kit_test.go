@@ -77,7 +77,7 @@ func (v *verification) wantVerified(args []string, words ...string) {
 func (v *verification) wantRefused(args []string, words ...string) {
 	v.t.Helper()
 	out, err := v.verify(args...)
-	if !errors.Is(err, errSaid) || !strings.Contains(out, "\nREFUSED: ") || !strings.Contains(out, "✗") || strings.Contains(out, "VERIFIED") {
+	if !errors.Is(err, errSaid) || !strings.Contains(out, "\nREFUSED") || !strings.Contains(out, "✗") || strings.Contains(out, "VERIFIED") {
 		v.t.Errorf("%q: %v\n%s", args, err, out)
 	}
 	v.wantWords(out, words)

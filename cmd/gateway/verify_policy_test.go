@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -102,12 +103,53 @@ func TestPolicyIsApplied(t *testing.T) {
 	v.wantWords(out, []string{"✓ policy: app ", "✓ policy: measurements "})
 
 	v.policy(from, `tcb_statuses = ["UpToDate"]`)
-	v.wantRefused([]string{good}, "✗ policy: TCB status             TCB status SWHardeningNeeded\n", "\nREFUSED: policy: TCB status SWHardeningNeeded\n")
+	v.wantRefused([]string{good}, "✗ policy: TCB status             refused: TCB status SWHardeningNeeded\n", "\nREFUSED by policy: TCB status SWHardeningNeeded\n")
 	v.policy(from, `refused_advisories = ["INTEL-SA-00615"]`)
-	v.wantRefused([]string{good}, "\nREFUSED: policy: open to INTEL-SA-00615")
+	v.wantRefused([]string{good}, "\nREFUSED by policy: open to INTEL-SA-00615")
 	v.write("allow.toml", []byte("apps = [\""+strings.Repeat("ee", 20)+"\"]\n"))
 	v.policy(from, `allow_file = "allow.toml"`)
-	v.wantRefused([]string{good}, "✗ policy: app ", "\nREFUSED: policy: app is not on the list: "+app)
+	v.wantRefused([]string{good}, "✗ policy: app ", "\nREFUSED by policy: app is not on the list: "+app)
+}
+
+// Each list of the allow file reaches the judge, and so does max_age.
+func TestEachRuleOfThePolicyDecides(t *testing.T) {
+	v := newVerification(t)
+	m := v.world.Guest(tdxpki.Guest{})
+	good, td := v.write("good.der", m.Certificate.Certificate[0]), v.world.Quote().TD
+	out, _ := v.verify(good, "--json")
+	var report struct {
+		Verdict struct {
+			KeyProvider  string `json:"key_provider"`
+			OSImage      string `json:"os_image"`
+			Measurements map[string]string
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatal(err)
+	}
+	is := report.Verdict
+	list := func(key string) string { return key + " = [%q]\n" }
+	measured := func(register string) string {
+		return fmt.Sprintf("[[measurement]]\nmrtd = \"%x\"\n%s = %%q\n", td.MRTD, register)
+	}
+	for _, rule := range []struct{ step, line, right string }{
+		{"compose hash", list("compose_hashes"), hex.EncodeToString(m.AppInfo.ComposeHash)},
+		{"OS image", list("os_images"), is.OSImage},
+		{"key provider", list("key_providers"), strings.TrimPrefix(is.KeyProvider, "kms ")},
+		{"measurements", measured("rtmr0"), is.Measurements["rtmr0"]},
+		{"measurements", measured("rtmr1"), is.Measurements["rtmr1"]},
+		{"measurements", measured("rtmr2"), is.Measurements["rtmr2"]},
+	} {
+		v.policy(`collateral_file = "collateral.json"`, `allow_file = "allow.toml"`)
+		v.write("allow.toml", fmt.Appendf(nil, rule.line, rule.right))
+		v.wantVerified([]string{good}, "✓ policy: "+rule.step)
+		v.write("allow.toml", fmt.Appendf(nil, rule.line, "ee"+rule.right[2:]))
+		v.wantRefused([]string{good}, "✗ policy: "+rule.step, "\nREFUSED by policy: "+rule.step)
+	}
+	v.policy(`collateral_file = "collateral.json"`, `max_age = "25h"`) // it is a day old
+	v.wantVerified([]string{good})
+	v.policy(`collateral_file = "collateral.json"`, `max_age = "23h"`)
+	v.wantRefused([]string{good}, "✗ policy: age", "\nREFUSED by policy: ")
 }
 
 func TestItMustBeTheAppAndInstanceAskedFor(t *testing.T) {

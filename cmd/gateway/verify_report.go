@@ -49,7 +49,7 @@ func (r *verifyReport) write(w io.Writer) {
 	for _, s := range r.Steps {
 		mark, words := "✓", s.Value
 		if s.Err != nil {
-			mark, words = "✗", strings.TrimPrefix(strings.TrimPrefix(said(s.Err), "policy: "), s.Name+": ")
+			mark, words = "✗", strings.Replace(strings.TrimPrefix(said(s.Err), s.Name+": "), byPolicy, "refused: ", 1)
 			if s.Value != "" && !strings.Contains(words, s.Value) {
 				words = s.Value + ": " + words
 			}
@@ -74,7 +74,11 @@ func (r *verifyReport) writeVerdict(w io.Writer) {
 				failed++
 			}
 		}
-		fmt.Fprintf(w, "\n%s: %s", word, printable(said(r.Err)))
+		text := printable(said(r.Err))
+		if why, ok := strings.CutPrefix(text, byPolicy); ok {
+			word, text = word+" by policy", why
+		}
+		fmt.Fprintf(w, "\n%s: %s", word, text)
 		if failed > 1 {
 			fmt.Fprintf(w, "; %d steps in all do not hold", failed)
 		}
@@ -109,12 +113,15 @@ func (r *verifyReport) writeVerdict(w io.Writer) {
 	}
 }
 
+// byPolicy begins what a policy says that refuses.
+const byPolicy = "refused by policy: "
+
 // said is an error's text, less what is told twice: the name of a step in which the
-// package of that name failed, and that it is the policy's step in which a policy refuses.
+// package of that name failed, and that of the policy's step in which the policy refuses.
 func said(err error) string {
 	text := err.Error()
-	if _, why, ok := strings.Cut(text, ratls.ErrPolicy.Error()+": "); ok {
-		return "policy: " + why
+	if _, why, ok := strings.Cut(text, byPolicy); ok {
+		return byPolicy + why
 	}
 	if name, rest, ok := strings.Cut(text, ": "); ok && strings.HasPrefix(rest, name+": ") {
 		return rest
