@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -166,6 +168,26 @@ func TestReloadSaysWhatTakesARestart(t *testing.T) {
 	s.attest(`reattest_interval = "1h"`)
 	s.reload(g)
 	s.said(1, "level=WARN", "take a restart")
+}
+
+func TestInstanceIsJudgedAgainAtTheInterval(t *testing.T) {
+	s := newAttestedSite(t, `reattest_interval = "1s"`)
+	s.run()
+	if err := s.register(s.certificate(s.world.Guest(testGuest(vm1)), nil)); err != nil {
+		t.Fatal(err)
+	}
+	s.until("it is judged again and again", func(*admin.Status) bool {
+		resp, err := http.Get("http://" + s.admin + "/metrics")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		_, rest, ok := strings.Cut(string(text), "gateway_reattestations_total{verdict=\"accepted\"} ")
+		count, _, _ := strings.Cut(rest, "\n")
+		n, perr := strconv.Atoi(count)
+		return ok && err == nil && perr == nil && n > 2 // the new collateral was a reason too
+	})
 }
 
 // What Intel says of the platform gets worse. The gateway has been down for a day: it
