@@ -13,5 +13,6 @@
 // authority that it believes come from files.go or from the dstack guest agent,
 // agent.go, and are replaced without dropping a connection. The messages are in
 // gatewaypb, their JSON form in internal/pbjson. client.go and answer.go are the
-// guest's side.
+// guest's side. wellknown.go is what clients get of the gateway itself; what is
+// published about certificates, there and by AcmeInfo, is in acmeinfo.go.
 package rpc

@@ -83,17 +83,25 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 
 // write answers with m and returns the status.
 func (e encoding) write(w http.ResponseWriter, m proto.Message) int {
-	var body []byte
-	var err error
-	if e == binary {
-		body, err = proto.Marshal(m)
-	} else {
-		body, err = pbjson.Marshal(m)
-	}
+	body, err := e.marshal(m)
 	if err != nil { // a string that is not UTF-8, made on this side
 		return e.writeError(w, &statusError{http.StatusInternalServerError, err.Error()})
 	}
 	return e.send(w, http.StatusOK, body)
+}
+
+// marshal encodes m, unless it is encoded already.
+func (e encoding) marshal(m proto.Message) ([]byte, error) {
+	done, ok := m.(*acmeAnswer)
+	switch {
+	case ok && e == binary:
+		return done.binary, nil
+	case ok:
+		return done.json, nil
+	case e == binary:
+		return proto.Marshal(m)
+	}
+	return pbjson.Marshal(m)
 }
 
 // writeError answers with err's text and returns the status: 400 unless err says

@@ -34,8 +34,10 @@ func (s *Server) table() map[string]method {
 		"RegisterCvm": {true, maxRegistration, newRequest[gatewaypb.RegisterCvmRequest], func(ctx context.Context, c call, in proto.Message) (proto.Message, error) {
 			return s.registerCvm(ctx, c, in.(*gatewaypb.RegisterCvmRequest))
 		}},
-		"Info":     {false, maxNothing, newRequest[gatewaypb.Empty], s.info},
-		"AcmeInfo": {false, maxNothing, newRequest[gatewaypb.Empty], s.acmeInfo},
+		"Info": {false, maxNothing, newRequest[gatewaypb.Empty], s.info},
+		"AcmeInfo": {false, maxNothing, newRequest[gatewaypb.AcmeInfoRequest], func(_ context.Context, _ call, in proto.Message) (proto.Message, error) {
+			return s.acme.call(in.(*gatewaypb.AcmeInfoRequest))
+		}},
 		"GetPeers": {true, maxNothing, newRequest[gatewaypb.Empty], s.getPeers},
 	}
 }
@@ -53,11 +55,6 @@ func (s *Server) info(context.Context, call, proto.Message) (proto.Message, erro
 	return &gatewaypb.InfoResponse{
 		BaseDomain: p.Domain, ExternalPort: uint32(p.Port), AppAddressNsPrefix: p.TXTPrefix, Version: s.o.Version,
 	}, nil
-}
-
-// acmeInfo has nothing to tell as long as no certificate is issued here.
-func (s *Server) acmeInfo(context.Context, call, proto.Message) (proto.Message, error) {
-	return &gatewaypb.AcmeInfoResponse{}, nil
 }
 
 // getPeers is for the gateways of one cluster: they run the same app.

@@ -34,7 +34,7 @@ func TestMethodsAnswer(t *testing.T) {
 		{"Info", post("/prpc/Info?json", ""), `{"base_domain":"gw.example","external_port":443,"app_address_ns_prefix":"_dstack-app-address","version":"1.2.3"}`, nil},
 		{"Info, null", post("/prpc/Gateway.Info?json", "null"), `{"base_domain":"gw.example","external_port":443,"app_address_ns_prefix":"_dstack-app-address","version":"1.2.3"}`, nil},
 		{"Info, GET", "GET /prpc/Info HTTP/1.1\r\nhost: x\r\n\r\n", `{"base_domain":"gw.example","external_port":443,"app_address_ns_prefix":"_dstack-app-address","version":"1.2.3"}`, nil},
-		{"AcmeInfo", post("/prpc/AcmeInfo?json", "{}"), `{"account_uri":"","hist_keys":[],"quoted_hist_keys":[],"account_quote":"","account_attestation":""}`, nil},
+		{"AcmeInfo", post("/prpc/AcmeInfo?json", "{}"), `{"account_uri":"","hist_keys":[],"quoted_hist_keys":[],"account_quote":"","account_attestation":"","base_domain":"","active_cert":"","evidence":""}`, nil},
 		{"GetPeers", post("/prpc/GetPeers?json", ""), `{"my_id":1,"my_url":"https://gw.example:8000","peers":[{"id":2,"url":"https://gw2.example:8000"}]}`, &sibling},
 		{"Info, protobuf", post("/prpc/Info", ""), "\x0a\x0agw.example\x10\xbb\x03\x1a\x13_dstack-app-address\x22\x051.2.3", nil},
 		{"AcmeInfo, protobuf", post("/prpc/AcmeInfo", ""), "", nil},

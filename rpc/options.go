@@ -90,6 +90,9 @@ type Options struct {
 
 	Public Public
 
+	// Certificates tells what AcmeInfo answers; nil: nothing is known.
+	Certificates Certificates
+
 	// Version is semantic, without "v"; Commit is hexadecimal.
 	Version, Commit string
 

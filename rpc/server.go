@@ -32,6 +32,7 @@ const (
 type Server struct {
 	o       Options
 	methods map[string]method
+	acme    *acmeInfo
 	turns   chan struct{} // one per running call
 	metrics metrics
 }
@@ -39,6 +40,7 @@ type Server struct {
 // New assembles a server; it opens nothing.
 func New(o Options) *Server {
 	s := &Server{o: o.withDefaults(), metrics: newMetrics()}
+	s.acme = newAcmeInfo(s.o.Certificates)
 	s.turns = make(chan struct{}, s.o.MaxRequests)
 	s.methods = s.table()
 	return s

@@ -4,31 +4,22 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
-
-	"sallyport/rpc/gatewaypb"
-	"sallyport/rpc/internal/pbjson"
 )
 
 // WellKnown is the small site that a gateway serves its clients under its own name,
 // gateway.<domain>: whether it is there, and what proves who it is. agent is the
-// socket of its dstack guest agent, "" if it is no CVM. The handler may be used
-// concurrently.
-func WellKnown(agent string) http.Handler {
+// socket of its dstack guest agent, "" if it is no CVM; certs may be nil: nothing is
+// known of certificates. The handler may be used concurrently.
+func WellKnown(agent string, certs Certificates) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/health", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("/index", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, []byte(`{"type":"dstack gateway","paths":["/index","/app-info","/acme-info"]}`))
 	})
-	mux.HandleFunc("/acme-info", func(w http.ResponseWriter, _ *http.Request) {
-		b, err := pbjson.Marshal(&gatewaypb.AcmeInfoResponse{})
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		writeJSON(w, b)
-	})
+	mux.HandleFunc("/acme-info", newAcmeInfo(certs).serve)
 	mux.HandleFunc("/app-info", func(w http.ResponseWriter, r *http.Request) {
 		if agent == "" {
 			http.Error(w, "this gateway is no CVM: it has no guest agent to ask", http.StatusNotFound)
@@ -74,7 +65,8 @@ func onlyGet(next http.Handler) http.Handler {
 
 func writeJSON(w http.ResponseWriter, b []byte) {
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(b) // it fails only if the reader has gone
+	w.Header().Set("Content-Length", strconv.Itoa(len(b))) // told by HEAD too
+	_, _ = w.Write(b)                                      // it fails only if the reader has gone
 }
 
 // info is what the guest agent says about this CVM, as it says it.

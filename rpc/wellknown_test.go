@@ -8,7 +8,7 @@ import (
 )
 
 func TestWellKnownSite(t *testing.T) {
-	site := WellKnown("")
+	site := WellKnown("", nil)
 	for _, test := range []struct {
 		method, path string
 		code         int
@@ -36,7 +36,7 @@ func TestWellKnownSite(t *testing.T) {
 
 func TestGuestAgentThatIsSilentIsABadGateway(t *testing.T) {
 	w := httptest.NewRecorder()
-	WellKnown(t.TempDir()+"/no.sock").ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/app-info", nil))
+	WellKnown(t.TempDir()+"/no.sock", nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/app-info", nil))
 	if w.Code != http.StatusBadGateway {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

@@ -131,7 +131,8 @@ func (g *gateway) openRPC(ctx context.Context) error {
 		Public: rpc.Public{
 			Domain: g.cfg.Domains[0].Name, Port: cmp.Or(c.ExternalPort, g.addrs[0].Port()), AgentPort: c.InternalPort, TXTPrefix: g.cfg.CustomDomain.Prefix,
 		},
-		Version: v, Commit: commit,
+		Certificates: g.published(),
+		Version:      v, Commit: commit,
 		Log: g.log,
 	})}
 	g.log.Info("listening for guests", "address", l.Addr().String())

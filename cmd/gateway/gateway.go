@@ -223,7 +223,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	}
 	parts.Go(func() error { return g.attest.serve(background) })
 	parts.Go(func() error { return g.registry.Run(background) })
-	parts.Go(func() error { return g.own.serve(background, g.cfg.RPC.DstackAgent) })
+	parts.Go(func() error { return g.own.serve(background, g.cfg.RPC.DstackAgent, g.published()) })
 	if g.rpc != nil {
 		parts.Go(func() error { return g.rpc.serve(background) })
 	}

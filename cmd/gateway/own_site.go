@@ -30,10 +30,10 @@ type ownSite struct {
 
 func newOwnSite() *ownSite { return &ownSite{conns: make(chan net.Conn), done: make(chan struct{})} }
 
-// serve answers until ctx is done.
-func (o *ownSite) serve(ctx context.Context, agent string) error {
+// serve answers until ctx is done. agent and certs are rpc.WellKnown's.
+func (o *ownSite) serve(ctx context.Context, agent string, certs rpc.Certificates) error {
 	mux := http.NewServeMux()
-	mux.Handle("/", rpc.WellKnown(agent))
+	mux.Handle("/", rpc.WellKnown(agent, certs))
 	mux.HandleFunc("/{$}", func(http.ResponseWriter, *http.Request) {})
 	srv := &http.Server{
 		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,

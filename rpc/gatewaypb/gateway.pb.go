@@ -593,6 +593,51 @@ func (x *InfoResponse) GetVersion() string {
 	return ""
 }
 
+type AcmeInfoRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which base domain is asked about; "" is the first. dstack's callers send nothing.
+	Domain        string `protobuf:"bytes,1,opt,name=domain,proto3" json:"domain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcmeInfoRequest) Reset() {
+	*x = AcmeInfoRequest{}
+	mi := &file_gateway_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcmeInfoRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcmeInfoRequest) ProtoMessage() {}
+
+func (x *AcmeInfoRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcmeInfoRequest.ProtoReflect.Descriptor instead.
+func (*AcmeInfoRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AcmeInfoRequest) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
 type AcmeInfoResponse struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	AccountUri string                 `protobuf:"bytes,1,opt,name=account_uri,json=accountUri,proto3" json:"account_uri,omitempty"`
@@ -601,13 +646,20 @@ type AcmeInfoResponse struct {
 	QuotedHistKeys     []*QuotedPublicKey `protobuf:"bytes,3,rep,name=quoted_hist_keys,json=quotedHistKeys,proto3" json:"quoted_hist_keys,omitempty"`
 	AccountQuote       string             `protobuf:"bytes,4,opt,name=account_quote,json=accountQuote,proto3" json:"account_quote,omitempty"`
 	AccountAttestation string             `protobuf:"bytes,5,opt,name=account_attestation,json=accountAttestation,proto3" json:"account_attestation,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	BaseDomain         string             `protobuf:"bytes,6,opt,name=base_domain,json=baseDomain,proto3" json:"base_domain,omitempty"`
+	// PEM chain. It had the number 5 up to dstack 0.5.5, which account_attestation has now:
+	// this one, as the next, is far from what dstack may take.
+	ActiveCert string `protobuf:"bytes,1001,opt,name=active_cert,json=activeCert,proto3" json:"active_cert,omitempty"`
+	// Which keys have evidence, and why others have none: "all", or "partial", "none",
+	// "certificate", and after ": " a text for people. Not of dstack.
+	Evidence      string `protobuf:"bytes,1002,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AcmeInfoResponse) Reset() {
 	*x = AcmeInfoResponse{}
-	mi := &file_gateway_proto_msgTypes[9]
+	mi := &file_gateway_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +671,7 @@ func (x *AcmeInfoResponse) String() string {
 func (*AcmeInfoResponse) ProtoMessage() {}
 
 func (x *AcmeInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_proto_msgTypes[9]
+	mi := &file_gateway_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +684,7 @@ func (x *AcmeInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcmeInfoResponse.ProtoReflect.Descriptor instead.
 func (*AcmeInfoResponse) Descriptor() ([]byte, []int) {
-	return file_gateway_proto_rawDescGZIP(), []int{9}
+	return file_gateway_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AcmeInfoResponse) GetAccountUri() string {
@@ -670,6 +722,27 @@ func (x *AcmeInfoResponse) GetAccountAttestation() string {
 	return ""
 }
 
+func (x *AcmeInfoResponse) GetBaseDomain() string {
+	if x != nil {
+		return x.BaseDomain
+	}
+	return ""
+}
+
+func (x *AcmeInfoResponse) GetActiveCert() string {
+	if x != nil {
+		return x.ActiveCert
+	}
+	return ""
+}
+
+func (x *AcmeInfoResponse) GetEvidence() string {
+	if x != nil {
+		return x.Evidence
+	}
+	return ""
+}
+
 type QuotedPublicKey struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	PublicKey     []byte                 `protobuf:"bytes,1,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
@@ -681,7 +754,7 @@ type QuotedPublicKey struct {
 
 func (x *QuotedPublicKey) Reset() {
 	*x = QuotedPublicKey{}
-	mi := &file_gateway_proto_msgTypes[10]
+	mi := &file_gateway_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -693,7 +766,7 @@ func (x *QuotedPublicKey) String() string {
 func (*QuotedPublicKey) ProtoMessage() {}
 
 func (x *QuotedPublicKey) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_proto_msgTypes[10]
+	mi := &file_gateway_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -706,7 +779,7 @@ func (x *QuotedPublicKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuotedPublicKey.ProtoReflect.Descriptor instead.
 func (*QuotedPublicKey) Descriptor() ([]byte, []int) {
-	return file_gateway_proto_rawDescGZIP(), []int{10}
+	return file_gateway_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *QuotedPublicKey) GetPublicKey() []byte {
@@ -741,7 +814,7 @@ type GetPeersResponse struct {
 
 func (x *GetPeersResponse) Reset() {
 	*x = GetPeersResponse{}
-	mi := &file_gateway_proto_msgTypes[11]
+	mi := &file_gateway_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +826,7 @@ func (x *GetPeersResponse) String() string {
 func (*GetPeersResponse) ProtoMessage() {}
 
 func (x *GetPeersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_proto_msgTypes[11]
+	mi := &file_gateway_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +839,7 @@ func (x *GetPeersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPeersResponse.ProtoReflect.Descriptor instead.
 func (*GetPeersResponse) Descriptor() ([]byte, []int) {
-	return file_gateway_proto_rawDescGZIP(), []int{11}
+	return file_gateway_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetPeersResponse) GetMyId() uint32 {
@@ -800,7 +873,7 @@ type PeerInfo struct {
 
 func (x *PeerInfo) Reset() {
 	*x = PeerInfo{}
-	mi := &file_gateway_proto_msgTypes[12]
+	mi := &file_gateway_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -812,7 +885,7 @@ func (x *PeerInfo) String() string {
 func (*PeerInfo) ProtoMessage() {}
 
 func (x *PeerInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_proto_msgTypes[12]
+	mi := &file_gateway_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -825,7 +898,7 @@ func (x *PeerInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerInfo.ProtoReflect.Descriptor instead.
 func (*PeerInfo) Descriptor() ([]byte, []int) {
-	return file_gateway_proto_rawDescGZIP(), []int{12}
+	return file_gateway_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PeerInfo) GetId() uint32 {
@@ -851,7 +924,7 @@ type Empty struct {
 
 func (x *Empty) Reset() {
 	*x = Empty{}
-	mi := &file_gateway_proto_msgTypes[13]
+	mi := &file_gateway_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +936,7 @@ func (x *Empty) String() string {
 func (*Empty) ProtoMessage() {}
 
 func (x *Empty) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_proto_msgTypes[13]
+	mi := &file_gateway_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +949,7 @@ func (x *Empty) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Empty.ProtoReflect.Descriptor instead.
 func (*Empty) Descriptor() ([]byte, []int) {
-	return file_gateway_proto_rawDescGZIP(), []int{13}
+	return file_gateway_proto_rawDescGZIP(), []int{14}
 }
 
 // Error is the answer to a protobuf request that failed.
@@ -889,7 +962,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_gateway_proto_msgTypes[14]
+	mi := &file_gateway_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -901,7 +974,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_proto_msgTypes[14]
+	mi := &file_gateway_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -914,7 +987,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_gateway_proto_rawDescGZIP(), []int{14}
+	return file_gateway_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Error) GetMessage() string {
@@ -971,14 +1044,21 @@ const file_gateway_proto_rawDesc = "" +
 	"baseDomain\x12#\n" +
 	"\rexternal_port\x18\x02 \x01(\rR\fexternalPort\x121\n" +
 	"\x15app_address_ns_prefix\x18\x03 \x01(\tR\x12appAddressNsPrefix\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\tR\aversion\"\xea\x01\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\")\n" +
+	"\x0fAcmeInfoRequest\x12\x16\n" +
+	"\x06domain\x18\x01 \x01(\tR\x06domain\"\xca\x02\n" +
 	"\x10AcmeInfoResponse\x12\x1f\n" +
 	"\vaccount_uri\x18\x01 \x01(\tR\n" +
 	"accountUri\x12\x1b\n" +
 	"\thist_keys\x18\x02 \x03(\fR\bhistKeys\x12B\n" +
 	"\x10quoted_hist_keys\x18\x03 \x03(\v2\x18.gateway.QuotedPublicKeyR\x0equotedHistKeys\x12#\n" +
 	"\raccount_quote\x18\x04 \x01(\tR\faccountQuote\x12/\n" +
-	"\x13account_attestation\x18\x05 \x01(\tR\x12accountAttestation\"h\n" +
+	"\x13account_attestation\x18\x05 \x01(\tR\x12accountAttestation\x12\x1f\n" +
+	"\vbase_domain\x18\x06 \x01(\tR\n" +
+	"baseDomain\x12 \n" +
+	"\vactive_cert\x18\xe9\a \x01(\tR\n" +
+	"activeCert\x12\x1b\n" +
+	"\bevidence\x18\xea\a \x01(\tR\bevidence\"h\n" +
 	"\x0fQuotedPublicKey\x12\x1d\n" +
 	"\n" +
 	"public_key\x18\x01 \x01(\fR\tpublicKey\x12\x14\n" +
@@ -1007,7 +1087,7 @@ func file_gateway_proto_rawDescGZIP() []byte {
 	return file_gateway_proto_rawDescData
 }
 
-var file_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_gateway_proto_goTypes = []any{
 	(*RegisterCvmRequest)(nil),  // 0: gateway.RegisterCvmRequest
 	(*PortPolicy)(nil),          // 1: gateway.PortPolicy
@@ -1018,12 +1098,13 @@ var file_gateway_proto_goTypes = []any{
 	(*GuestAgentConfig)(nil),    // 6: gateway.GuestAgentConfig
 	(*GatewayNodeInfo)(nil),     // 7: gateway.GatewayNodeInfo
 	(*InfoResponse)(nil),        // 8: gateway.InfoResponse
-	(*AcmeInfoResponse)(nil),    // 9: gateway.AcmeInfoResponse
-	(*QuotedPublicKey)(nil),     // 10: gateway.QuotedPublicKey
-	(*GetPeersResponse)(nil),    // 11: gateway.GetPeersResponse
-	(*PeerInfo)(nil),            // 12: gateway.PeerInfo
-	(*Empty)(nil),               // 13: gateway.Empty
-	(*Error)(nil),               // 14: gateway.Error
+	(*AcmeInfoRequest)(nil),     // 9: gateway.AcmeInfoRequest
+	(*AcmeInfoResponse)(nil),    // 10: gateway.AcmeInfoResponse
+	(*QuotedPublicKey)(nil),     // 11: gateway.QuotedPublicKey
+	(*GetPeersResponse)(nil),    // 12: gateway.GetPeersResponse
+	(*PeerInfo)(nil),            // 13: gateway.PeerInfo
+	(*Empty)(nil),               // 14: gateway.Empty
+	(*Error)(nil),               // 15: gateway.Error
 }
 var file_gateway_proto_depIdxs = []int32{
 	1,  // 0: gateway.RegisterCvmRequest.port_policy:type_name -> gateway.PortPolicy
@@ -1032,8 +1113,8 @@ var file_gateway_proto_depIdxs = []int32{
 	6,  // 3: gateway.RegisterCvmResponse.agent:type_name -> gateway.GuestAgentConfig
 	7,  // 4: gateway.RegisterCvmResponse.gateways:type_name -> gateway.GatewayNodeInfo
 	5,  // 5: gateway.WireGuardConfig.servers:type_name -> gateway.WireGuardPeer
-	10, // 6: gateway.AcmeInfoResponse.quoted_hist_keys:type_name -> gateway.QuotedPublicKey
-	12, // 7: gateway.GetPeersResponse.peers:type_name -> gateway.PeerInfo
+	11, // 6: gateway.AcmeInfoResponse.quoted_hist_keys:type_name -> gateway.QuotedPublicKey
+	13, // 7: gateway.GetPeersResponse.peers:type_name -> gateway.PeerInfo
 	8,  // [8:8] is the sub-list for method output_type
 	8,  // [8:8] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
@@ -1053,7 +1134,7 @@ func file_gateway_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_proto_rawDesc), len(file_gateway_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
@@ -1066,4 +1147,4 @@ func file_gateway_proto_init() {
 	file_gateway_proto_depIdxs = nil
 }
 
-// SHA-256 of gateway.proto: 89d54172186aa911866524abf6dbdfe2b7fc1cef72e1a0ce5ba97d5a8577ae07
+// SHA-256 of gateway.proto: 5c799dd37d96a828f586cf5586dfc481219d9e3dfb08d1974b60106537bcb62f

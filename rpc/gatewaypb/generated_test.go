@@ -35,7 +35,8 @@ WireGuardPeer pk:string=1 ip:string=2 endpoint:string=3
 GuestAgentConfig external_port:uint32=1 internal_port:uint32=2 domain:string=3 app_address_ns_prefix:string=4
 GatewayNodeInfo id:uint32=1 uuid:bytes=2 url:string=3 last_seen:uint64=4 wg_public_key:string=5 wg_ip:string=6 wg_endpoint:string=7
 InfoResponse base_domain:string=1 external_port:uint32=2 app_address_ns_prefix:string=3 version:string=4
-AcmeInfoResponse account_uri:string=1 []hist_keys:bytes=2 []quoted_hist_keys:message=3 account_quote:string=4 account_attestation:string=5
+AcmeInfoRequest domain:string=1
+AcmeInfoResponse account_uri:string=1 []hist_keys:bytes=2 []quoted_hist_keys:message=3 account_quote:string=4 account_attestation:string=5 base_domain:string=6 active_cert:string=1001 evidence:string=1002
 QuotedPublicKey public_key:bytes=1 quote:string=2 attestation:string=3
 GetPeersResponse my_id:uint32=1 my_url:string=2 []peers:message=3
 PeerInfo id:uint32=1 url:string=2

@@ -28,7 +28,7 @@ func TestAllFieldsAreWritten(t *testing.T) {
 			&gatewaypb.GatewayNodeInfo{Uuid: []byte{0xAB, 0x01}, LastSeen: 1<<64 - 1},
 			`{"id":0,"uuid":"ab01","url":"","last_seen":18446744073709551615,"wg_public_key":"","wg_ip":"","wg_endpoint":""}`,
 		},
-		{&gatewaypb.AcmeInfoResponse{HistKeys: [][]byte{{1}, {}}}, `{"account_uri":"","hist_keys":["01",""],"quoted_hist_keys":[],"account_quote":"","account_attestation":""}`},
+		{&gatewaypb.AcmeInfoResponse{HistKeys: [][]byte{{1}, {}}}, `{"account_uri":"","hist_keys":["01",""],"quoted_hist_keys":[],"account_quote":"","account_attestation":"","base_domain":"","active_cert":"","evidence":""}`},
 		{&gatewaypb.Error{Message: "<\"\\&\n\r\t\x01é\u2028>\xff"}, `{"message":"<\"\\&\n\r\t\u0001é` + "\u2028>\uFFFD" + `"}`},
 	} {
 		got, err := Marshal(c.m)

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/pem"
+	"fmt"
+
+	"sallyport/acme"
+	"sallyport/certs"
+	"sallyport/rpc"
+	"sallyport/rpc/gatewaypb"
+)
+
+// What is told of the certificates of a domain, by AcmeInfo and at
+// https://gateway.<domain>/.dstack/acme-info: dstack's members, those of its older
+// versions too, and in "evidence" how it stands with the quotes. Its first word is for
+// programs:
+//
+//	all          each key in hist_keys has a quote
+//	partial: …   some have none
+//	none: …      no key has one
+//	certificate: the certificate has its own evidence in it (RA-TLS)
+//
+// A key without a quote is listed with empty texts: who demands a quote of each key shall
+// notice.
+
+// maxPublished bounds the evidence of one answer in bytes. Older keys that are beyond it
+// are told in hist_keys alone.
+const maxPublished = 3 << 20
+
+// issuedCertificates is what is known of certificates from an authority.
+type issuedCertificates interface {
+	Info(domain string) (acme.Info, bool)
+}
+
+// published implements rpc.Certificates.
+type published struct {
+	certs  *certs.Index
+	issued issuedCertificates // nil: no domain has one of an authority
+}
+
+var _ rpc.Certificates = published{}
+
+// ACMEInfo implements rpc.Certificates. It reads memory alone.
+func (p published) ACMEInfo(domain string) (*gatewaypb.AcmeInfoResponse, bool) {
+	for _, s := range p.certs.Status() {
+		if domain != "" && s.Domain != domain {
+			continue
+		}
+		if p.issued != nil {
+			if info, ok := p.issued.Info(s.Domain); ok {
+				return issuedInfo(info), true
+			}
+		}
+		return p.servedInfo(s), true
+	}
+	return nil, false
+}
+
+// servedInfo tells of a certificate that no authority gave to this gateway.
+func (p published) servedInfo(s certs.Status) *gatewaypb.AcmeInfoResponse {
+	out := &gatewaypb.AcmeInfoResponse{BaseDomain: s.Domain, Evidence: "none: there is no certificate yet"}
+	conf := p.certs.TLSConfig(s.Domain, certs.ALPNNone)
+	if s.NotAfter.IsZero() || conf == nil {
+		return out
+	}
+	cert, err := conf.GetCertificate(&tls.ClientHelloInfo{})
+	if err != nil { // there is one: see above
+		return out
+	}
+	var chain bytes.Buffer
+	for _, der := range cert.Certificate {
+		_ = pem.Encode(&chain, &pem.Block{Type: "CERTIFICATE", Bytes: der}) // to memory
+	}
+	key := cert.Leaf.RawSubjectPublicKeyInfo
+	out.ActiveCert, out.HistKeys = chain.String(), [][]byte{key}
+	out.QuotedHistKeys = []*gatewaypb.QuotedPublicKey{{PublicKey: key}}
+	out.Evidence = "none: the certificate and its key are from files, and nobody here knows where the key was made"
+	if s.Source == "ratls" {
+		out.Evidence = "certificate: the gateway made it, with the evidence in it; verify that (RA-TLS, report data of ratls-cert)"
+	}
+	return out
+}
+
+// issuedInfo tells of an authority's. The newest keys have the first claim to room.
+func issuedInfo(info acme.Info) *gatewaypb.AcmeInfoResponse {
+	out := &gatewaypb.AcmeInfoResponse{
+		AccountUri: info.AccountURI, AccountQuote: info.AccountQuote, AccountAttestation: info.AccountAttestation,
+		BaseDomain: info.BaseDomain, ActiveCert: info.ActiveCert, HistKeys: info.HistKeys,
+	}
+	first, size, quoted := len(info.QuotedHistKeys), 0, 0
+	for first > 0 {
+		k := info.QuotedHistKeys[first-1]
+		if size += len(k.Quote) + len(k.Attestation); size > maxPublished {
+			break
+		}
+		if k.Quote != "" || k.Attestation != "" {
+			quoted++
+		}
+		first--
+	}
+	for _, k := range info.QuotedHistKeys[first:] {
+		out.QuotedHistKeys = append(out.QuotedHistKeys, &gatewaypb.QuotedPublicKey{PublicKey: k.PublicKey, Quote: k.Quote, Attestation: k.Attestation})
+	}
+	switch all := len(info.HistKeys); {
+	case all == 0:
+		out.Evidence = "none: there is no key yet"
+	case quoted == all:
+		out.Evidence = "all"
+	case quoted == 0:
+		out.Evidence = "none: no quote source answered when the keys were made"
+	case first > 0:
+		out.Evidence = fmt.Sprintf("partial: of %d keys %d have quotes here, and the oldest %d do not fit", all, quoted, first)
+	default:
+		out.Evidence = fmt.Sprintf("partial: of %d keys %d have quotes; no quote source answered when the others were made", all, quoted)
+	}
+	return out
+}
+
+// published is what the gateway tells of its certificates.
+func (g *gateway) published() published {
+	return published{certs: g.certs}
+}
