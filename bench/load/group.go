@@ -172,7 +172,7 @@ func (g *group) fail(c *conn, err error) {
 	}
 	g.l.fail(g, err)
 	if g.lost == g.size && g.l.failed == nil {
-		g.l.failed = fmt.Errorf("every connection to %s is lost, the last one: %w", g.l.to, err)
+		g.l.failed = fmt.Errorf("every connection to %s is lost (%s), the last one: %w", g.l.to, g.l.failures, err)
 	}
 }
 

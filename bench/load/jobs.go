@@ -75,7 +75,7 @@ type bulk struct {
 }
 
 func (j *bulk) begin(c *conn) {
-	c.began, c.need = 0, 1 // it has begun, and has no end
+	c.began, c.need, c.sink = 0, 1, !j.upload // it has begun, and has no end
 	c.send(j.command)
 	if c.state == open {
 		c.g.l.later(c)
