@@ -12,7 +12,8 @@
 // What it refuses to do: it never replaces a record, follows no loop of aliases, and
 // takes neither a resolver's cache nor the first nameserver that has the value for
 // the zone: the authority may ask any of them. Providers are in the folders rfc2136,
-// cloudflare and exec; another one is one more file, or a libdns module as it is.
+// cloudflare and exec, and a nameserver.Server is one; another one is one more file,
+// or a libdns module as it is.
 //
 // How to read it: solver.go are the three steps of a challenge, locate.go finds
 // where the record belongs and places.go remembers it, propagation.go waits, and
