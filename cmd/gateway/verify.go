@@ -223,14 +223,14 @@ func (s *subject) identify(ctx context.Context, v *ratls.Verifier, now time.Time
 // checkCertificate holds the certificate against its evidence, as a connection would; one
 // whose evidence is published elsewhere says nothing about the machine.
 func (s *subject) checkCertificate(ctx context.Context, v *ratls.Verifier, now time.Time) error {
-	if !s.published {
-		_, err := v.AppraisePeer(ctx, []*x509.Certificate{s.certificate}, ratls.Peer{})
-		return err
-	}
 	if now.Before(s.certificate.NotBefore) || now.After(s.certificate.NotAfter) {
 		return errors.New("is not valid at " + now.UTC().Format(time.RFC3339))
 	}
-	return nil
+	if s.published {
+		return nil
+	}
+	_, err := v.AppraisePeer(ctx, []*x509.Certificate{s.certificate}, ratls.Peer{})
+	return err
 }
 
 func expect[ID interface {

@@ -163,12 +163,20 @@ func TestItMustBeTheAppAndInstanceAskedFor(t *testing.T) {
 	v.wantRefused([]string{quote, "--app", app}, "REFUSED: app is the one asked for: the evidence names no app, want "+app)
 }
 
+// Good evidence does not make true what else its certificate says.
+func TestCertificateMustAgreeWithItsEvidence(t *testing.T) {
+	v := newVerification(t)
+	m := v.world.Guest(tdxpki.Guest{ChangeCertificate: func(c *tdxpki.Certificate) { c.AppID = make([]byte, 20); c.AppID[0] = 1 }})
+	v.wantRefused([]string{v.write("liar.der", m.Certificate.Certificate[0])},
+		"✓ key binding", "✗ certificate ", "certificate is of app 01"+strings.Repeat("00", 19)+", its evidence of "+hex.EncodeToString(m.AppInfo.AppID))
+}
+
 func TestVerifyJudgesAsOfATime(t *testing.T) {
 	v := newVerification(t)
 	m := v.world.Guest(tdxpki.Guest{})
 	at := func(days int) string { return v.world.Now.AddDate(0, 0, days).Format(time.RFC3339) }
 	v.wantVerified([]string{v.write("quote", m.Quote), "--at", at(12)})
-	v.wantRefused([]string{v.write("good.der", m.Certificate.Certificate[0]), "--at", at(12)}, "✗ certificate ", "REFUSED: certificate: ")
+	v.wantRefused([]string{v.write("good.der", m.Certificate.Certificate[0]), "--at", at(12)}, "✗ certificate ", "REFUSED: certificate: is not valid at "+at(12))
 	v.wantUndecided("has expired at "+at(400), v.write("quote", m.Quote), "--at", at(400))
 }
 
