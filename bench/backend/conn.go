@@ -62,9 +62,6 @@ func (c *conn) pump() {
 }
 
 func (c *conn) read() int {
-	if c.begun && (c.cmd.Mode == Upload || c.cmd.Mode == Download) {
-		return c.sink()
-	}
 	n, e := sock.Read(c.fd, c.s.buf)
 	switch {
 	case e == unix.EAGAIN:
@@ -74,20 +71,6 @@ func (c *conn) read() int {
 	default:
 		c.readable = n == len(c.s.buf) || c.hangup
 		c.take(c.s.buf[:n])
-	}
-	return n
-}
-
-// sink reads what is of no interest.
-func (c *conn) sink() int {
-	n, e := sock.Discard(c.fd, turn)
-	switch {
-	case e == unix.EAGAIN:
-		c.readable = false
-	case e != 0 || n == 0:
-		c.s.drop(c)
-	default:
-		c.readable = n == turn || c.hangup
 	}
 	return n
 }

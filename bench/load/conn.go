@@ -27,7 +27,6 @@ type conn struct {
 	began int64 // when the operation was meant to start; 0: none
 	due   int64 // when the next message is, of a trickle; 0: none is
 	heard bool  // the peer has said something
-	sink  bool  // what it says now is only counted
 	need  int   // bytes of the reply that are missing
 	part  []byte
 }
@@ -191,11 +190,7 @@ func (c *conn) readSocket(p []byte) (int, error) {
 	if !c.readable || c.moved > turn {
 		return 0, nil
 	}
-	read := sock.Read
-	if c.sink && c.heard && c.tls == nil {
-		read = discard
-	}
-	n, e := read(c.fd, p)
+	n, e := sock.Read(c.fd, p)
 	switch {
 	case e == unix.EAGAIN:
 		c.readable = false
@@ -210,6 +205,3 @@ func (c *conn) readSocket(p []byte) (int, error) {
 	c.readable = n == len(p) || c.hangup
 	return n, nil
 }
-
-// discard is a read that leaves p as it is.
-func discard(fd int32, p []byte) (int, unix.Errno) { return sock.Discard(fd, len(p)) }

@@ -75,13 +75,16 @@ type bulk struct {
 }
 
 func (j *bulk) begin(c *conn) {
-	c.began, c.need, c.sink = 0, 1, !j.upload // it has begun, and has no end
+	c.began, c.need = 0, 1 // it has begun, and has no end
 	c.send(j.command)
 	if c.state == open {
 		c.g.l.later(c)
 	}
 }
 
+// received has copied what it only counts, as a real client does. Dropping it in the kernel
+// (MSG_TRUNC) halves the generator's cost, but then the kernel does the receiver's work
+// in the sender: the proxy was charged 448 to 630 ms a GB instead of 304 to 430.
 func (j *bulk) received(c *conn, p []byte) { c.g.l.counters.bytes.Add(uint64(len(p))) }
 
 func (j *bulk) drained(c *conn) bool {

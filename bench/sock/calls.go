@@ -27,21 +27,6 @@ func Read(fd int32, p []byte) (int, unix.Errno) {
 	}
 }
 
-// Discard takes up to n bytes from a non-blocking TCP socket without copying them
-// (tcp(7), MSG_TRUNC): who only counts bytes need not pay for what the proxy did not.
-func Discard(fd int32, n int) (int, unix.Errno) {
-	for {
-		m, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), 0, uintptr(n), unix.MSG_TRUNC, 0, 0)
-		switch e {
-		case 0:
-			return int(m), 0
-		case unix.EINTR:
-		default:
-			return 0, e
-		}
-	}
-}
-
 // Send writes to a non-blocking socket and returns how much it took.
 func Send(fd int32, p []byte) (int, unix.Errno) {
 	if len(p) == 0 {

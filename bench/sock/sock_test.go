@@ -96,31 +96,6 @@ func TestBytesArriveOverIPv4AndIPv6(t *testing.T) {
 	}
 }
 
-func TestDiscardedBytesAreGoneAndCounted(t *testing.T) {
-	near, far := pair(t, "127.0.0.1:0")
-	defer Close(near)
-	defer Close(far)
-	if n, e := Send(near, []byte("four and more")); n != 13 || e != 0 {
-		t.Fatal(n, e)
-	}
-	waitFor(t, far, unix.POLLIN)
-	if n, e := Discard(far, 4); n != 4 || e != 0 {
-		t.Errorf("discarded %d, %v", n, e)
-	}
-	var b [16]byte
-	if n, e := Read(far, b[:]); e != 0 || string(b[:n]) != " and more" {
-		t.Errorf("left are %q, %v", b[:n], e)
-	}
-	if _, e := Discard(far, 4); e != unix.EAGAIN {
-		t.Errorf("an empty socket says %v", e)
-	}
-	ShutdownWrite(near)
-	waitFor(t, far, unix.POLLRDHUP)
-	if n, e := Discard(far, 4); n != 0 || e != 0 {
-		t.Errorf("the end is %d, %v", n, e)
-	}
-}
-
 func TestNagleIsOffAtBothEnds(t *testing.T) {
 	near, far := pair(t, "127.0.0.1:0")
 	for _, fd := range []int32{near, far} {
