@@ -154,6 +154,18 @@ func (s *Server) Issuers(t testing.TB) *x509.CertPool {
 	return pool
 }
 
+// WriteIssuers writes the certificate of this server's issuing root to a PEM file.
+func (s *Server) WriteIssuers(t testing.TB, file string) {
+	t.Helper()
+	data, err := s.get("https://" + s.management + "/roots/0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // SuggestRenewal makes the server suggest (ARI, RFC 9773) that cert be renewed within
 // this window.
 func (s *Server) SuggestRenewal(t testing.TB, cert *x509.Certificate, start, end time.Time) {
