@@ -33,12 +33,20 @@ type Instance struct {
 	Failures    int      `json:"failures"` // dials in a row
 }
 
-// Certificate is what a domain serves.
+// Certificate is what a domain serves. NotAfter is zero while there is none.
 type Certificate struct {
 	Domain   string    `json:"domain"`
 	NotAfter time.Time `json:"not_after"`
 	Serial   string    `json:"serial"`
 	Issuer   string    `json:"issuer"`
+	Name     string    `json:"name"` // what clients ask for: *.Domain, or Domain itself
+
+	// What its issuer is up to: when it gets the next one, and why it did not at the
+	// last try, which was at FailedAt. Absent where nobody gets certificates.
+	NextTry   time.Time `json:"next_try,omitzero"`
+	LastError string    `json:"last_error,omitempty"`
+	FailedAt  time.Time `json:"failed_at,omitzero"`
+	Failures  int       `json:"failures,omitempty"` // in a row
 }
 
 // Loop is one event loop.
