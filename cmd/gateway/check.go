@@ -19,8 +19,8 @@ func newCheck() *cobra.Command {
 		Use:   "check --config FILE",
 		Short: "Check a configuration",
 		Long: `check reads a configuration and the certificates it names, looks for a quote source
-if a domain needs one, and prints every problem, one a line, as file:line:column: key:
-what is wrong. It changes nothing.
+if a domain needs one, reads the secrets of [acme] if one needs that, and prints every
+problem, one a line, as file:line:column: key: what is wrong. It changes nothing.
 
 Exit code 0: gateway run would start with it. 1: there is a problem.`,
 		Args: cobra.NoArgs,
@@ -38,9 +38,9 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 			if err != nil {
 				return err
 			}
-			_, err = certs.Open(sources(cfg), certs.Options{MinVersion: cfg.Proxy.TLSMinVersion})
+			_, err = certs.Open(sources(cfg.Domains), certs.Options{MinVersion: cfg.Proxy.TLSMinVersion})
 			_, sourceErr := quoteSource(cmd.Context(), cfg)
-			if err := errors.Join(err, sourceErr); err != nil {
+			if err := errors.Join(err, sourceErr, checkIssuer(cfg)); err != nil {
 				fmt.Fprintln(out, err)
 				return errSaid
 			}

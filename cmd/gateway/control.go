@@ -29,9 +29,12 @@ func (g *gateway) openStore(context.Context) (err error) {
 	if err := os.MkdirAll(g.cfg.Store.Path, 0o700); err != nil {
 		return fmt.Errorf("[store] path: %w", err)
 	}
-	g.store, err = registry.OpenBolt(filepath.Join(g.cfg.Store.Path, "registry.db"))
+	g.store, err = registry.OpenBolt(filepath.Join(g.cfg.Store.Path, storeFile))
 	return err
 }
+
+// storeFile is its name in [store] path.
+const storeFile = "registry.db"
 
 // openAttestation makes what judges evidence. New collateral or a new policy may
 // change the verdict on whoever is registered.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +22,6 @@ import (
 	"sallyport/internal/vm"
 	"sallyport/registry"
 	"sallyport/relay"
-	"sallyport/router"
 	"sallyport/wg"
 )
 
@@ -31,6 +31,7 @@ type gateway struct {
 	log      *slog.Logger
 	certs    *certs.Index
 	ratls    *ratlsDomains // nil: no domain has a certificate by the gateway's own evidence
+	issuer   *issuer       // nil: no domain has one of an authority
 	attest   *appraiser
 	tunnel   *wg.Device
 	health   *health.Monitor
@@ -46,6 +47,8 @@ type gateway struct {
 	adminAt  net.Listener     // nil: none
 	started  time.Time
 	draining atomic.Bool
+
+	domainsNow atomic.Pointer[domains] // that are served; a reload replaces them
 }
 
 // newGateway makes and opens a gateway.
@@ -66,7 +69,7 @@ func (g *gateway) open(ctx context.Context) (err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		g.openCerts, g.openStore, g.openTunnel, g.openHealth, g.openAttestation, g.openRegistry,
+		g.openCerts, g.openStore, g.openIssuer, g.openTunnel, g.openHealth, g.openAttestation, g.openRegistry,
 		g.openDomains, g.openUpstreams, g.openRelay, g.openRPC, g.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
@@ -78,25 +81,13 @@ func (g *gateway) open(ctx context.Context) (err error) {
 
 // openCerts loads the domains' certificates, and makes those that the gateway makes itself.
 func (g *gateway) openCerts(ctx context.Context) (err error) {
-	if g.certs, err = certs.Open(sources(g.cfg), certs.Options{MinVersion: g.cfg.Proxy.TLSMinVersion, Log: g.log}); err != nil {
+	if g.certs, err = certs.Open(sources(g.cfg.Domains), certs.Options{MinVersion: g.cfg.Proxy.TLSMinVersion, Log: g.log}); err != nil {
 		return err
 	}
 	if g.ratls, err = newRATLSDomains(ctx, g.cfg, g.certs.Set, g.log); err != nil || g.ratls == nil {
 		return err
 	}
 	return g.ratls.open(ctx)
-}
-
-func sources(cfg *config.Config) []certs.Source {
-	var list []certs.Source
-	for _, d := range cfg.Domains {
-		s := certs.Source{Domain: d.Name, CertFile: d.Cert, KeyFile: d.Key}
-		if d.RATLS {
-			s.From = "ratls"
-		}
-		list = append(list, s)
-	}
-	return list
 }
 
 func (g *gateway) openTunnel(ctx context.Context) error {
@@ -131,14 +122,11 @@ func (g *gateway) openHealth(context.Context) error {
 }
 
 func (g *gateway) openRelay(context.Context) error {
-	domains := make([]string, 0, len(g.cfg.Domains))
-	for _, d := range g.cfg.Domains {
-		domains = append(domains, d.Name)
-	}
+	g.domainsNow.Store(newDomains(g.cfg.Domains, g.health.Snapshot))
 	p := g.cfg.Proxy
 	opts := relay.Options{
 		Listen: p.Listen,
-		Route:  g.route(router.New(router.Options{Domains: domains, Snapshot: g.health.Snapshot})),
+		Route:  g.route,
 		Timeouts: relay.Timeouts{
 			Hello: p.Timeouts.Hello, Handshake: p.Timeouts.Handshake, Connect: p.Timeouts.Connect,
 			Hedge: p.Timeouts.Hedge, Idle: p.Timeouts.Idle, Drain: p.Timeouts.Drain,
@@ -170,7 +158,7 @@ func (g *gateway) openRelay(context.Context) error {
 func (g *gateway) openAdmin(ctx context.Context) error {
 	opts := admin.Options{Log: g.log, Status: g.report}
 	opts.Checks = []admin.Check{
-		{Name: "certificate", Ready: g.certs.Ready},
+		{Name: "certificate", Ready: g.certified},
 		{Name: "tunnel", Ready: g.tunnel.Ready},
 		{Name: "listeners", Ready: func() error {
 			if g.draining.Load() {
@@ -187,6 +175,9 @@ func (g *gateway) openAdmin(ctx context.Context) error {
 	if g.rpc != nil {
 		opts.Checks = append(opts.Checks, admin.Check{Name: "rpc certificate", Ready: g.rpc.identity.Ready})
 		opts.Collectors = append(opts.Collectors, g.rpc.server.Collectors()...)
+	}
+	if g.issuer != nil {
+		opts.Collectors = append(opts.Collectors, g.issuer.collectors()...)
 	}
 	if g.domains != nil {
 		opts.Collectors = append(opts.Collectors, g.domains.Collectors()...)
@@ -220,6 +211,9 @@ func (g *gateway) serve(ctx context.Context) error {
 	parts.Go(func() error { return g.certs.Run(background) })
 	if g.ratls != nil {
 		parts.Go(func() error { return g.ratls.run(background) })
+	}
+	if g.issuer != nil {
+		parts.Go(func() error { return g.issuer.run(background) })
 	}
 	parts.Go(func() error { return g.attest.serve(background) })
 	parts.Go(func() error { return g.registry.Run(background) })
@@ -273,6 +267,9 @@ func (g *gateway) reload() {
 func (g *gateway) reloadConfig(file string) {
 	cfg, err := config.Load(file)
 	if err == nil {
+		err = g.setDomains(cfg)
+	}
+	if err == nil {
 		err = g.upstream.set(cfg.Proxy.UpstreamRATLS)
 	}
 	if err != nil {
@@ -280,7 +277,10 @@ func (g *gateway) reloadConfig(file string) {
 		return
 	}
 	g.attest.reload(cfg.Attestation)
-	g.log.Info("configuration read", "file", file, "upstream_ratls", len(cfg.Proxy.UpstreamRATLS.IDs), "upstream_ratls_all", cfg.Proxy.UpstreamRATLS.All)
+	if !reflect.DeepEqual(cfg.ACME, g.cfg.ACME) {
+		g.log.Warn("[acme] has changed: that needs a restart; until then the old section is in force")
+	}
+	g.log.Info("configuration read", "file", file, "domains", len(cfg.Domains), "upstream_ratls", len(cfg.Proxy.UpstreamRATLS.IDs), "upstream_ratls_all", cfg.Proxy.UpstreamRATLS.All)
 }
 
 // close gives back what newGateway opened and serve has not ended. The tunnel goes
@@ -289,6 +289,9 @@ func (g *gateway) close() error {
 	var errs []error
 	if g.domains != nil {
 		g.domains.Close()
+	}
+	if g.issuer != nil {
+		errs = append(errs, g.issuer.close())
 	}
 	if g.tunnel != nil {
 		errs = append(errs, g.tunnel.Close())

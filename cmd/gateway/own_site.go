@@ -91,8 +91,24 @@ func (g *gateway) routeOwn(decided *router.Decision, h *hello.Hello, d *relay.De
 		return
 	}
 	protocol, _ := router.Terminate.ALPN(h.ALPN.Empty(), h.ALPN.Offers)
+	g.lead(d)
+	g.end(decided.Domain, protocol, h, d)
+}
+
+// routeApex decides for a domain's own name, with a certificate of its own.
+func (g *gateway) routeApex(domain string, h *hello.Hello, d *relay.Decision) {
+	if isValidation(h.ALPN) {
+		g.answerValidation(domain, d)
+		return
+	}
+	protocol, _ := router.Terminate.ALPN(h.ALPN.Empty(), h.ALPN.Offers)
+	g.lead(d)
+	d.TLS = g.certs.ApexTLSConfig(domain, alpns[protocol])
+}
+
+// lead leads to the gateway's own site.
+func (g *gateway) lead(d *relay.Decision) {
 	d.Mode, d.App = relay.Terminate, ownName
-	d.TLS = g.certs.TLSConfig(decided.Domain, alpns[protocol])
 	d.Backends[0] = relay.Backend{Name: ownName, Dial: g.own.dial}
 	d.N = 1
 }

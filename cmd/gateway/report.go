@@ -14,9 +14,7 @@ func (g *gateway) report() admin.Status {
 		Tunnel: string(g.tunnel.Mode()) + " " + g.tunnel.Name(), PublicKey: g.tunnel.PublicKey().String(),
 	}
 	s.Instances = g.instances()
-	for _, c := range g.certs.Status() {
-		s.Certificates = append(s.Certificates, admin.Certificate{Domain: c.Domain, NotAfter: c.NotAfter, Serial: c.Serial, Issuer: c.Issuer})
-	}
+	s.Certificates = g.certificates()
 	for _, l := range g.relay.Loops() {
 		s.Loops = append(s.Loops, admin.Loop{Connections: l.Connections, Pipes: l.Pipes, Busy: l.Busy.Seconds()})
 	}

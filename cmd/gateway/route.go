@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/netip"
@@ -15,17 +14,20 @@ import (
 
 // route joins those that do not know each other: the router's decision, the
 // certificates and the custom domains become the relay's decision.
-func (g *gateway) route(r *router.Router) func(*hello.Hello, netip.AddrPort, *relay.Decision) {
-	return func(h *hello.Hello, client netip.AddrPort, d *relay.Decision) {
-		decided := r.Route(h.ServerName)
-		switch {
-		case decided.Refusal == router.UnknownDomain && g.domains != nil && !g.isOurs(h.ServerName):
-			g.routeCustom(r, h.ServerName, client, d)
-		case decided.Refusal == router.UnknownApp:
-			g.routeOwn(&decided, h, d)
-		default:
-			g.decide(&decided, h, d)
-		}
+func (g *gateway) route(h *hello.Hello, client netip.AddrPort, d *relay.Decision) {
+	now := g.domainsNow.Load()
+	if domain := now.apex(h.ServerName); domain != "" {
+		g.routeApex(domain, h, d)
+		return
+	}
+	decided := now.router.Route(h.ServerName)
+	switch {
+	case decided.Refusal == router.UnknownDomain && g.domains != nil && !now.isOurs(h.ServerName):
+		g.routeCustom(now.router, h.ServerName, client, d)
+	case decided.Refusal == router.UnknownApp:
+		g.routeOwn(&decided, h, d)
+	default:
+		g.decide(&decided, h, d)
 	}
 }
 
@@ -40,8 +42,20 @@ func (g *gateway) decide(decided *router.Decision, h *hello.Hello, d *relay.Deci
 		d.Refuse = refusals[refusal]
 		return
 	}
-	d.TLS = g.certs.TLSConfig(decided.Domain, alpns[protocol])
+	if g.end(decided.Domain, protocol, h, d); d.Refuse != 0 {
+		return
+	}
 	g.upstream.secure(decided, h.ServerName, protocol, d)
+}
+
+// end has a connection to a name below the domain end here.
+func (g *gateway) end(domain, protocol string, h *hello.Hello, d *relay.Decision) {
+	switch d.TLS = g.certs.TLSConfig(domain, alpns[protocol]); {
+	case d.TLS == nil:
+		d.Refuse, d.Detail = relay.UnknownDomain, "[[domain]] wildcard = false: there is no certificate for such names"
+	case protocol == "" && isValidation(h.ALPN):
+		g.answerValidation("", d)
+	}
 }
 
 // adopt is decide for a connection that is passed through.
@@ -89,19 +103,6 @@ func (g *gateway) routeCustom(r *router.Router, name []byte, client netip.AddrPo
 			adopt(&decided, d)
 		}
 	}
-}
-
-// isOurs reports whether name is a served domain or anything below it: what is not
-// found there is not worth a query.
-func (g *gateway) isOurs(name []byte) bool {
-	name = bytes.TrimSuffix(name, []byte("."))
-	for _, d := range g.cfg.Domains {
-		at := len(name) - len(d.Name)
-		if at >= 0 && bytes.EqualFold(name[at:], []byte(d.Name)) && (at == 0 || name[at-1] == '.') {
-			return true
-		}
-	}
-	return false
 }
 
 var modes = [...]relay.Mode{

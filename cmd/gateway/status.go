@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -117,15 +118,29 @@ func printStatus(out io.Writer, s admin.Status) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", short(i.App), short(i.ID), i.Address, i.Health, handshake, i.Connections, i.Reason)
 	}
-	fmt.Fprintln(w, "\nDOMAIN\tCERTIFICATE UNTIL\tISSUER")
-	for _, c := range s.Certificates {
-		fmt.Fprintf(w, "*.%s\t%s\t%s\n", c.Domain, c.NotAfter.Format(time.DateOnly), c.Issuer)
-	}
+	printCertificates(w, s.Certificates)
 	fmt.Fprintln(w, "\nLOOP\tCONNS\tPIPES\tBUSY")
 	for n, l := range s.Loops {
 		fmt.Fprintf(w, "%d\t%d\t%d\t%.1f %%\n", n, l.Connections, l.Pipes, 100*l.Busy/max(1e-9, time.Since(s.Started).Seconds()))
 	}
 	return w.Flush()
+}
+
+// printCertificates shows of each name until when it is served, and what its issuer is
+// up to.
+func printCertificates(w io.Writer, list []admin.Certificate) {
+	fmt.Fprintln(w, "\nNAME\tCERTIFICATE UNTIL\tISSUER\tNEXT TRY\tLAST ERROR")
+	for _, c := range list {
+		until, next, issuer := "none yet", "-", cmp.Or(c.Issuer, "-")
+		if !c.NotAfter.IsZero() {
+			until = c.NotAfter.Format(time.DateOnly)
+		}
+		if !c.NextTry.IsZero() {
+			next = c.NextTry.Local().Format(time.DateTime)
+		}
+		trouble := cmp.Or(strings.Join(strings.Fields(c.LastError), " "), "-") // of several lines
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", cmp.Or(c.Name, "*."+c.Domain), until, issuer, next, trouble)
+	}
 }
 
 // short is the beginning of an id, enough to tell it from others at a glance.

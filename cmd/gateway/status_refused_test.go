@@ -28,7 +28,6 @@ import (
 	"sallyport/internal/vm"
 	"sallyport/registry"
 	"sallyport/relay"
-	"sallyport/router"
 )
 
 // refusable is a gateway without tunnel whose one registered instance, on a loopback
@@ -63,10 +62,11 @@ func newRefusable(t *testing.T) *refusable {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.domainsNow.Store(newDomains([]config.Domain{{Name: "gw.test"}}, g.health.Snapshot))
 	second := time.Second
 	g.relay, err = relay.New(relay.Options{
 		Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Loops: 1, Log: g.log,
-		Route:    g.route(router.New(router.Options{Domains: []string{"gw.test"}, Snapshot: g.health.Snapshot})),
+		Route:    g.route,
 		Timeouts: relay.Timeouts{Hello: second, Handshake: second, Connect: second, Hedge: second, Drain: second},
 	})
 	if err != nil {

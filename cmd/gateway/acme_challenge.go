@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"net"
+
+	"sallyport/acme"
+	"sallyport/internal/hello"
+	"sallyport/relay"
+)
+
+// tls-alpn-01 (RFC 8737) on the port for clients. Who proves control of a name offers
+// acme-tls/1 and nothing else. For names that end here, only a challenge of ours is
+// answered, and otherwise the hello is refused: an instance behind such a name must
+// not be able to prove anything about it, nor is the certificate shown. What is passed
+// through, custom domains too, is the instance's affair and never looked at.
+//
+// It runs on the loops' threads: the challenges are looked up in memory, under a lock
+// that is never held for longer than that.
+
+// isValidation reports whether a client offers acme-tls/1 and no other protocol.
+func isValidation(offered hello.ALPN) bool {
+	if offered.Empty() {
+		return false
+	}
+	n := 0
+	for range offered.All() {
+		n++
+	}
+	return n == 1 && offered.Offers(acme.ALPNProtocol)
+}
+
+// answerValidation decides for a validation of a name that ends here.
+func (g *gateway) answerValidation(name string, d *relay.Decision) {
+	if g.issuer != nil && g.issuer.challenges != nil {
+		if cert, ok := g.issuer.challenges.Certificate(name); ok {
+			d.Mode, d.App, d.TLS = relay.Terminate, ownName, acme.ALPNConfig(cert)
+			d.Backends[0] = relay.Backend{Name: "validation", Dial: nothing}
+			d.N = 1
+			return
+		}
+	}
+	d.Mode, d.N = relay.Terminate, 0
+	d.Refuse, d.Detail = relay.NoProtocol, "no validation of this name is under way"
+}
+
+// nothing is a relay.Backend's dial that leads nowhere: the handshake is the answer,
+// and the connection ends after it (RFC 8737, 3).
+func nothing(context.Context) (net.Conn, error) {
+	near, far := net.Pipe()
+	return near, far.Close()
+}

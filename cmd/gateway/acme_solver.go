@@ -1,0 +1,169 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+
+	"sallyport/acme"
+	"sallyport/acme/dns01"
+	"sallyport/acme/dns01/cloudflare"
+	"sallyport/acme/dns01/dnsquery"
+	"sallyport/acme/dns01/exec"
+	"sallyport/acme/dns01/rfc2136"
+	"sallyport/acme/nameserver"
+	"sallyport/config"
+)
+
+// What [acme] says, made into the parts that prove control of domains and the
+// authorities that are asked. Files are read, nothing is opened and nobody is asked:
+// `gateway check` does the same.
+
+// provers are the parts that prove control of domains: one of provider, server and
+// challenges is there.
+type provers struct {
+	resolver   dnsquery.Resolver
+	provider   dns01.Provider       // changes the records of others' zones
+	server     *nameserver.Server   // answers itself
+	challenges *acme.ALPNChallenges // on the port for clients, for domains without wildcard
+}
+
+func newProvers(cfg *config.Config, log *slog.Logger) (p provers, err error) {
+	if p.resolver, err = resolverOf(cfg.ACME); err != nil {
+		return p, err
+	}
+	c := cfg.ACME
+	switch c.DNS {
+	case config.DNSEmbedded:
+		p.server, err = nameserver.New(nameserver.Options{Listen: c.Embedded.Listen, Zones: zones(c.Embedded, cfg.Domains, nil), Log: log})
+	case config.DNSRFC2136:
+		r := c.RFC2136
+		p.provider, err = rfc2136.New(rfc2136.Options{Server: r.Server, KeyName: r.KeyName, SecretFile: r.SecretFile, Algorithm: r.Algorithm})
+	case config.DNSCloudflare:
+		p.provider, err = newCloudflare(c.Cloudflare)
+	case config.DNSExec:
+		e := c.Exec
+		p.provider, err = exec.New(exec.Options{Program: e.Program, Args: e.Args, Env: e.Env, Timeout: e.Timeout})
+	default:
+		p.challenges = &acme.ALPNChallenges{}
+	}
+	if err != nil {
+		return provers{}, fmt.Errorf("[acme] dns = %q: %w", c.DNS, err)
+	}
+	return p, nil
+}
+
+func resolverOf(c config.ACME) (dnsquery.Resolver, error) {
+	if len(c.Resolvers) > 0 {
+		return dnsquery.Resolver{Servers: c.Resolvers}, nil
+	}
+	r, err := dnsquery.System("/etc/resolv.conf")
+	if err != nil {
+		return r, fmt.Errorf("[acme] resolvers: %w", err)
+	}
+	return r, nil
+}
+
+func newCloudflare(c config.Cloudflare) (dns01.Provider, error) {
+	token, err := readSecret(c.TokenFile)
+	if err != nil {
+		return nil, err
+	}
+	return cloudflare.New(cloudflare.Options{Token: token, BaseURL: text(c.BaseURL)})
+}
+
+// solve gives o what solves its challenges.
+func (p provers) solve(o *acme.Options, c config.ACME) error {
+	switch {
+	case p.server != nil:
+		o.DNS01 = p.server.Solver()
+	case p.provider != nil:
+		s, err := dns01.New(dns01.Options{
+			Provider: p.provider, Resolvers: p.resolver.Servers, Nameservers: c.Nameservers, Timeout: c.PropagationTimeout,
+		})
+		if err != nil {
+			return fmt.Errorf("[acme] dns = %q: %w", c.DNS, err)
+		}
+		o.DNS01 = s
+	default:
+		o.TLSALPN01 = p.challenges
+	}
+	return nil
+}
+
+// authorities are those that [acme] names.
+func authorities(c config.ACME) (first, second acme.Authority, err error) {
+	first, err1 := authority(c.Authority)
+	second, err2 := authority(c.Fallback)
+	if err1 != nil {
+		err1 = fmt.Errorf("[acme] %w", err1)
+	}
+	if err2 != nil {
+		err2 = fmt.Errorf("[acme.fallback] %w", err2)
+	}
+	return first, second, errors.Join(err1, err2)
+}
+
+func authority(c config.Authority) (a acme.Authority, err error) {
+	a = acme.Authority{Directory: text(c.Directory), Staging: text(c.Staging), Profile: c.Profile}
+	if c.Roots != "" {
+		pem, err := os.ReadFile(c.Roots)
+		if err != nil {
+			return a, fmt.Errorf("roots: %w", err)
+		}
+		a.Roots = x509.NewCertPool()
+		if !a.Roots.AppendCertsFromPEM(pem) {
+			return a, fmt.Errorf("roots: %s has no certificate: want PEM, \"-----BEGIN CERTIFICATE-----\"", c.Roots)
+		}
+	}
+	if c.EABKeyFile != "" {
+		a.EAB.KeyID = c.EABKeyID
+		if a.EAB.MACKey, err = readSecret(c.EABKeyFile); err != nil {
+			return a, fmt.Errorf("eab_key_file: %w", err)
+		}
+		a.EAB.MACKey = strings.TrimRight(a.EAB.MACKey, "=") // RFC 4648, 5; acme wants none
+	}
+	return a, nil
+}
+
+// text is u as it was written, "" if there is none.
+func text(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	return u.String()
+}
+
+// maxSecret bounds a file with a secret, in bytes.
+const maxSecret = 4096
+
+// readSecret reads a file that holds a secret and nothing else. What others may read
+// is no secret, and what others may write is theirs.
+func readSecret(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if perm := info.Mode().Perm(); perm&0o077 != 0 {
+		return "", fmt.Errorf("%s is open to others (mode %04o): run chmod 600 on it", file, perm)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimSpace(string(b))
+	if secret == "" || len(b) > maxSecret || strings.ContainsAny(secret, " \t\r\n\x00") {
+		return "", fmt.Errorf("%s: want the secret and nothing else: one word, up to %d bytes", file, maxSecret)
+	}
+	return secret, nil
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"sallyport/acme"
+	"sallyport/acme/caa"
+	"sallyport/acme/nameserver"
+	"sallyport/config"
+)
+
+// The zones of [acme] dns = "embedded": one for each domain with acme = true. In a
+// whole domain the gateway answers for CAA as well, and once it has an account it says
+// that this account alone may have certificates, by DNS-01 alone: whoever can answer
+// for the domain on another way, or has an account of his own, gets none.
+//
+// It never refuses itself. Each authority that is configured is permitted, one
+// without an account yet by its name and the method; and as long as one of them has
+// told no name by which it goes in CAA records, nothing is said at all.
+
+// zones are those of the domains. caa are the records of each that is a whole domain.
+func zones(c config.Embedded, domains []config.Domain, caa []nameserver.CAA) []nameserver.Zone {
+	var list []nameserver.Zone
+	for _, d := range domains {
+		if d.ACME {
+			list = append(list, zone(c, d.Name, caa))
+		}
+	}
+	return list
+}
+
+func zone(c config.Embedded, domain string, caa []nameserver.CAA) nameserver.Zone {
+	z := nameserver.Zone{Name: domain, Addresses: c.Addresses, CAA: caa}
+	if c.Zone == config.ZoneChallenge {
+		z = nameserver.Zone{Name: "_acme-challenge." + domain}
+	}
+	for _, ns := range c.Nameservers {
+		z.NS = append(z.NS, nameserver.NameServer{Name: ns.Name, Addresses: ns.Addresses})
+	}
+	if len(z.NS) == 0 {
+		z.NS = []nameserver.NameServer{{Name: "ns." + domain}}
+	}
+	return z
+}
+
+// zoneKeeper gives the name server its zones, when domains or accounts change.
+type zoneKeeper struct {
+	embedded config.Embedded
+	server   *nameserver.Server
+	accounts func(context.Context) ([]acme.Account, error)
+
+	mu         sync.Mutex // guards what follows, and who calls SetZones
+	domains    []config.Domain
+	caa        []nameserver.CAA
+	identities map[string]string // of authorities, by directory, as they were told last
+	rehearsing acme.Account      // the gateway's own at a staging directory, permitted beside the others
+}
+
+// rehearse permits the account of a rehearsal, which goes by its authority's name but
+// is not the one that is pinned.
+func (k *zoneKeeper) rehearse(a acme.Account) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(caa.Identities(a.Directory, a.Identities)) > 0 {
+		k.rehearsing = a
+	}
+}
+
+// setDomains changes the domains. An error changes nothing.
+func (k *zoneKeeper) setDomains(domains []config.Domain) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.server.SetZones(zones(k.embedded, domains, k.caa)); err != nil {
+		return err
+	}
+	k.domains = domains
+	return nil
+}
+
+// pin brings the CAA records up to date with the accounts.
+func (k *zoneKeeper) pin(ctx context.Context) error {
+	if k.embedded.Zone != config.ZoneDomain {
+		return nil
+	}
+	accounts, err := k.accounts(ctx)
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	records, err := k.recordsLocked(accounts)
+	if err != nil || slices.Equal(records, k.caa) {
+		return err
+	}
+	if err := k.server.SetZones(zones(k.embedded, k.domains, records)); err != nil {
+		return err
+	}
+	k.caa = records
+	return nil
+}
+
+// recordsLocked permit the accounts; none if they would say too little or too much.
+func (k *zoneKeeper) recordsLocked(accounts []acme.Account) (records []nameserver.CAA, err error) {
+	some := false
+	if k.rehearsing.URI != "" {
+		accounts = append(slices.Clone(accounts), k.rehearsing)
+	}
+	for _, a := range accounts {
+		if ids := caa.Identities(a.Directory, a.Identities); len(ids) > 0 {
+			k.identities[a.Directory] = ids[0]
+		}
+		id := k.identities[a.Directory]
+		if id == "" {
+			return nil, nil
+		}
+		values := []nameserver.CAA{{Tag: "issue", Value: id + ";validationmethods=" + methodDNS}, {Tag: "issuewild", Value: id + ";validationmethods=" + methodDNS}}
+		if a.URI != "" {
+			some = true
+			if values, err = pinned(id, a.URI); err != nil {
+				return nil, err
+			}
+		}
+		for _, v := range values {
+			if !slices.Contains(records, v) {
+				records = append(records, v)
+			}
+		}
+	}
+	if !some {
+		return nil, nil
+	}
+	return records, nil
+}
+
+func pinned(id, account string) (list []nameserver.CAA, err error) {
+	records, err := caa.Records("any.invalid", id, account, []string{methodDNS}) // each zone has its own name
+	for _, r := range records {
+		list = append(list, nameserver.CAA{Tag: r.Tag, Value: r.Value})
+	}
+	return list, err
+}

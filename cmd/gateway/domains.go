@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"sallyport/certs"
+	"sallyport/config"
+	"sallyport/internal/vm"
+	"sallyport/router"
+)
+
+// The domains that names are looked up in. A reload replaces them as a whole: a
+// connection sees all of the old ones or all of the new.
+
+// domains are those in force. They are not changed.
+type domains struct {
+	all    []config.Domain
+	router *router.Router
+	apexes map[string]string // those that are served themselves, to themselves
+}
+
+func newDomains(all []config.Domain, snapshot func() *vm.Snapshot) *domains {
+	d := &domains{all: all, apexes: map[string]string{}}
+	var names []string
+	for _, domain := range all {
+		names = append(names, domain.Name)
+		if domain.IncludeApex {
+			d.apexes[domain.Name] = domain.Name
+		}
+	}
+	d.router = router.New(router.Options{Domains: names, Snapshot: snapshot})
+	return d
+}
+
+// apex is the domain that name itself is, if it is served; else "".
+func (d *domains) apex(name []byte) string {
+	if len(d.apexes) == 0 {
+		return ""
+	}
+	return d.apexes[string(bytes.ToLower(bytes.TrimSuffix(name, []byte("."))))]
+}
+
+// isOurs reports whether name is a served domain or anything below it: what is not
+// found there is not worth a query.
+func (d *domains) isOurs(name []byte) bool {
+	name = bytes.TrimSuffix(name, []byte("."))
+	for _, d := range d.all {
+		at := len(name) - len(d.Name)
+		if at >= 0 && bytes.EqualFold(name[at:], []byte(d.Name)) && (at == 0 || name[at-1] == '.') {
+			return true
+		}
+	}
+	return false
+}
+
+// sources say where the domains' certificates come from.
+func sources(all []config.Domain) []certs.Source {
+	var list []certs.Source
+	for _, d := range all {
+		s := certs.Source{Domain: d.Name, CertFile: d.Cert, KeyFile: d.Key}
+		switch {
+		case d.RATLS:
+			s.From = "ratls"
+		case d.ACME:
+			s.From = "acme"
+		}
+		if d.Wildcard || !d.ACME {
+			list = append(list, s)
+		}
+		if d.IncludeApex {
+			s.Apex = true
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// What a restart is for.
+var (
+	errFirstACME = errors.New("[[domain]] acme: the first domain of that kind needs a restart")
+	errRATLS     = errors.New("[[domain]] ratls: domains of that kind are added and removed by a restart")
+)
+
+// setDomains takes over the domains of another configuration. An error changes
+// nothing.
+//
+// The order is such that no client meets a domain half there: what is new is prepared
+// before it is routed, and what has gone is routed no more before its certificate
+// goes.
+func (g *gateway) setDomains(cfg *config.Config) error {
+	old, now := g.domainsNow.Load().all, cfg.Domains
+	isRATLS := func(d config.Domain) bool { return d.RATLS }
+	switch {
+	case slices.Equal(old, now):
+		return nil
+	case g.issuer == nil && hasACME(now):
+		return errFirstACME
+	case !slices.Equal(only(old, isRATLS), only(now, isRATLS)):
+		return errRATLS
+	}
+	// Of a domain that goes the certificate stays until nobody is led to it.
+	both := slices.Clone(now)
+	for _, d := range old {
+		if !slices.ContainsFunc(now, func(n config.Domain) bool { return n.Name == d.Name }) {
+			both = append(both, d)
+		}
+	}
+	if err := g.certs.SetSources(sources(both)); err != nil {
+		return err
+	}
+	if g.issuer != nil {
+		if err := g.issuer.setDomains(now); err != nil {
+			return errors.Join(err, g.certs.SetSources(sources(old)))
+		}
+	}
+	g.domainsNow.Store(newDomains(now, g.health.Snapshot))
+	if now[0].Name != old[0].Name {
+		g.log.Warn("guests are told the first domain of the start until a restart", "now", now[0].Name)
+	}
+	return g.certs.SetSources(sources(now))
+}
+
+func only(list []config.Domain, is func(config.Domain) bool) (some []config.Domain) {
+	for _, d := range list {
+		if is(d) {
+			some = append(some, d)
+		}
+	}
+	return some
+}
