@@ -70,7 +70,7 @@ To run it:          gateway run --config /etc/gateway/gateway.toml`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRun(), newBench(), newCheck(), newDemo(), newJoin(), newPKI(), newStatus(), newVerify(), newVersion())
+	root.AddCommand(newRun(), newACME(), newBench(), newCheck(), newDemo(), newJoin(), newPKI(), newStatus(), newVerify(), newVersion())
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}
