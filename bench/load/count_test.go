@@ -44,10 +44,13 @@ func TestOperationsAgreeWithTheServersCount(t *testing.T) {
 				}
 			})
 			r := mustRun(t, Options{Target: target, Workload: Request, Size: 64, Connections: 4, Rate: rate, Threads: 2, Duration: 300 * time.Millisecond})
-			// What was answered after the end, at most one request a connection, is no operation; one
-			// that is late and unended is in the histogram.
-			ended := int64(r.Latency.Count - r.Unended)
-			if n := served.Load(); ended == 0 || ended > n || ended < n-8 {
+			// A late one that has not ended is in the histogram too. Without a schedule the server
+			// is kept busy until its clock has been read, a moment after the end.
+			ended, after := int64(r.Latency.Count-r.Unended), int64(8)
+			if rate == 0 {
+				after += served.Load() / 10
+			}
+			if n := served.Load(); ended == 0 || ended > n || ended < n-after {
 				t.Errorf("%d operations ended, the server had %d", ended, n)
 			}
 			if r.Operations > uint64(served.Load()) {
