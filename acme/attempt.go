@@ -81,11 +81,22 @@ func (a *attempt) run(s *storage) error {
 	case errors.Is(err, errRenewed):
 		return nil
 	case err != nil && len(a.failed) > 0:
-		return errors.Join(a.failed...)
+		return a.failure()
 	case err != nil:
 		return err
 	}
 	return nil
+}
+
+// failure is what the authorities said; unordered only if none of them was asked.
+func (a *attempt) failure() error {
+	err := errors.Join(a.failed...)
+	for _, e := range a.failed {
+		if !errors.Is(e, errPreflight) {
+			return err
+		}
+	}
+	return unordered{err}
 }
 
 func (a *attempt) issuers() (list []certmagic.Issuer) {

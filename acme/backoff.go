@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -18,12 +19,25 @@ var pauses = [...]time.Duration{
 // are per hour or longer.
 const rateLimited = time.Hour
 
+// uncounted is the longest pause after failures that no authority knows of.
+const uncounted = 5 * time.Minute
+
+// unordered is a failure before anything was ordered: Preflight's. The operator is
+// mending it, and trying again costs no more than a few questions of DNS.
+type unordered struct{ error }
+
+// Unwrap returns what was wrong.
+func (u unordered) Unwrap() error { return u.error }
+
 // pause is the time to wait after so many failures in a row, the last being err. A
 // tenth is left to chance, so that gateways do not come back together.
 func pause(failures int, err error) time.Duration {
 	p := pauses[min(max(failures, 1), len(pauses))-1]
 	if is(err, acme.ProblemTypeRateLimited) {
 		p = max(p, rateLimited)
+	}
+	if _, ok := errors.AsType[unordered](err); ok {
+		p = min(p, uncounted)
 	}
 	return p + rand.N(p/10)
 }

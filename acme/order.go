@@ -38,6 +38,9 @@ const maxRounds = 8
 // errOrderEnded means that the authority will not go on with an order.
 var errOrderEnded = errors.New("the order has failed")
 
+// errPreflight: the order would not succeed, and was not made.
+var errPreflight = errors.New("nothing was ordered")
+
 // run brings the order to its end and returns the chain in PEM.
 func (o *order) run(ctx context.Context) (acme.Certificate, error) {
 	if err := o.open(ctx); err != nil {
@@ -102,7 +105,10 @@ func (o *order) preflight(ctx context.Context) error {
 	if dir.Meta != nil {
 		q.Identities = dir.Meta.CAAIdentities
 	}
-	return o.m.opts.Preflight(ctx, q)
+	if err := o.m.opts.Preflight(ctx, q); err != nil {
+		return fmt.Errorf("%w for %s: %w", errPreflight, o.name, err)
+	}
+	return nil
 }
 
 func (o *order) create(ctx context.Context) error {
