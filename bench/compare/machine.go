@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine tells where the figures come from. What cannot be read is left out.
-func machine() report.Machine {
+// Machine tells where the figures come from. What cannot be read is left out.
+func Machine() report.Machine {
 	m := report.Machine{CPUs: runtime.NumCPU()}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {

@@ -63,19 +63,22 @@ func pinThreads(set *unix.CPUSet) error {
 const descriptors = 1 << 16
 
 // raiseLimit raises the limit of descriptors, of this process and of those that it
-// starts, as far as it may.
-func raiseLimit() error {
+// starts, as far as it may, and tells how many connections a proxy then has room for:
+// two descriptors each, and what the gateway keeps in reserve for pipes and accepts.
+func raiseLimit() (connections int, err error) {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
-		return err
+		return 0, fmt.Errorf("read the limit of descriptors: %w", err)
 	}
-	if l.Cur >= descriptors {
-		return nil
+	if l.Cur < descriptors {
+		up := syscall.Rlimit{Cur: descriptors, Max: max(l.Max, descriptors)}
+		if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &up) != nil {
+			up = syscall.Rlimit{Cur: l.Max, Max: l.Max} // without CAP_SYS_RESOURCE the hard limit is the limit
+			if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &up); err != nil {
+				return 0, fmt.Errorf("raise the limit of descriptors: %w", err)
+			}
+		}
+		l = up
 	}
-	up := syscall.Rlimit{Cur: descriptors, Max: max(l.Max, descriptors)}
-	if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &up) == nil {
-		return nil
-	}
-	l.Cur = l.Max // without root the hard limit is the limit
-	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l)
+	return int(l.Cur) * 7 / 20, nil
 }

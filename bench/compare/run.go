@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"sallyport/bench/backend"
@@ -32,10 +34,13 @@ func (s Suite) Names() []string {
 
 // Options say how a suite is run.
 type Options struct {
-	Gateway  string // the binary that is measured
-	Version  string // its version
-	Install  bool   // install the peers that are missing (peers.Install)
-	Suite    Suite
+	Gateway string // the binary that is measured
+	Version string // its version
+	Install bool   // install the peers that are missing (peers.Install)
+	Suite   Suite
+	// Fill makes a store with so many registered instances in dir. Only workloads of
+	// Growth need it.
+	Fill     func(ctx context.Context, dir string, instances int) error
 	Only     []string // workloads; none is all
 	Rounds   int      // default 5
 	Duration time.Duration
@@ -46,6 +51,9 @@ type Options struct {
 	// Progress is told each run as it ends. Nil is none. It is not called concurrently.
 	Progress func(string)
 }
+
+// domain is what the names of the comparison are below. Nothing looks it up.
+const domain = "gw.test"
 
 const (
 	maxRounds   = 1000
@@ -65,7 +73,10 @@ func (o *Options) Check() error {
 			return fmt.Errorf("workload %q: want one of %v", name, o.Suite.Names())
 		}
 	}
+	needsFill := slices.ContainsFunc(o.Suite.workloads, func(w workload) bool { return w.others > 0 })
 	switch {
+	case needsFill && o.Fill == nil:
+		return fmt.Errorf("suite %s needs stores with instances in them (Fill)", o.Suite.Name)
 	case o.Rounds > maxRounds:
 		return fmt.Errorf("rounds: want up to %d", maxRounds)
 	case o.Duration <= 0 || o.Duration > maxDuration || o.Warmup < 0 || o.Warmup > maxDuration:
@@ -82,17 +93,18 @@ func Run(ctx context.Context, o Options) (*report.Results, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	results := &report.Results{Machine: machine(), Started: time.Now().UTC().Truncate(time.Second), Versions: map[string]string{}}
-	if err := raiseLimit(); err != nil {
-		results.Notes = append(results.Notes, fmt.Sprintf("the limit of descriptors stays: %v", err))
+	results := &report.Results{Machine: Machine(), Started: time.Now().UTC().Truncate(time.Second), Versions: map[string]string{}}
+	room, err := raiseLimit()
+	if err != nil {
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "gateway-bench-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	c := &comparison{Options: o, results: results, site: &peers.Site{Dir: dir, Gateway: o.Gateway, CPU: o.ProxyCPU}}
-	if err := certify(c.site); err != nil {
+	c := &comparison{Options: o, results: results, room: room, site: &peers.Site{Dir: dir, Gateway: o.Gateway, CPU: o.ProxyCPU}}
+	if err := c.site.Certify(domain); err != nil {
 		return nil, err
 	}
 	c.findPeers(ctx)
@@ -110,6 +122,7 @@ type comparison struct {
 	Options
 	site    *peers.Site
 	forms   map[string]peers.Form // that this machine has
+	room    int                   // connections that the limit of descriptors has room for
 	results *report.Results
 }
 
@@ -161,6 +174,10 @@ func (c *comparison) workloads(ctx context.Context) error {
 			continue
 		}
 		c.results.Workloads = append(c.results.Workloads, w.Workload)
+		if w.load.Connections > c.room {
+			w.load.Connections = c.room
+			c.results.Notes = append(c.results.Notes, fmt.Sprintf("%s had %d connections: the limit of descriptors has room for no more", w.Name, c.room))
+		}
 		if w.share > 0 {
 			w.load.Rate = w.share * c.peak()
 			if w.load.Rate == 0 {
@@ -203,7 +220,11 @@ func (c *comparison) rounds(ctx context.Context, w workload) error {
 
 // measure makes one run.
 func (c *comparison) measure(ctx context.Context, w workload, f peers.Form) (*load.Result, error) {
-	p, err := c.site.Start(ctx, f, w.others)
+	store, err := c.store(ctx, w.others)
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.site.Start(ctx, f, store)
 	if err != nil {
 		return nil, err
 	}
@@ -218,6 +239,21 @@ func (c *comparison) measure(ctx context.Context, w workload, f peers.Form) (*lo
 	o.Duration, o.Warmup, o.CPUs, o.PID = c.Duration, c.Warmup, []int{c.LoadCPU}, p.PID
 	result, err := load.Run(ctx, o)
 	return result, errors.Join(err, p.Stop())
+}
+
+// store is a directory with the store of so many instances, made once; "" is none.
+func (c *comparison) store(ctx context.Context, instances int) (string, error) {
+	if instances == 0 {
+		return "", nil
+	}
+	dir := filepath.Join(c.site.Dir, "store-"+strconv.Itoa(instances))
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	if err := c.Fill(ctx, dir, instances); err != nil {
+		return "", errors.Join(fmt.Errorf("fill a store with %d instances: %w", instances, err), os.RemoveAll(dir))
+	}
+	return dir, nil
 }
 
 // peak is the highest rate of a peer so far, in operations a second; without peers the

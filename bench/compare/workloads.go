@@ -15,7 +15,7 @@ type workload struct {
 	load   load.Options
 	forms  []string // who takes part: forms that only repeat another one do not
 	share  float64  // of the best peer's peak that is the rate; 0: as fast as it goes
-	others int      // instances in the table that get no traffic
+	others int      // registered instances, which get no traffic
 }
 
 // Sizes of requests and replies in bytes.

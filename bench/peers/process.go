@@ -49,21 +49,21 @@ type Process struct {
 }
 
 const (
-	startTime = 20 * time.Second // 65,000 instances are read in a few
+	startTime = 20 * time.Second // 100,000 instances are read in less
 	stopTime  = 3 * time.Second
 	// attempts to find ports: another program may take one before the proxy does.
 	attempts = 3
 )
 
-// Start starts a proxy with so many other apps' instances in its table, which only
-// the gateway has, and waits until it accepts. ctx bounds the start alone.
-func (s *Site) Start(ctx context.Context, f Form, others int) (*Process, error) {
+// Start starts a proxy and waits until it accepts. The gateway begins with a copy of
+// the directory store; "" is an empty one. ctx bounds the start alone.
+func (s *Site) Start(ctx context.Context, f Form, store string) (*Process, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTime, errors.New("it does not listen in time"))
 	defer cancel()
 	var err error
 	for range attempts {
 		var p *Process
-		if p, err = s.start(ctx, f, others); err == nil {
+		if p, err = s.start(ctx, f, store); err == nil {
 			return p, nil
 		}
 		if ctx.Err() != nil {
@@ -73,7 +73,7 @@ func (s *Site) Start(ctx context.Context, f Form, others int) (*Process, error) 
 	return nil, fmt.Errorf("start %s: %w", f.Name, err)
 }
 
-func (s *Site) start(ctx context.Context, f Form, others int) (*Process, error) {
+func (s *Site) start(ctx context.Context, f Form, store string) (*Process, error) {
 	p := &Process{output: &output{}, ended: make(chan struct{})}
 	var err error
 	if p.Passthrough, p.Terminated, err = freePorts(ctx); err != nil {
@@ -85,7 +85,10 @@ func (s *Site) start(ctx context.Context, f Form, others int) (*Process, error) 
 	if p.dir, err = os.MkdirTemp(s.Dir, f.Program+"-"); err != nil {
 		return nil, err
 	}
-	file, err := s.configure(f, p, others)
+	file, err := s.configure(f, p)
+	if err == nil && store != "" {
+		err = os.CopyFS(filepath.Join(p.dir, "store"), os.DirFS(store))
+	}
 	if err == nil {
 		err = p.launch(s, f, file)
 	}
@@ -102,7 +105,7 @@ func (s *Site) start(ctx context.Context, f Form, others int) (*Process, error) 
 var templates embed.FS
 
 // configure writes the proxy's configuration.
-func (s *Site) configure(f Form, p *Process, others int) (string, error) {
+func (s *Site) configure(f Form, p *Process) (string, error) {
 	t, err := template.ParseFS(templates, f.template())
 	if err != nil {
 		return "", err
@@ -117,24 +120,11 @@ func (s *Site) configure(f Form, p *Process, others int) (string, error) {
 		Form                    Form
 		Passthrough, Terminated netip.AddrPort
 		Dir, Module             string
-		Others                  []other
-	}{s, f, p.Passthrough, p.Terminated, p.dir, streamModule(), otherInstances(others)})
+	}{s, f, p.Passthrough, p.Terminated, p.dir, streamModule()})
 	return file, errors.Join(err, w.Close())
 }
 
-// An other is an instance that gets no traffic.
-type other struct{ App, Address string }
-
-func otherInstances(n int) []other {
-	list := make([]other, n)
-	for i := range list {
-		list[i] = other{fmt.Sprintf("%040x", i), fmt.Sprintf("10.8.%d.%d", i>>8, i&0xff)}
-	}
-	return list
-}
-
-// launch starts the program on the site's CPU. It dies with this process, and what
-// it starts is in a process group of its own, so that all of it can be ended.
+// launch starts the program of f.
 func (p *Process) launch(s *Site, f Form, file string) error {
 	path := s.Gateway
 	if f.Program != Gateway {
@@ -143,10 +133,23 @@ func (p *Process) launch(s *Site, f Form, file string) error {
 			return err
 		}
 	}
-	cmd := exec.Command(path, f.args(file, p.dir)...) //nolint:noctx // Stop ends it, politely at first
+	return p.exec(s.CPU, path, f.args(file, p.dir)...)
+}
+
+// Launch starts any program as proxies are started, in the network namespace of the
+// calling thread. Negative is any CPU.
+func Launch(cpu int, path string, args ...string) (*Process, error) {
+	p := &Process{output: &output{}, ended: make(chan struct{})}
+	return p, p.exec(cpu, path, args...)
+}
+
+// exec starts a program on a CPU. It dies with this process, and what it starts is in
+// a process group of its own, so that all of it can be ended.
+func (p *Process) exec(cpu int, path string, args ...string) error {
+	cmd := exec.Command(path, args...) //nolint:noctx // Stop ends it, politely at first
 	cmd.Stdout, cmd.Stderr = p.output, p.output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	if err := onCPU(s.CPU, cmd.Start); err != nil {
+	if err := onCPU(cpu, cmd.Start); err != nil {
 		return err
 	}
 	p.PID = cmd.Process.Pid
@@ -156,6 +159,12 @@ func (p *Process) launch(s *Site, f Form, file string) error {
 	}()
 	return nil
 }
+
+// Ended is closed when the program has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// Output is the beginning of what the program has said.
+func (p *Process) Output() string { return p.output.String() }
 
 // onCPU calls f on a thread that is pinned to cpu: what it starts inherits that.
 func onCPU(cpu int, f func() error) error {
@@ -217,6 +226,9 @@ func (p *Process) Stop() error {
 	}
 	_ = syscall.Kill(-p.PID, syscall.SIGKILL) // the group: it may be empty
 	<-p.ended
+	if p.dir == "" {
+		return nil
+	}
 	return os.RemoveAll(p.dir)
 }
 

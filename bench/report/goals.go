@@ -21,6 +21,10 @@ const (
 	TLSIdle         = "terminated-idle"
 )
 
+// BareTunnel takes a proxy's place where the load went past the gateway, into its
+// tunnel.
+const BareTunnel = "bare-tunnel"
+
 // A Goal is a figure of the gateway that shall not be larger than Limit, or than
 // Limit times that of Against.
 type Goal struct {

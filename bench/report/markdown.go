@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"sallyport/bench/peers"
 )
 
 // WriteMarkdown writes the goals with their verdicts, and a table of each workload.
@@ -99,6 +101,11 @@ func (r *Results) writeWorkload(w io.Writer, wl Workload) {
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintln(w)
+	own, bare := r.Figure(wl.Name, peers.Gateway, CPUPerUnit), r.Figure(wl.Name, BareTunnel, CPUPerUnit)
+	if own.Rounds > 0 && bare.Rounds > 0 && own.Median > 0 {
+		fmt.Fprintf(w, "The gateway's own share of its process: %s of %s, %.0f %%; the rest is its tunnel.\n\n",
+			format(CPUPerUnit, own.Median-bare.Median), heading(CPUPerUnit, wl.Unit), 100*(1-bare.Median/own.Median))
+	}
 }
 
 func (r *Results) writeRemarks(w io.Writer) {

@@ -39,13 +39,13 @@ func newBenchGrowth() *cobra.Command {
 	cmd := newSuite(compare.Growth(), false)
 	cmd.Use, cmd.Short = "growth", "Measure what connections and instances cost as they grow"
 	cmd.Long = `growth measures this gateway alone: the cost of a request with 10, 1,000 and 8,000
-connections, of a connection with 10 and 65,000 instances, and the memory of 8,000
+connections, of a connection with 10 and 100,000 instances, and the memory of 8,000
 idle connections. It takes a few minutes.`
 	return cmd
 }
 
 func newSuite(suite compare.Suite, install bool) *cobra.Command {
-	f := compareFlags{Options: compare.Options{Suite: suite, Install: install, Version: version}}
+	f := compareFlags{Options: compare.Options{Suite: suite, Install: install, Version: version, Fill: fillStore}}
 	cmd := &cobra.Command{
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -112,7 +112,7 @@ func (f *compareFlags) run(cmd *cobra.Command) error {
 func told(cmd *cobra.Command) string {
 	var b strings.Builder
 	for _, name := range []string{"quick", "rounds", "duration", "warmup", "only", "proxy-cpu", "load-cpu"} {
-		if f := cmd.Flags().Lookup(name); f.Changed {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
 			fmt.Fprintf(&b, " --%s=%s", name, strings.Trim(f.Value.String(), "[]"))
 		}
 	}
@@ -155,7 +155,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // it is no more, if all went well
+	defer func() { _ = os.Remove(f.Name()) }() // it is no more, if all went well
 	if err := errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
 		return err
 	}

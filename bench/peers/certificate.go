@@ -1,4 +1,4 @@
-package compare
+package peers
 
 import (
 	"crypto/ecdsa"
@@ -12,16 +12,11 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"sallyport/bench/peers"
 )
 
-// domain is what the names of the comparison are below. Nothing looks it up.
-const domain = "gw.test"
-
-// certify makes the certificate of all proxies, of ECDSA P-256 as most on the web
-// are, and writes it to site.Dir.
-func certify(site *peers.Site) error {
+// Certify makes the certificate of all proxies for the names below domain, of ECDSA
+// P-256 as most on the web are, and writes it to s.Dir.
+func (s *Site) Certify(domain string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -41,13 +36,13 @@ func certify(site *peers.Site) error {
 	}
 	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
-	site.Domain = domain
-	site.Certificate = filepath.Join(site.Dir, "cert.pem")
-	site.Key = filepath.Join(site.Dir, "key.pem")
-	site.Bundle = filepath.Join(site.Dir, "both.pem")
+	s.Domain = domain
+	s.Certificate = filepath.Join(s.Dir, "cert.pem")
+	s.Key = filepath.Join(s.Dir, "key.pem")
+	s.Bundle = filepath.Join(s.Dir, "both.pem")
 	return errors.Join(
-		os.WriteFile(site.Certificate, certPEM, 0o600),
-		os.WriteFile(site.Key, keyPEM, 0o600),
-		os.WriteFile(site.Bundle, append(certPEM, keyPEM...), 0o600),
+		os.WriteFile(s.Certificate, certPEM, 0o600),
+		os.WriteFile(s.Key, keyPEM, 0o600),
+		os.WriteFile(s.Bundle, append(certPEM, keyPEM...), 0o600),
 	)
 }

@@ -1,0 +1,107 @@
+package compare
+
+import (
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"sallyport/bench/peers"
+	"sallyport/bench/report"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestOptionsAreChecked(t *testing.T) {
+	good := Options{Suite: Comparison(), Duration: time.Second, ProxyCPU: 1}
+	if err := good.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*Options){
+		"one CPU for both":   func(o *Options) { o.LoadCPU = o.ProxyCPU },
+		"no duration":        func(o *Options) { o.Duration = 0 },
+		"a day":              func(o *Options) { o.Duration = 24 * time.Hour },
+		"too many rounds":    func(o *Options) { o.Rounds = 1 << 20 },
+		"unknown workload":   func(o *Options) { o.Only = []string{"nothing"} },
+		"negative warm-up":   func(o *Options) { o.Warmup = -1 },
+		"workload of growth": func(o *Options) { o.Only = []string{"request-8000"} },
+	} {
+		o := good
+		spoil(&o)
+		if o.Check() == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// Each workload has options that the generator takes, and its own name; the goals
+// find theirs.
+func TestWorkloadsAreWhole(t *testing.T) {
+	names := map[string]bool{}
+	for _, suite := range []Suite{Comparison(), Growth()} {
+		for _, w := range suite.workloads {
+			o := w.load
+			o.Target = "127.0.0.1:1"
+			if err := o.Check(); err != nil {
+				t.Errorf("%s: %v", w.Name, err)
+			}
+			if names[w.Name] {
+				t.Errorf("%s is there twice", w.Name)
+			}
+			names[w.Name] = true
+			if w.forms[0] != peers.Gateway {
+				t.Errorf("%s leaves the gateway out", w.Name)
+			}
+		}
+	}
+	for _, g := range report.Goals() {
+		if !names[g.Workload] {
+			t.Errorf("no workload for %+v", g)
+		}
+	}
+}
+
+func TestEveryThreadIsConfinedAndReleased(t *testing.T) {
+	var before unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		t.Fatal(err)
+	}
+	if before.Count() < 2 {
+		t.Skip("needs two CPUs")
+	}
+	release, err := confine(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for tid, n := range threads(t) {
+		if n != 1 {
+			t.Errorf("thread %d may run on %d CPUs", tid, n)
+		}
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	for tid, n := range threads(t) {
+		if n != before.Count() {
+			t.Errorf("thread %d may run on %d CPUs afterwards", tid, n)
+		}
+	}
+}
+
+// threads tells on how many CPUs each thread of this process may run.
+func threads(t *testing.T) map[int]int {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[int]int{}
+	for _, task := range tasks {
+		tid, _ := strconv.Atoi(task.Name())
+		var set unix.CPUSet
+		if unix.SchedGetaffinity(tid, &set) == nil {
+			all[tid] = set.Count()
+		}
+	}
+	return all
+}

@@ -1,0 +1,91 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/bench/peers"
+	"sallyport/bench/report"
+)
+
+// TestSmoke runs everything for a moment: it works, and no figure is absurd. How fast
+// anything is, it does not say.
+func TestSmoke(t *testing.T) {
+	gateway := filepath.Join(t.TempDir(), "gateway")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", gateway, "sallyport/cmd/gateway")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	for _, suite := range []Suite{Comparison(), Growth()} {
+		t.Run(suite.Name, func(t *testing.T) {
+			o := Options{
+				Gateway: gateway, Suite: suite, Rounds: 1, Duration: 100 * time.Millisecond, Warmup: 50 * time.Millisecond,
+				Shrink: 8, ProxyCPU: 1, LoadCPU: 0,
+				Fill: func(_ context.Context, dir string, _ int) error { return os.Mkdir(dir, 0o700) }, // a store without anybody
+			}
+			r, err := Run(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if failures := r.Failures(); len(failures) > 0 {
+				t.Errorf("%s", strings.Join(failures, "\n"))
+			}
+			if len(r.Workloads) != len(suite.Names()) {
+				t.Errorf("%d of %d workloads", len(r.Workloads), len(suite.Names()))
+			}
+			for _, w := range r.Workloads {
+				for _, p := range r.Proxies(w.Name) {
+					plausible(t, r, w, p)
+				}
+			}
+		})
+	}
+}
+
+// plausible holds orders of magnitude, which no machine misses by being busy.
+func plausible(t *testing.T, r *report.Results, w report.Workload, proxy string) {
+	t.Helper()
+	between := func(m report.Metric, low, high float64) {
+		t.Helper()
+		if f := r.Figure(w.Name, proxy, m); f.Rounds == 0 || f.Median < low || f.Median > high {
+			t.Errorf("%s, %s: %s is %v, want %v to %v", w.Name, proxy, m, f.Median, low, high)
+		}
+	}
+	switch w.Unit {
+	case report.Idle:
+		between(report.Descriptors, 1, 10)
+		between(report.RSS, -100_000, 500_000) // a collection may give back more than was taken
+	case report.Gigabyte:
+		between(report.CPUPerUnit, 10, 1e6)
+	default:
+		between(report.CPUPerUnit, 0.2, 1e5)
+		between(report.MachinePerUnit, 0.2, 1e6)
+		between(report.P50, 5, 1e6)
+	}
+}
+
+func TestCancelledRunLeavesNoProcess(t *testing.T) {
+	if slices.Contains(peers.Missing(), "haproxy") {
+		t.Skip("haproxy is not installed")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	o := Options{
+		Gateway: "/nonexistent", Suite: Comparison(), Only: []string{report.PassRequest50}, Rounds: 100, Duration: time.Minute,
+		ProxyCPU: 1, LoadCPU: 0,
+		Progress: func(string) { cancel() }, // when the gateway could not be started
+	}
+	r, err := Run(ctx, o)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
+	}
+	if r == nil || len(r.Runs) != 1 || r.Runs[0].Error == "" {
+		t.Errorf("what there is: %+v", r)
+	}
+}
