@@ -1,0 +1,86 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A namespace is a machine of its own as far as the network goes. It has no name, so
+// that the kernel drops it with this process.
+type namespace struct{ handle *os.File }
+
+const threadNamespace = "/proc/thread-self/ns/net"
+
+// newNamespace makes one that has nothing but loopback.
+func newNamespace(ctx context.Context) (*namespace, error) {
+	n := &namespace{}
+	err := onThread(func() (err error) {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("make a network namespace (needs root): %w", err)
+		}
+		if n.handle, err = os.Open(threadNamespace); err != nil {
+			return err
+		}
+		return ip(ctx, "link", "set", "lo", "up")
+	})
+	return n, err
+}
+
+// do runs f on a thread that is inside: sockets and processes that it makes are.
+func (n *namespace) do(f func() error) error {
+	return onThread(func() error {
+		if err := unix.Setns(int(n.handle.Fd()), unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("enter a network namespace: %w", err)
+		}
+		return f()
+	})
+}
+
+// path is a name of n for ip.
+func (n *namespace) path() string {
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.handle.Fd())
+}
+
+func (n *namespace) close() error {
+	if n == nil || n.handle == nil {
+		return nil
+	}
+	return n.handle.Close()
+}
+
+// onThread runs f on a thread of its own and brings the thread home afterwards.
+func onThread(f func() error) error {
+	ended := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		home, err := os.Open(threadNamespace)
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer home.Close()
+		err = f()
+		// A thread that cannot go home stays locked and ends with this goroutine.
+		back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET)
+		if back == nil {
+			runtime.UnlockOSThread()
+		}
+		ended <- errors.Join(err, back)
+	}()
+	return <-ended
+}
+
+func ip(ctx context.Context, args ...string) error {
+	out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("ip %s: %w: %.200s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package tunnel
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"time"
+
+	"sallyport/bench/compare"
+	"sallyport/bench/load"
+	"sallyport/bench/peers"
+	"sallyport/bench/report"
+)
+
+// Options say how the tunnel is measured.
+type Options struct {
+	Gateway string // the binary: it is gateway, CVM and generator
+	Version string
+	// CVM makes the arguments by which the binary is the CVM: it opens its end of the
+	// tunnel and serves package backend's protocol in it.
+	CVM        func(CVM) []string
+	Rounds     int
+	Duration   time.Duration
+	GatewayCPU int // its tunnel runs there too
+	LoadCPU    int // of the generator and the CVM
+	// Progress is told each run as it ends. It is not called concurrently.
+	Progress func(string)
+}
+
+// A job is one run: its way to the CVM, and what it does there.
+type job struct {
+	workload report.Workload
+	target   string
+	flags    []string // of bench load
+	duration time.Duration
+}
+
+// probe is the smallest job through the gateway.
+func probe() job {
+	return job{target: clientsAt, flags: []string{"--workload=request", "--connections=1"}, duration: 10 * time.Millisecond}
+}
+
+func workloads() []job {
+	return []job{
+		{
+			workload: report.Workload{Name: "tunnel-bulk-down", Title: "bulk from the CVM, 8 connections", Unit: report.Gigabyte},
+			flags:    []string{"--workload=download", "--connections=8"},
+		},
+		{
+			workload: report.Workload{Name: "tunnel-bulk-up", Title: "bulk to the CVM, 8 connections", Unit: report.Gigabyte},
+			flags:    []string{"--workload=upload", "--connections=8"},
+		},
+		{
+			workload: report.Workload{Name: "tunnel-request", Title: "request/reply 64 B, 50 connections", Unit: report.Operation},
+			flags:    []string{"--workload=request", "--connections=50"},
+		},
+	}
+}
+
+// Run measures each workload through the gateway and past it, in turn. The gateway's
+// process is metered in both: past it, that is its tunnel alone.
+func Run(ctx context.Context, o Options) (*report.Results, error) {
+	results := &report.Results{Machine: compare.Machine(), Started: time.Now().UTC().Truncate(time.Second), Versions: map[string]string{peers.Gateway: o.Version}}
+	s := &site{opts: &o}
+	err := s.open(ctx)
+	if err == nil {
+		err = s.ready(ctx)
+	}
+	if err == nil {
+		err = s.rounds(ctx, results)
+	}
+	results.Ended = time.Now().UTC().Truncate(time.Second)
+	return results, errors.Join(err, s.close())
+}
+
+func (s *site) rounds(ctx context.Context, results *report.Results) error {
+	ways := []struct{ name, target string }{{peers.Gateway, clientsAt}, {report.BareTunnel, fmt.Sprintf("%s:%d", cvmTunnel, cvmPort)}}
+	for _, j := range workloads() {
+		results.Workloads = append(results.Workloads, j.workload)
+		for round := range s.opts.Rounds {
+			for i := range ways {
+				way := ways[(i+round)%len(ways)]
+				j.target, j.duration = way.target, s.opts.Duration
+				run := report.Run{Workload: j.workload.Name, Proxy: way.name, Round: round}
+				var err error
+				if run.Result, err = s.load(ctx, j); err != nil {
+					return fmt.Errorf("%s, %s: %w", j.workload.Name, way.name, err)
+				}
+				results.Runs = append(results.Runs, run)
+				s.opts.Progress(fmt.Sprintf("%-18s %-12s %d  %s", run.Workload, run.Proxy, round+1, report.Line(j.workload, run)))
+			}
+		}
+	}
+	return nil
+}
+
+// maxResult bounds what the generator prints.
+const maxResult = 1 << 20
+
+// load runs the generator at the edge.
+func (s *site) load(ctx context.Context, j job) (*load.Result, error) {
+	args := append([]string{
+		"bench", "load", "--json", "--target=" + j.target, "--sni=" + appName,
+		"--pid=" + strconv.Itoa(s.gateway.PID), "--cpu=" + strconv.Itoa(s.opts.LoadCPU),
+		"--duration=" + j.duration.String(), "--warmup=" + (j.duration / 4).String(),
+	}, j.flags...)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute+2*j.duration) // connecting may take one
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.opts.Gateway, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := s.edge.do(cmd.Start); err != nil {
+		return nil, err
+	}
+	if err := cmd.Wait(); err != nil {
+		return nil, fmt.Errorf("%w: %.300s", err, errs.Bytes())
+	}
+	var r load.Result
+	if err := json.Unmarshal(out.Bytes()[:min(out.Len(), maxResult)], &r); err != nil {
+		return nil, fmt.Errorf("the generator's result: %w", err)
+	}
+	return &r, nil
+}

@@ -1,0 +1,178 @@
+package tunnel
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sallyport/bench/peers"
+)
+
+// The addresses of the site. Nobody else is in these namespaces, so they are fixed.
+const (
+	gatewayWire   = "192.0.2.1" // RFC 5737: for examples
+	cvmWire       = "192.0.2.2"
+	gatewayTunnel = "10.8.0.1/16"
+	cvmTunnel     = "10.8.0.2"
+	wirePort      = 51820
+	cvmPort       = 9000
+	clientsAt     = "127.0.0.1:8443"
+	appName       = "app-9000s.gw.test"
+)
+
+// A CVM is what Options.CVM makes arguments of.
+type CVM struct {
+	KeyFile  string // its private key, base64
+	Gateway  string // the gateway's public key, base64
+	Endpoint string // where the gateway's tunnel listens
+	Address  string // its own in the tunnel, with the network
+	Listen   string // of its server, on Address
+}
+
+// site is gateway and CVM.
+type site struct {
+	opts         *Options
+	dir          string
+	edge, inside *namespace // of the gateway and its clients; of the CVM
+	gateway, cvm *peers.Process
+}
+
+func (s *site) open(ctx context.Context) (err error) {
+	if s.dir, err = os.MkdirTemp("", "gateway-bench-"); err != nil {
+		return err
+	}
+	if s.edge, err = newNamespace(ctx); err != nil {
+		return err
+	}
+	if s.inside, err = newNamespace(ctx); err != nil {
+		return err
+	}
+	if err := s.wire(ctx); err != nil {
+		return err
+	}
+	own, err := s.newKey("gateway.key")
+	if err != nil {
+		return err
+	}
+	guest, err := s.newKey("cvm.key")
+	if err != nil {
+		return err
+	}
+	if err := s.startGateway(guest); err != nil {
+		return err
+	}
+	return s.startCVM(own)
+}
+
+// wire lays a cable between the two.
+func (s *site) wire(ctx context.Context) error {
+	up := func(n *namespace, link, address string) error {
+		return n.do(func() error {
+			return errors.Join(ip(ctx, "addr", "add", address+"/24", "dev", link), ip(ctx, "link", "set", link, "up"))
+		})
+	}
+	err := s.edge.do(func() error {
+		return ip(ctx, "link", "add", "cvm", "type", "veth", "peer", "name", "edge", "netns", s.inside.path())
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(up(s.edge, "cvm", gatewayWire), up(s.inside, "edge", cvmWire))
+}
+
+// newKey writes a private key and returns the public one.
+func (s *site) newKey(name string) (string, error) {
+	key, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	text := base64.StdEncoding.EncodeToString
+	return text(key.PublicKey().Bytes()), os.WriteFile(filepath.Join(s.dir, name), []byte(text(key.Bytes())+"\n"), 0o600)
+}
+
+func (s *site) startGateway(guest string) error {
+	certificate := &peers.Site{Dir: s.dir}
+	if err := certificate.Certify("gw.test"); err != nil {
+		return err
+	}
+	file := filepath.Join(s.dir, "gateway.toml")
+	config := fmt.Sprintf(`[[domain]]
+name = "gw.test"
+cert = %q
+key = %q
+[proxy]
+listen = [%q]
+loops = 1
+max_connections_per_app = 0
+[wireguard]
+mode = "userspace"
+private_key_file = %q
+listen_port = %d
+address = %q
+[store]
+path = %q
+[[instance]]
+app_id = "app"
+public_key = %q
+address = %q
+`, certificate.Certificate, certificate.Key, clientsAt, filepath.Join(s.dir, "gateway.key"), wirePort, gatewayTunnel, filepath.Join(s.dir, "store"), guest, cvmTunnel)
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		return err
+	}
+	return s.edge.do(func() (err error) {
+		s.gateway, err = peers.Launch(s.opts.GatewayCPU, s.opts.Gateway, "run", "--config", file)
+		return err
+	})
+}
+
+func (s *site) startCVM(gateway string) error {
+	args := s.opts.CVM(CVM{
+		KeyFile: filepath.Join(s.dir, "cvm.key"), Gateway: gateway, Endpoint: fmt.Sprintf("%s:%d", gatewayWire, wirePort),
+		Address: cvmTunnel + "/16", Listen: fmt.Sprintf("%s:%d", cvmTunnel, cvmPort),
+	})
+	return s.inside.do(func() (err error) {
+		s.cvm, err = peers.Launch(s.opts.LoadCPU, s.opts.Gateway, args...)
+		return err
+	})
+}
+
+// ready waits until a request goes through the gateway and its tunnel.
+func (s *site) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("no request goes through the tunnel"))
+	defer cancel()
+	for {
+		_, err := s.load(ctx, probe())
+		if err == nil {
+			return nil
+		}
+		t := time.NewTimer(200 * time.Millisecond)
+		select {
+		case <-s.gateway.Ended():
+			err = fmt.Errorf("the gateway has ended: %s", s.gateway.Output())
+		case <-s.cvm.Ended():
+			err = fmt.Errorf("the CVM has ended: %s", s.cvm.Output())
+		case <-ctx.Done():
+			err = fmt.Errorf("%w: %w; the gateway says: %s; the CVM says: %s", context.Cause(ctx), err, s.gateway.Output(), s.cvm.Output())
+		case <-t.C:
+			continue
+		}
+		t.Stop()
+		return err
+	}
+}
+
+func (s *site) close() error {
+	var errs []error
+	for _, p := range []*peers.Process{s.cvm, s.gateway} {
+		if p != nil && p.PID != 0 {
+			errs = append(errs, p.Stop())
+		}
+	}
+	return errors.Join(append(errs, s.edge.close(), s.inside.close(), os.RemoveAll(s.dir))...)
+}
