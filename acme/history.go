@@ -71,12 +71,39 @@ func (m *Manager) recordKey(ctx context.Context, domain, name string, key *ecdsa
 	if err != nil { // tried again by complete: a certificate without evidence is better than none
 		m.opts.Log.Warn("key has no evidence: check the quote source", "name", name, "error", err)
 	}
-	return putJSON(ctx, m.opts.Store, r.key(domain), r)
+	if err := putJSON(ctx, m.opts.Store, r.key(domain), r); err != nil {
+		return err
+	}
+	return m.showKeys(ctx, domain)
 }
 
-// complete adds to the records of domain what its certificate c tells, drops the
-// oldest, and returns the rest. c may be nil.
-func (m *Manager) complete(ctx context.Context, domain string, c *certificate) ([]keyRecord, error) {
+// keyView are the keys of a domain as Info tells them, and which reading of the store they
+// are from.
+type keyView struct {
+	list    []keyRecord
+	reading uint64
+}
+
+// showKeys has Info tell the keys that the store has. It is called before an order of a
+// new key and before a certificate is served: whoever sees either finds the key. Readings
+// overlap, and the one that began last counts.
+func (m *Manager) showKeys(ctx context.Context, domain string) error {
+	m.mu.Lock()
+	m.readings++
+	reading := m.readings
+	m.mu.Unlock()
+	list, err := m.history(ctx, domain)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if (len(list) > 0 || err == nil) && reading > m.keys[domain].reading {
+		m.keys[domain] = keyView{list, reading}
+	}
+	return err
+}
+
+// complete adds to the records of domain what its certificate c tells, and drops the
+// oldest. c may be nil.
+func (m *Manager) complete(ctx context.Context, domain string, c *certificate) error {
 	list, err := m.history(ctx, domain)
 	problems := []error{err}
 	if c != nil {
@@ -92,7 +119,7 @@ func (m *Manager) complete(ctx context.Context, domain string, c *certificate) (
 		problems = append(problems, m.opts.Store.Delete(ctx, list[0].key(domain)))
 		list = list[1:]
 	}
-	return list, errors.Join(problems...)
+	return errors.Join(problems...)
 }
 
 func (m *Manager) completeKey(ctx context.Context, domain string, r *keyRecord, c *certificate) error {

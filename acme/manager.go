@@ -25,7 +25,8 @@ type Manager struct {
 	domains  []Domain
 	names    map[string]view          // by name, of the workers
 	accounts map[string]accountRecord // by authority
-	keys     map[string][]keyRecord   // by domain
+	keys     map[string]keyView       // by domain
+	readings uint64                   // of keys, begun
 }
 
 // New assembles a Manager; Run works. The options must not be changed afterwards.
@@ -43,7 +44,7 @@ func New(o Options) (*Manager, error) {
 		domains:  slices.Clone(o.Domains),
 		names:    map[string]view{},
 		accounts: map[string]accountRecord{},
-		keys:     map[string][]keyRecord{},
+		keys:     map[string]keyView{},
 	}
 	for _, a := range []Authority{o.CA, o.Fallback} {
 		if a.Directory != "" {

@@ -92,7 +92,7 @@ func (m *Manager) Info(domain string) (Info, bool) {
 	}
 	account := m.accounts[at.key]
 	info.AccountURI, info.AccountQuote, info.AccountAttestation = account.URI, account.Evidence.Quote, account.Evidence.Attestation
-	for _, k := range m.keys[domain] {
+	for _, k := range m.keys[domain].list {
 		info.HistKeys = append(info.HistKeys, k.SPKI)
 		info.QuotedHistKeys = append(info.QuotedHistKeys, QuotedKey{k.SPKI, k.NotBefore, k.NotAfter, k.Evidence.Quote, k.Evidence.Attestation})
 	}
@@ -113,17 +113,12 @@ func (w *worker) publish(ctx context.Context) {
 		return
 	}
 	defer m.leases.leave(turn)
-	list, err := m.complete(ctx, w.domain, w.served)
+	err := errors.Join(m.complete(ctx, w.domain, w.served), m.showKeys(ctx, w.domain))
 	if w.served != nil && w.served.at != nil {
 		err = errors.Join(err, m.completeAccount(ctx, w.served.at))
 	}
 	if err != nil && ctx.Err() == nil {
 		m.opts.Log.Warn("history of keys is not complete", "domain", w.domain, "error", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(list) > 0 || err == nil {
-		m.keys[w.domain] = list
 	}
 }
 

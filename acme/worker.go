@@ -84,11 +84,12 @@ func (w *worker) look(ctx context.Context) {
 		w.served != nil && !stored.stored.After(w.served.stored) {
 		return
 	}
-	w.serve(stored)
+	w.serve(ctx, stored)
 }
 
-func (w *worker) serve(c *certificate) {
+func (w *worker) serve(ctx context.Context, c *certificate) {
 	w.served = c
+	_ = w.m.showKeys(ctx, w.domain) // publish reads them again, and tells of damaged ones
 	leaf := c.leaf()
 	w.m.opts.Log.Info("certificate is served", "name", w.name, "issuer", c.from, "serial", leaf.SerialNumber.Text(16), "not_after", leaf.NotAfter)
 	w.m.opts.OnCertificate(w.domain, leaf.DNSNames, c.cert)
@@ -134,7 +135,7 @@ func (w *worker) try(ctx context.Context) {
 			w.m.opts.Log.Warn("certificate was issued, but its order could not be put away", "name", w.name, "error", err)
 		}
 		w.state = nameState{}
-		w.serve(c)
+		w.serve(ctx, c)
 		w.save(ctx)
 		return
 	}
