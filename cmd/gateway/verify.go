@@ -19,7 +19,7 @@ import (
 // the report is printed (verify_report.go).
 
 type verifyFlags struct {
-	collateral, at, policy, app, instance string
+	collateral, at, policy, app, instance, connect string
 	asJSON                                bool
 }
 
@@ -57,6 +57,7 @@ Exit code 0: every step holds. 1: one does not, or nothing could be judged. 2: w
 	cmd.Flags().StringVar(&f.at, "at", "", "judge as of this time (RFC 3339)")
 	cmd.Flags().StringVar(&f.app, "app", "", "the app id that it must be")
 	cmd.Flags().StringVar(&f.instance, "instance", "", "the instance id that it must be")
+	cmd.Flags().StringVar(&f.connect, "connect", "", "host:port to connect to in place of HOST, which stays the server name")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -79,7 +80,7 @@ func (f *verifyFlags) verify(ctx context.Context, out io.Writer, what string) er
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	s, err := openSubject(ctx, what, data, isFile)
+	s, err := openSubject(ctx, what, f.connect, data, isFile)
 	if err != nil {
 		return err
 	}

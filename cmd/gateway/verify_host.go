@@ -26,11 +26,14 @@ import (
 const hostTimeout = 30 * time.Second
 
 // openSubject is what was read, or what a host of that name shows.
-func openSubject(ctx context.Context, what string, data []byte, isFile bool) (s *subject, err error) {
-	if isFile {
+func openSubject(ctx context.Context, what, connect string, data []byte, isFile bool) (s *subject, err error) {
+	switch {
+	case !isFile:
+		s, err = dialSubject(ctx, what, connect)
+	case connect != "":
+		err = usageError{errors.New("--connect is for hosts, and this is a file")}
+	default:
 		s, err = parseSubject(data)
-	} else {
-		s, err = dialSubject(ctx, what)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
@@ -47,11 +50,15 @@ func trimScheme(what string) string {
 	return what
 }
 
-// dialSubject asks a host for its certificate, and for what it publishes about it.
-func dialSubject(ctx context.Context, host string) (*subject, error) {
+// dialSubject asks a host for its certificate, and for what it publishes about it. It
+// connects to connect, if that is not "".
+func dialSubject(ctx context.Context, host, connect string) (*subject, error) {
 	name, port, err := net.SplitHostPort(trimScheme(host))
 	if err != nil {
 		name, port = strings.Trim(trimScheme(host), "[]"), "443"
+	}
+	if connect == "" {
+		connect = net.JoinHostPort(name, port)
 	}
 	ctx, cancel := context.WithTimeout(ctx, hostTimeout)
 	defer cancel()
@@ -59,7 +66,7 @@ func dialSubject(ctx context.Context, host string) (*subject, error) {
 		ServerName:         name,
 		InsecureSkipVerify: true, // its evidence is what is verified
 	}}
-	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(name, port))
+	c, err := d.DialContext(ctx, "tcp", connect)
 	if err != nil {
 		return nil, fmt.Errorf("is no file, and as a host: %w", err)
 	}

@@ -36,6 +36,14 @@ func TestHostIsVerifiedByItsCertificate(t *testing.T) {
 	v.wantRefused([]string{at, "--app", strings.Repeat("ee", 20)}, "REFUSED: app is the one asked for: is app ")
 }
 
+func TestHostMayBeReachedElsewhere(t *testing.T) {
+	v := newVerification(t)
+	m := v.world.Guest(tdxpki.Guest{})
+	at := tlsHost(t, m.Certificate, http.NotFoundHandler())
+	v.wantVerified([]string{"vm.example.com", "--connect", at}, "vm.example.com: certificate ")
+	v.wantError([]string{"verify.go", "--connect", at}, "--connect is for hosts, and this is a file")
+}
+
 // publisher is a host with a certificate of a CA, and what it publishes about keys.
 type publisher struct {
 	*verification
@@ -159,7 +167,7 @@ func TestSilentHostIsNotWaitedFor(t *testing.T) {
 				<-asked
 				cancel()
 			}()
-			if s, err := dialSubject(ctx, at); err == nil || s != nil {
+			if s, err := dialSubject(ctx, at, ""); err == nil || s != nil {
 				t.Errorf("%+v", s)
 			}
 		})
