@@ -16,6 +16,7 @@ else
 fi
 
 race=-race
+export GORACE=atexit_sleep_ms=0  # a second for each gateway that a test starts
 if ! command -v "$(go env CC)" >/dev/null; then
 	race=
 	echo "no C compiler: running without the race detector (as root, .ci/packages.sh installs one)"
