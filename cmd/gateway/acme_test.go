@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +29,9 @@ func TestCertificatesOfAnAuthority(t *testing.T) {
 		"a damaged stored certificate is replaced":            testDamagedStore,
 		"BIND takes signed updates, CAA records too":          testBIND,
 		"the domain's CAA records pin the account":            testPins,
+		"a zone of challenges is enough":                      testChallengeZone,
+		"a CAA record that refuses is named":                  testRefusedByCAA,
+		"a token that Cloudflare does not know is told":       testWrongToken,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -36,23 +40,29 @@ func TestCertificatesOfAnAuthority(t *testing.T) {
 	}
 }
 
-// Certificates of 12 seconds, so that they are renewed before the eyes of the test.
+// Certificates of 12 seconds, so that they are renewed before the eyes of the test, of an
+// authority that wants an external account binding.
 func TestCertificatesThatRunOut(t *testing.T) {
 	t.Parallel()
-	w := newACMEWorld(t, pebble.Options{Validity: 12 * time.Second})
-	for name, test := range map[string]func(*testing.T, *acmeWorld){
+	const key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+	w := newACMEWorld(t, pebble.Options{Validity: 12 * time.Second, EAB: map[string]string{"kid-1": key}})
+	for name, test := range map[string]func(t *testing.T, w *acmeWorld, binding string){
 		"ten lines get a wildcard and renew it":         testTenLines,
 		"while the authority is down the old one stays": testAuthorityDown,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, w)
+			file := filepath.Join(t.TempDir(), "eab")
+			if err := os.WriteFile(file, []byte(key+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			test(t, w, fmt.Sprintf("\neab_key_id = \"kid-1\"\neab_key_file = %q\n", file))
 		})
 	}
 }
 
-func testTenLines(t *testing.T, w *acmeWorld) {
-	s := w.newEmbedded(t, "ten.test", "")
+func testTenLines(t *testing.T, w *acmeWorld, binding string) {
+	s := w.newEmbedded(t, "ten.test", binding)
 	if code, said := s.run("check"); code != 0 {
 		t.Fatalf("check: %s", said)
 	}
@@ -136,10 +146,9 @@ func testMissingDelegation(t *testing.T, w *acmeWorld) {
 	}
 }
 
-func testAuthorityDown(t *testing.T, w *acmeWorld) {
+func testAuthorityDown(t *testing.T, w *acmeWorld, binding string) {
 	dir := w.NewDirectory(t, w.ca)
-	section := fmt.Sprintf("\ndirectory = %q\n", dir.URL)
-	s := w.newEmbedded(t, "down.test", section)
+	s := w.newEmbedded(t, "down.test", fmt.Sprintf("\ndirectory = %q\n", dir.URL)+binding)
 	cmd := s.gateway()
 	first := s.certified("*.down.test", "")
 	s.end(cmd) // the directory is remembered

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"sallyport/internal/gwtest/pebble"
+)
+
+// elsewhere is the domain's DNS where somebody else has it: it has CAA records, or none.
+func elsewhere(zone string, values ...string) pebble.Answer {
+	return func(q *dns.Msg) *dns.Msg {
+		a := new(dns.Msg).SetReply(q)
+		head := dns.RR_Header{Name: q.Question[0].Name, Rrtype: q.Question[0].Qtype, Class: dns.ClassINET, Ttl: 1}
+		switch {
+		case head.Name != dns.CanonicalName(zone):
+		case head.Rrtype == dns.TypeSOA:
+			a.Answer = append(a.Answer, &dns.SOA{Hdr: head, Ns: "ns.invalid.", Mbox: "m.invalid."})
+		case head.Rrtype == dns.TypeCAA:
+			for _, v := range values {
+				a.Answer = append(a.Answer, &dns.CAA{Hdr: head, Tag: "issue", Value: v})
+			}
+		}
+		return a
+	}
+}
+
+// newChallengeSite is a gateway that answers for the challenges of a domain alone.
+func (w *acmeWorld) newChallengeSite(t *testing.T, domain, section string, caa ...string) *acmeSite {
+	t.Helper()
+	s := w.newEmbedded(t, domain, section+"embedded.zone = \"challenge\"\n")
+	w.dns.Handle(domain, elsewhere(domain, caa...))
+	w.dns.Delegate("_acme-challenge."+domain, s.dns)
+	return s
+}
+
+func testChallengeZone(t *testing.T, w *acmeWorld) {
+	s := w.newChallengeSite(t, "part.test", "")
+	s.gateway()
+	s.certified("*.part.test", "")
+	m, err := dns.Exchange(new(dns.Msg).SetQuestion("part.test.", dns.TypeA), s.dns)
+	if err != nil || m.Rcode != dns.RcodeRefused {
+		t.Errorf("asked for the rest of the domain it says %v, %v", m, err)
+	}
+}
+
+func testRefusedByCAA(t *testing.T, w *acmeWorld) {
+	dir := w.NewDirectory(t, w.ca, "pebble.test")
+	section := fmt.Sprintf("\ndirectory = %q\n", dir.URL)
+	s := w.newChallengeSite(t, "caa.test", section, "other.example")
+	s.gateway()
+	s.trouble("*.caa.test", "nothing was ordered", "other.example", "permits another authority",
+		`to permit it, add: caa.test. IN CAA 0 issuewild "pebble.test;validationmethods=dns-01;accounturi=https://`)
+	if code, said := s.run("acme", "caa"); code != 1 || !strings.Contains(said, "REFUSED") {
+		t.Errorf("caa: %d, %s", code, said)
+	}
+	if code, said := s.run("acme", "caa", "--set"); code != 1 || !strings.Contains(said, "set those that gateway acme caa prints") {
+		t.Errorf("caa --set: %d, %s", code, said)
+	}
+}
+
+func testWrongToken(t *testing.T, w *acmeWorld) {
+	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		rw.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(rw, `{"success":false,"errors":[{"code":10000,"message":"Authentication error"}],"result":null}`)
+	}))
+	t.Cleanup(api.Close)
+	s := w.newSite(t, "cloud.test", "")
+	w.dns.Handle("cloud.test", elsewhere("cloud.test"))
+	s.configure("[[domain]]\nname = \"cloud.test\"\nacme = true\n",
+		fmt.Sprintf("dns = \"cloudflare\"\ncloudflare.token_file = \"token\"\ncloudflare.base_url = %q\n", api.URL))
+	const token = "not-a-token-that-anybody-has-made-0000000"
+	if err := os.WriteFile(s.path("token"), []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.gateway()
+	now := s.trouble("*.cloud.test", "Authentication error", "token")
+	if strings.Contains(now.LastError, token) {
+		t.Errorf("the error tells the token: %s", now.LastError)
+	}
+}
