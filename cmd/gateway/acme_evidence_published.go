@@ -108,10 +108,10 @@ func issuedInfo(info acme.Info) *gatewaypb.AcmeInfoResponse {
 		out.Evidence = "none: there is no key yet"
 	case quoted == all:
 		out.Evidence = "all"
+	case first > 0:
+		out.Evidence = fmt.Sprintf("partial: of %d keys %d are told with quotes; the oldest %d do not fit in", all, quoted, first)
 	case quoted == 0:
 		out.Evidence = "none: no quote source answered when the keys were made"
-	case first > 0:
-		out.Evidence = fmt.Sprintf("partial: of %d keys %d have quotes here, and the oldest %d do not fit", all, quoted, first)
 	default:
 		out.Evidence = fmt.Sprintf("partial: of %d keys %d have quotes; no quote source answered when the others were made", all, quoted)
 	}
@@ -120,5 +120,9 @@ func issuedInfo(info acme.Info) *gatewaypb.AcmeInfoResponse {
 
 // published is what the gateway tells of its certificates.
 func (g *gateway) published() published {
-	return published{certs: g.certs}
+	p := published{certs: g.certs}
+	if g.issuer != nil {
+		p.issued = g.issuer.manager
+	}
+	return p
 }

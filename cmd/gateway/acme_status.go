@@ -23,7 +23,13 @@ func (g *gateway) openIssuer(ctx context.Context) (err error) {
 		}
 		return g.certs.Set(domain, cert)
 	}
-	if g.issuer, err = newIssuer(g.cfg, acmeStore{g.store}, set, nil, g.log); err != nil || g.issuer == nil {
+	var attest attestFunc
+	if hasACME(g.cfg.Domains) {
+		if attest, err = newACMEAttest(ctx, g.cfg, g.log); err != nil {
+			return err
+		}
+	}
+	if g.issuer, err = newIssuer(g.cfg, acmeStore{g.store}, set, attest, g.log); err != nil || g.issuer == nil {
 		return err
 	}
 	if err := g.issuer.listen(ctx); err != nil {

@@ -68,8 +68,8 @@ func (a *guestAgent) answer(w http.ResponseWriter, r *http.Request) {
 	a.quotes.Add(1)
 }
 
-// verifier judges by the world's root in place of Intel's.
-func (a *guestAgent) verifier(t *testing.T) *ratls.Verifier {
+// judging is how to judge by the world's root in place of Intel's.
+func (a *guestAgent) judging(t *testing.T, p *ratls.Policy) ratls.VerifierOptions {
 	t.Helper()
 	c, err := qvl.ParseCollateral(a.world.Collateral().Sign().File())
 	if err != nil {
@@ -79,7 +79,13 @@ func (a *guestAgent) verifier(t *testing.T) *ratls.Verifier {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := ratls.NewVerifier(ratls.VerifierOptions{Collateral: fixed, Root: a.world.Root.Cert(), Policy: &ratls.Policy{MaxAge: 24 * time.Hour}})
+	return ratls.VerifierOptions{Collateral: fixed, Root: a.world.Root.Cert(), Policy: p}
+}
+
+// verifier judges so, and wants evidence of at most a day.
+func (a *guestAgent) verifier(t *testing.T) *ratls.Verifier {
+	t.Helper()
+	v, err := ratls.NewVerifier(a.judging(t, &ratls.Policy{MaxAge: 24 * time.Hour}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"sallyport/acme"
+	"sallyport/config"
+	"sallyport/ratls/attestation"
+	"sallyport/ratls/attester"
+)
+
+// Evidence for keys whose certificates come from an authority: what quotes on this machine
+// is asked once per key, and what it says is kept and published as dstack publishes it, so
+// that whoever sees the certificate can find out that its key was made in here. How it is
+// published: acme_evidence_published.go.
+
+// maxKeyEvidence bounds the evidence of one key in bytes, as JSON: it is stored with
+// the key's record, in a value of at most 200 KiB, and published with up to 63 others.
+// That of a dstack machine has some 60 kB.
+const maxKeyEvidence = 128 << 10
+
+// newACMEAttest makes an acme.Options.Attest of what quotes on this machine. It is nil
+// where nothing does: certificates are had without evidence too. A source that is there
+// and does not work is an error.
+func newACMEAttest(ctx context.Context, cfg *config.Config, log *slog.Logger) (func(context.Context, acme.Subject) (acme.Evidence, error), error) {
+	source, err := attester.Find(ctx, attester.Options{DstackSocket: cfg.RPC.DstackAgent})
+	if errors.Is(err, attester.ErrNoSource) {
+		log.Info("keys of certificates get no evidence: that takes a confidential VM, and the guest agent's socket in [rpc] dstack_agent or /var/run/dstack.sock, or the kernel's reports", "reason", err)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("[acme] evidence of keys: %w", err)
+	}
+	log.Info("quoting for keys of certificates", "source", source.String())
+	return keyAttester{source}.attest, nil
+}
+
+// keyAttester asks source.
+type keyAttester struct{ source attester.Attester }
+
+func (k keyAttester) attest(ctx context.Context, s acme.Subject) (acme.Evidence, error) {
+	tag := attestation.Tag(s.Kind)
+	if tag != attestation.TagZTCert && tag != attestation.TagACMEAccount { // a quote for another would speak for that
+		return acme.Evidence{}, fmt.Errorf("no evidence is made of a %q", s.Kind)
+	}
+	ctx, cancel := context.WithTimeout(ctx, attestTimeout)
+	defer cancel()
+	e, err := k.source.Attest(ctx, attestation.ReportData(tag, s.Data))
+	if err != nil {
+		return acme.Evidence{}, err
+	}
+	return keyEvidence(e)
+}
+
+// quoteText are the members of the guest agent's answer to GetQuote. The kernel knows no
+// event log and no configuration: theirs are empty then.
+type quoteText struct {
+	Quote       string `json:"quote"`
+	EventLog    string `json:"event_log"`
+	ReportData  string `json:"report_data"`
+	VMConfig    string `json:"vm_config"`
+	Attestation string `json:"attestation"`
+}
+
+// keyEvidence writes evidence as it is published: two texts, which are JSON again.
+func keyEvidence(e attester.Evidence) (acme.Evidence, error) {
+	whole := hex.EncodeToString(e.Attestation)
+	quote, err := json.Marshal(quoteText{hex.EncodeToString(e.Quote), e.EventLog, hex.EncodeToString(e.ReportData[:]), e.VMConfig, whole})
+	if err != nil {
+		return acme.Evidence{}, err
+	}
+	out := acme.Evidence{Quote: string(quote), Attestation: `{"attestation":"` + whole + `"}`}
+	stored, err := json.Marshal(out)
+	if err == nil && len(stored) > maxKeyEvidence {
+		err = fmt.Errorf("the evidence has %d bytes, above the %d that are kept of a key: is the event log that long?", len(stored), maxKeyEvidence)
+	}
+	if err != nil {
+		return acme.Evidence{}, err
+	}
+	return out, nil
+}
