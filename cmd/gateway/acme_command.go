@@ -45,7 +45,8 @@ func newACMETest() *cobra.Command {
 		Use:   "test --config FILE",
 		Short: "Get a test certificate for each domain, all the way",
 		Long: `test makes a whole order for each name at the staging directory of the authority, and
-throws the certificates away: what fails here would fail there, and counts nowhere.
+throws the certificates away: what fails here would fail there, and counts nowhere. For other
+authorities than Let's Encrypt and Google it needs [acme] staging.
 
 It may be run before the first start and while the gateway runs. Where control of a domain is
 proved on a port of the gateway (dns = "embedded", or wildcard = false without dns), a gateway

@@ -103,6 +103,9 @@ func testRehearsal(t *testing.T, w *acmeWorld) {
 	}
 	s.gateway()
 	s.trouble("*.test.test", "localhost:1") // the real one is down
+	if info, err := os.Stat(filepath.Join(s.path("s"), controlSocket)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket: %v, %v, want mode 0600", info, err)
+	}
 	if code, said := s.run("acme", "test"); code != 0 || !strings.Contains(said, "ok: a test certificate was issued") {
 		t.Errorf("beside a gateway, which has the port: %d, %s", code, said)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"unicode"
 
 	"sallyport/certs"
 	"sallyport/config"
@@ -39,7 +40,11 @@ func (d *domains) apex(name []byte) string {
 	if len(d.apexes) == 0 {
 		return ""
 	}
-	return d.apexes[string(bytes.ToLower(bytes.TrimSuffix(name, []byte("."))))]
+	name = bytes.TrimSuffix(name, []byte("."))
+	if bytes.ContainsFunc(name, unicode.IsUpper) { // seldom, and only it allocates
+		name = bytes.ToLower(name)
+	}
+	return d.apexes[string(name)]
 }
 
 // isOurs reports whether name is a served domain or anything below it: what is not

@@ -103,7 +103,9 @@ func (g *gateway) routeApex(domain string, h *hello.Hello, d *relay.Decision) {
 	}
 	protocol, _ := router.Terminate.ALPN(h.ALPN.Empty(), h.ALPN.Offers)
 	g.lead(d)
-	d.TLS = g.certs.ApexTLSConfig(domain, alpns[protocol])
+	if d.TLS = g.certs.ApexTLSConfig(domain, alpns[protocol]); d.TLS == nil {
+		d.Refuse = relay.UnknownDomain // it is about to go
+	}
 }
 
 // lead leads to the gateway's own site.
