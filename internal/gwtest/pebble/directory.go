@@ -11,8 +11,8 @@ import (
 	"sallyport/internal/gwtest"
 )
 
-// Directory is another directory of a Server: with a name for CAA records, which Pebble
-// itself does not tell, or one that can go away while others go on.
+// Directory is another directory of a Server: with other names for CAA records, or none,
+// and one that can go away while the Server goes on.
 type Directory struct {
 	URL string
 
