@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"sallyport/acme/dns01/dnsquery"
-	"sallyport/acme/dns01/dnstest"
+	"sallyport/internal/dnsquery"
+	"sallyport/internal/gwtest/dnstest"
 
 	"github.com/miekg/dns"
 )

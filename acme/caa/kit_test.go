@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"sallyport/acme/dns01/dnsquery"
-	"sallyport/acme/dns01/dnstest"
+	"sallyport/internal/dnsquery"
+	"sallyport/internal/gwtest/dnstest"
 )
 
 const (

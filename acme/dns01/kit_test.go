@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"sallyport/acme/dns01/dnstest"
+	"sallyport/internal/gwtest/dnstest"
 
 	"github.com/libdns/libdns"
 	"github.com/mholt/acmez/v3/acme"

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"sallyport/acme/dns01/dnsquery"
+	"sallyport/internal/dnsquery"
 
 	"github.com/miekg/dns"
 )

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"sallyport/acme/dns01/dnsquery"
+	"sallyport/internal/dnsquery"
 
 	"github.com/miekg/dns"
 )

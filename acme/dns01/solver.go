@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"time"
 
-	"sallyport/acme/dns01/dnsquery"
+	"sallyport/internal/dnsquery"
 
 	"github.com/libdns/libdns"
 	"github.com/mholt/acmez/v3"

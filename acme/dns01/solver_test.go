@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"sallyport/acme/dns01/dnstest"
+	"sallyport/internal/gwtest/dnstest"
 )
 
 func TestRecordIsAddedSeenAndRemoved(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"sallyport/acme/dns01/dnsquery"
+	"sallyport/internal/dnsquery"
 
 	"github.com/miekg/dns"
 )

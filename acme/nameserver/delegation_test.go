@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"sallyport/acme/dns01/dnsquery"
+	"sallyport/internal/dnsquery"
 )
 
 func TestDelegationIsLookedForAndExplained(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"sallyport/acme/dns01"
-	"sallyport/acme/dns01/dnstest"
+	"sallyport/internal/gwtest/dnstest"
 
 	"github.com/libdns/libdns"
 	"github.com/mholt/acmez/v3/acme"

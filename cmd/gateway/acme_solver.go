@@ -13,11 +13,11 @@ import (
 	"sallyport/acme"
 	"sallyport/acme/dns01"
 	"sallyport/acme/dns01/cloudflare"
-	"sallyport/acme/dns01/dnsquery"
 	"sallyport/acme/dns01/exec"
 	"sallyport/acme/dns01/rfc2136"
 	"sallyport/acme/nameserver"
 	"sallyport/config"
+	"sallyport/internal/dnsquery"
 )
 
 // What [acme] says, made into the parts that prove control of domains and the

@@ -6,7 +6,7 @@ import (
 
 	"sallyport/acme/caa"
 	"sallyport/acme/dns01"
-	"sallyport/acme/dns01/dnsquery"
+	"sallyport/internal/dnsquery"
 
 	"github.com/libdns/libdns"
 	"github.com/mholt/acmez/v3/acme"

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"sallyport/acme/dns01/dnstest"
+	"sallyport/internal/gwtest/dnstest"
 
 	"github.com/miekg/dns"
 )

@@ -1,6 +1,6 @@
 // Package dnsquery asks one DNS question: of a recursive resolver ([Resolver]), or
-// of a server that is named ([Exchange]). It is what the solver in dns01 and the
-// preflight in caa share.
+// of a server that is named ([Exchange]). It is what the solver in acme/dns01 and the
+// preflight in acme/caa share.
 //
 // An answer is bounded in size, time and the datagrams that are thrown away for it,
 // and must be to the question that was asked. What it refuses to do: it caches
