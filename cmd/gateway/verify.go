@@ -20,7 +20,7 @@ import (
 
 type verifyFlags struct {
 	collateral, at, policy, app, instance, connect string
-	asJSON                                bool
+	asJSON                                         bool
 }
 
 func newVerify() *cobra.Command {
