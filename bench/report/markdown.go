@@ -31,7 +31,10 @@ func (r *Results) writeHead(w io.Writer) {
 	for _, name := range slices.Sorted(maps.Keys(r.Versions)) {
 		fmt.Fprintf(w, " %s %s.", name, r.Versions[name])
 	}
-	fmt.Fprintf(w, "\n\nWhat else ran took %.1f %% of the machine's CPU time (median of the runs; at most %.1f %%).\n\n", r.Foreign().Median, r.Foreign().Max)
+	fmt.Fprint(w, "\n\n")
+	if f := r.Foreign(); f.Rounds > 0 {
+		fmt.Fprintf(w, "What else ran took %.1f %% of the machine's CPU time (median of the runs; at most %.1f %%).\n\n", f.Median, f.Max)
+	}
 }
 
 func (r *Results) writeVerdicts(w io.Writer) {
@@ -101,11 +104,24 @@ func (r *Results) writeWorkload(w io.Writer, wl Workload) {
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintln(w)
+	if n := r.registrations(wl.Name); n > 0 {
+		fmt.Fprintf(w, "%d machines were registered meanwhile, in all rounds.\n\n", n)
+	}
 	own, bare := r.Figure(wl.Name, peers.Gateway, CPUPerUnit), r.Figure(wl.Name, BareTunnel, CPUPerUnit)
 	if own.Rounds > 0 && bare.Rounds > 0 && own.Median > 0 {
 		fmt.Fprintf(w, "The gateway's own share of its process: %s of %s, %.0f %%; the rest is its tunnel.\n\n",
 			format(CPUPerUnit, own.Median-bare.Median), heading(CPUPerUnit, wl.Unit), 100*(1-bare.Median/own.Median))
 	}
+}
+
+func (r *Results) registrations(workload string) int {
+	n := 0
+	for _, run := range r.Runs {
+		if run.Workload == workload {
+			n += run.Registrations
+		}
+	}
+	return n
 }
 
 func (r *Results) writeRemarks(w io.Writer) {

@@ -98,10 +98,14 @@ func figure(all []float64) Figure {
 }
 
 // Foreign is the share of the machine's CPU time, in percent, that neither the proxy
-// nor the generator had while runs were measured. Much of it spoils the figures.
+// nor the generator had while runs were measured. Much of it spoils the figures. Of a
+// tunnel it is unknown: the CVM at its far end is another process.
 func (r *Results) Foreign() Figure {
 	var all []float64
 	for _, run := range r.Runs {
+		if run.Proxy == BareTunnel {
+			return Figure{}
+		}
 		if run.Result == nil || run.Result.Seconds <= 0 || r.Machine.CPUs < 1 {
 			continue
 		}

@@ -52,12 +52,14 @@ const (
 
 // A Run is one proxy under one workload in one round.
 type Run struct {
-	Workload string       `json:"workload"`
-	Proxy    string       `json:"proxy"`
-	Round    int          `json:"round"`
-	Rate     float64      `json:"rate,omitempty"` // operations a second that were asked for
-	Result   *load.Result `json:"result,omitempty"`
-	Error    string       `json:"error,omitempty"` // then there is no Result
+	Workload string  `json:"workload"`
+	Proxy    string  `json:"proxy"`
+	Round    int     `json:"round"`
+	Rate     float64 `json:"rate,omitempty"` // operations a second that were asked for
+	// Registrations of new machines that the gateway served meanwhile.
+	Registrations int          `json:"registrations,omitempty"`
+	Result        *load.Result `json:"result,omitempty"`
+	Error         string       `json:"error,omitempty"` // then there is no Result
 }
 
 // maxFile bounds a file of results.

@@ -22,7 +22,13 @@ type Options struct {
 	Version string
 	// CVM makes the arguments by which the binary is the CVM: it opens its end of the
 	// tunnel and serves package backend's protocol in it.
-	CVM        func(CVM) []string
+	CVM func(CVM) []string
+	// Certify makes an authority of machines in a directory that it makes, and the certificate
+	// of the gateway's API there, rpc.pem and rpc.key. It returns the authority's file.
+	Certify func(dir, host string) (authority string, err error)
+	// Crowd makes the arguments by which the binary is machines that register. It prints
+	// how many were when it is ended.
+	Crowd      func(Crowd) []string
 	Rounds     int
 	Duration   time.Duration
 	GatewayCPU int // its tunnel runs there too
@@ -36,6 +42,7 @@ type job struct {
 	workload report.Workload
 	target   string
 	flags    []string // of bench load
+	joining  float64  // registrations a second meanwhile
 	duration time.Duration
 }
 
@@ -45,6 +52,7 @@ func probe() job {
 }
 
 func workloads() []job {
+	paced := []string{"--workload=request", "--connections=50", "--rate=2000"}
 	return []job{
 		{
 			workload: report.Workload{Name: "tunnel-bulk-down", Title: "bulk from the CVM, 8 connections", Unit: report.Gigabyte},
@@ -57,6 +65,14 @@ func workloads() []job {
 		{
 			workload: report.Workload{Name: "tunnel-request", Title: "request/reply 64 B, 50 connections", Unit: report.Operation},
 			flags:    []string{"--workload=request", "--connections=50"},
+		},
+		{
+			workload: report.Workload{Name: "tunnel-request-paced", Title: "2,000 requests/s of 64 B on 50 connections", Unit: report.Operation},
+			flags:    paced,
+		},
+		{
+			workload: report.Workload{Name: "tunnel-request-registrations", Title: "the same, beside 200 registrations/s of new machines", Unit: report.Operation},
+			flags:    paced, joining: 200,
 		},
 	}
 }
@@ -86,14 +102,34 @@ func (s *site) rounds(ctx context.Context, results *report.Results) error {
 				way := ways[(i+round)%len(ways)]
 				j.target, j.duration = way.target, s.opts.Duration
 				run := report.Run{Workload: j.workload.Name, Proxy: way.name, Round: round}
-				var err error
-				if run.Result, err = s.load(ctx, j); err != nil {
+				if err := s.measure(ctx, j, &run); err != nil {
 					return fmt.Errorf("%s, %s: %w", j.workload.Name, way.name, err)
 				}
 				results.Runs = append(results.Runs, run)
 				s.opts.Progress(fmt.Sprintf("%-18s %-12s %d  %s", run.Workload, run.Proxy, round+1, report.Line(j.workload, run)))
 			}
 		}
+	}
+	return nil
+}
+
+// measure makes one run, and has machines register meanwhile if the job says so.
+func (s *site) measure(ctx context.Context, j job, run *report.Run) (err error) {
+	if j.joining == 0 {
+		run.Result, err = s.load(ctx, j)
+		return err
+	}
+	crowd, err := s.startCrowd(j.joining)
+	if err != nil {
+		return err
+	}
+	run.Result, err = s.load(ctx, j)
+	err = errors.Join(err, crowd.Stop())
+	if err != nil {
+		return err
+	}
+	if run.Registrations, err = strconv.Atoi(crowd.Output()); err != nil {
+		return fmt.Errorf("machines could not register: %s", crowd.Output())
 	}
 	return nil
 }

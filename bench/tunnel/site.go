@@ -23,6 +23,7 @@ const (
 	wirePort      = 51820
 	cvmPort       = 9000
 	clientsAt     = "127.0.0.1:8443"
+	guestsAt      = "127.0.0.1:8444"
 	appName       = "app-9000s.gw.test"
 )
 
@@ -33,6 +34,13 @@ type CVM struct {
 	Endpoint string // where the gateway's tunnel listens
 	Address  string // its own in the tunnel, with the network
 	Listen   string // of its server, on Address
+}
+
+// A Crowd is what Options.Crowd makes arguments of.
+type Crowd struct {
+	Dir  string // of the authority
+	URL  string // of the gateway's API
+	Rate float64
 }
 
 // site is gateway and CVM.
@@ -101,6 +109,11 @@ func (s *site) startGateway(guest string) error {
 	if err := certificate.Certify("gw.test"); err != nil {
 		return err
 	}
+	pki := filepath.Join(s.dir, "pki")
+	authority, err := s.opts.Certify(pki, "127.0.0.1")
+	if err != nil {
+		return err
+	}
 	file := filepath.Join(s.dir, "gateway.toml")
 	config := fmt.Sprintf(`[[domain]]
 name = "gw.test"
@@ -114,14 +127,22 @@ max_connections_per_app = 0
 mode = "userspace"
 private_key_file = %q
 listen_port = %d
+endpoint = "%s:%d"
 address = %q
+[rpc]
+listen = %q
+cert = %q
+key = %q
+client_ca = %q
 [store]
 path = %q
 [[instance]]
 app_id = "app"
 public_key = %q
 address = %q
-`, certificate.Certificate, certificate.Key, clientsAt, filepath.Join(s.dir, "gateway.key"), wirePort, gatewayTunnel, filepath.Join(s.dir, "store"), guest, cvmTunnel)
+`, certificate.Certificate, certificate.Key, clientsAt, filepath.Join(s.dir, "gateway.key"), wirePort, gatewayWire, wirePort, gatewayTunnel,
+		guestsAt, filepath.Join(pki, "rpc.pem"), filepath.Join(pki, "rpc.key"), authority,
+		filepath.Join(s.dir, "store"), guest, cvmTunnel)
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return err
 	}
@@ -140,6 +161,16 @@ func (s *site) startCVM(gateway string) error {
 		s.cvm, err = peers.Launch(s.opts.LoadCPU, s.opts.Gateway, args...)
 		return err
 	})
+}
+
+// startCrowd starts machines that register until they are stopped.
+func (s *site) startCrowd(rate float64) (crowd *peers.Process, err error) {
+	args := s.opts.Crowd(Crowd{Dir: filepath.Join(s.dir, "pki"), URL: "https://" + guestsAt, Rate: rate})
+	err = s.edge.do(func() error {
+		crowd, err = peers.Launch(s.opts.LoadCPU, s.opts.Gateway, args...)
+		return err
+	})
+	return crowd, err
 }
 
 // ready waits until a request goes through the gateway and its tunnel.

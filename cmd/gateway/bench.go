@@ -24,7 +24,7 @@ TLS by server name. It sends only to the address that it is given.
 			return usageError{errors.New("bench: load, backend, compare, growth, tunnel or report is needed")}
 		},
 	}
-	cmd.AddCommand(newBenchLoad(), newBenchBackend(), newBenchCompare(), newBenchGrowth(), newBenchTunnel(), newBenchReport(), newBenchCVM())
+	cmd.AddCommand(newBenchLoad(), newBenchBackend(), newBenchCompare(), newBenchGrowth(), newBenchTunnel(), newBenchReport(), newBenchCVM(), newBenchCrowd())
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)
 	}

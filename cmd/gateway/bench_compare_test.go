@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"sallyport/internal/gwtest"
 )
 
 func TestComparisonIsKeptAndRenderedAgain(t *testing.T) {
@@ -82,18 +80,5 @@ func TestInterruptedComparisonLeavesNothing(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(temporary); len(left) > 0 {
 		t.Errorf("files are left: %v", left)
-	}
-}
-
-func TestTunnelIsMeasuredBothWays(t *testing.T) {
-	if why := gwtest.Missing(); why != "" {
-		t.Skip(why)
-	}
-	code, table, errs := outcome(t, "bench", "tunnel", "--rounds", "1", "--duration", "200ms")
-	if code != exitDone {
-		t.Fatalf("exit code %d: %s", code, errs)
-	}
-	if n := strings.Count(table, "The gateway's own share"); n != 3 {
-		t.Errorf("%d of 3 workloads have the gateway's share:\n%s", n, table)
 	}
 }

@@ -1,0 +1,72 @@
+package tunnel
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sallyport/internal/gwtest"
+)
+
+// TestEveryWayIsMeasured runs the command as it is shipped: with the race detector a
+// tunnel is ten times slower.
+func TestEveryWayIsMeasured(t *testing.T) {
+	if why := gwtest.Missing(); why != "" {
+		t.Skip(why)
+	}
+	gateway := filepath.Join(t.TempDir(), "gateway")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", gateway, "sallyport/cmd/gateway")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	temporary := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), gateway, "bench", "tunnel", "--rounds", "1", "--duration", "500ms")
+	cmd.Env = append(cmd.Environ(), "TMPDIR="+temporary)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v: %s", err, errs.String())
+	}
+	if n := strings.Count(out.String(), "The gateway's own share"); n != len(workloads()) {
+		t.Errorf("%d of %d workloads have the gateway's share:\n%s", n, len(workloads()), out.String())
+	}
+	if !strings.Contains(out.String(), " machines were registered meanwhile") {
+		t.Errorf("nobody registered:\n%s", out.String())
+	}
+	if left, _ := filepath.Glob(temporary + "/*"); len(left) > 0 {
+		t.Errorf("files are left: %v", left)
+	}
+}
+
+func TestNamespaceHasItsOwnNetwork(t *testing.T) {
+	if why := gwtest.Missing(); why != "" {
+		t.Skip(why)
+	}
+	n, err := newNamespace(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.close()
+	links := func() string {
+		out, err := exec.CommandContext(t.Context(), "ip", "-o", "link").Output()
+		if err != nil {
+			t.Error(err)
+		}
+		return string(out)
+	}
+	outside := links()
+	err = n.do(func() error {
+		if inside := links(); strings.Count(inside, "\n") != 1 || !strings.Contains(inside, "LOOPBACK,UP") {
+			t.Errorf("links inside:\n%s", inside)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if links() != outside {
+		t.Error("the thread did not come home")
+	}
+}
