@@ -149,7 +149,10 @@ func (i *issuer) run(ctx context.Context) error {
 		}
 	}
 	if i.control != nil {
-		parts.Go(func() error { return i.control.serve(ctx) })
+		parts.Go(func() error {
+			i.control.serve(ctx)
+			return nil
+		})
 	}
 	return parts.Wait()
 }

@@ -68,8 +68,8 @@ func (c *control) listen(ctx context.Context, dir string) error {
 	return nil
 }
 
-// serve answers until ctx is done.
-func (c *control) serve(ctx context.Context) error {
+// serve answers until ctx is done. Its failure is not the gateway's.
+func (c *control) serve(ctx context.Context) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /rehearse", c.rehearse)
 	mux.HandleFunc("GET /accounts", c.accounts)
@@ -82,9 +82,8 @@ func (c *control) serve(ctx context.Context) error {
 	err := srv.Serve(c.listener)
 	_ = os.Remove(c.path) // the next gateway replaces it anyway
 	if !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("socket %s: %w", c.path, err)
+		c.log.Warn("gateway acme cannot ask this gateway any more", "socket", c.path, "error", err)
 	}
-	return nil
 }
 
 // rehearsed is how one name's rehearsal went, as it is told over the socket.

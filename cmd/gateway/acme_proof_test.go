@@ -74,7 +74,14 @@ func testPassedThrough(t *testing.T, w *acmeWorld) {
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	_, port, _ := strings.Cut(srv.Listener.Addr().String(), ":")
-	s := w.newEmbedded(t, "pass.test", "", fmt.Sprintf("[[instance]]\napp_id = %q\naddress = \"127.0.0.1\"\n", demoApp))
+	w.dns.Handle("customer.test", func(q *dns.Msg) *dns.Msg {
+		a := new(dns.Msg).SetReply(q)
+		if q.Question[0].Qtype == dns.TypeTXT && strings.HasPrefix(q.Question[0].Name, "_dstack-app-address.") {
+			a.Answer = append(a.Answer, &dns.TXT{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 60}, Txt: []string{demoApp + ":" + port}})
+		}
+		return a
+	})
+	s := w.newEmbedded(t, "pass.test", "", fmt.Sprintf("[[instance]]\napp_id = %q\naddress = \"127.0.0.1\"\n[custom_domain]\nenabled = true\nresolvers = [%q]\n", demoApp, w.dns.Addr))
 	s.gateway()
 	s.certified("*.pass.test", "")
 	validate := func(name string) (string, error) {
@@ -85,8 +92,10 @@ func testPassedThrough(t *testing.T, w *acmeWorld) {
 		defer c.Close()
 		return c.ConnectionState().NegotiatedProtocol, nil
 	}
-	if got, err := validate(demoApp + "-" + port + "s.pass.test"); got != acme.ALPNProtocol {
-		t.Errorf("passed through: %q, %v: want the app's own answer", got, err)
+	for _, name := range []string{demoApp + "-" + port + "s.pass.test", "www.customer.test"} {
+		if got, err := validate(name); got != acme.ALPNProtocol {
+			t.Errorf("%s is passed through: %q, %v: want the app's own answer", name, got, err)
+		}
 	}
 	for _, name := range []string{demoApp + "-" + port + ".pass.test", demoApp + "-" + port + "g.pass.test", "gateway.pass.test"} {
 		if _, err := validate(name); err == nil || !strings.Contains(err.Error(), "no application protocol") {

@@ -51,6 +51,15 @@ func testChallengeZone(t *testing.T, w *acmeWorld) {
 	}
 }
 
+func testFallback(t *testing.T, w *acmeWorld) {
+	s := w.newEmbedded(t, "second.test", fmt.Sprintf("\ndirectory = \"https://localhost:1/dir\"\nfallback = { directory = %q, roots = \"roots.pem\" }\n", w.Directory))
+	s.gateway()
+	s.certified("*.second.test", "")
+	if _, err := s.shown("health.second.test"); err != nil {
+		t.Error(err)
+	}
+}
+
 func testRefusedByCAA(t *testing.T, w *acmeWorld) {
 	dir := w.NewDirectory(t, w.ca, "pebble.test")
 	section := fmt.Sprintf("\ndirectory = %q\n", dir.URL)

@@ -30,6 +30,7 @@ func TestCertificatesOfAnAuthority(t *testing.T) {
 		"BIND takes signed updates, CAA records too":          testBIND,
 		"the domain's CAA records pin the account":            testPins,
 		"a zone of challenges is enough":                      testChallengeZone,
+		"the second authority issues while the first is down": testFallback,
 		"a CAA record that refuses is named":                  testRefusedByCAA,
 		"a token that Cloudflare does not know is told":       testWrongToken,
 	} {
