@@ -129,7 +129,8 @@ func printStatus(out io.Writer, s admin.Status) error {
 // printCertificates shows of each name until when it is served, and what its issuer is
 // up to.
 func printCertificates(w io.Writer, list []admin.Certificate) {
-	fmt.Fprintln(w, "\nNAME\tCERTIFICATE UNTIL\tISSUER\tNEXT TRY\tLAST ERROR")
+	name := func(c admin.Certificate) string { return cmp.Or(c.Name, "*."+c.Domain) }
+	fmt.Fprintln(w, "\nNAME\tCERTIFICATE UNTIL\tISSUER\tNEXT TRY")
 	for _, c := range list {
 		until, next, issuer := "none yet", "-", cmp.Or(c.Issuer, "-")
 		if !c.NotAfter.IsZero() {
@@ -138,8 +139,13 @@ func printCertificates(w io.Writer, list []admin.Certificate) {
 		if !c.NextTry.IsZero() {
 			next = c.NextTry.Local().Format(time.DateTime)
 		}
-		trouble := cmp.Or(strings.Join(strings.Fields(c.LastError), " "), "-") // of several lines
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", cmp.Or(c.Name, "*."+c.Domain), until, issuer, next, trouble)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", name(c), until, issuer, next)
+	}
+	for _, c := range list { // at full length: what to do is often at the end
+		if c.LastError != "" {
+			fmt.Fprintf(w, "\n%s: failed %d times, last at %s: %s\n", name(c), c.Failures,
+				c.FailedAt.Local().Format(time.DateTime), strings.Join(strings.Fields(c.LastError), " "))
+		}
 	}
 }
 
