@@ -14,6 +14,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(smallest))
 	f.Add([]byte(Example))
 	f.Add([]byte(uncommented()))
+	f.Add([]byte(issued))
 	f.Add([]byte(smallest + "[proxy]\ntimeouts.hello = \"1s\"\n[proxy.timeouts]\n"))
 	f.Add([]byte("a.b = [{c = 1, c.d = 2}, [[]], 0x1, 1979-05-27]\n[[a]]\n[a.b]\n\"\\u0000\" = '''\n'''"))
 	f.Fuzz(func(t *testing.T, data []byte) {
