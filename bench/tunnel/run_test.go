@@ -48,7 +48,7 @@ func TestNamespaceHasItsOwnNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer n.close()
+	defer func() { _ = n.close() }()
 	links := func() string {
 		out, err := exec.CommandContext(t.Context(), "ip", "-o", "link").Output()
 		if err != nil {
