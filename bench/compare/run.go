@@ -42,7 +42,7 @@ type Options struct {
 	// Growth need it.
 	Fill     func(ctx context.Context, dir string, instances int) error
 	Only     []string // workloads; none is all
-	Rounds   int      // default 5
+	Rounds   int      // default 1
 	Duration time.Duration
 	Warmup   time.Duration
 	Shrink   int // divides the number of connections above 1,000; default 1
