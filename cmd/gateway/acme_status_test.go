@@ -27,7 +27,7 @@ NAME          CERTIFICATE UNTIL  ISSUER  NEXT TRY
 a.test        none yet           -       2026-11-21 15:04:05
 *.files.test  2026-11-21         CN=own  -
 
-a.test: failed 2 times, last at 2026-11-21 15:04:05: no NS record; set: a.test. NS ns.a.test.
+a.test: no new certificate (failures in a row: 2, the last at 2026-11-21 15:04:05): no NS record; set: a.test. NS ns.a.test.
 `
 	if out.String() != want {
 		t.Errorf("%s, want %s", out.String(), want)

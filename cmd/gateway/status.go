@@ -143,7 +143,7 @@ func printCertificates(w io.Writer, list []admin.Certificate) {
 	}
 	for _, c := range list { // at full length: what to do is often at the end
 		if c.LastError != "" {
-			fmt.Fprintf(w, "\n%s: failed %d times, last at %s: %s\n", name(c), c.Failures,
+			fmt.Fprintf(w, "\n%s: no new certificate (failures in a row: %d, the last at %s): %s\n", name(c), c.Failures,
 				c.FailedAt.Local().Format(time.DateTime), strings.Join(strings.Fields(c.LastError), " "))
 		}
 	}
