@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/internal/dnsquery"
+
 	"github.com/miekg/dns"
 )
 
@@ -25,12 +27,11 @@ var (
 // The error is ErrNotFound, ErrBroken where the domain's owner is to blame, or
 // another one where the resolver is.
 func readAnswer(name string, m *dns.Msg) (texts []string, ttl time.Duration, err error) {
-	switch m.Rcode {
-	case dns.RcodeSuccess:
-	case dns.RcodeNameError:
+	if err := dnsquery.Code(m); err != nil {
+		return nil, 0, err
+	}
+	if m.Rcode == dns.RcodeNameError {
 		return nil, 0, ErrNotFound
-	default:
-		return nil, 0, fmt.Errorf("it answers with code %d %s", m.Rcode, dns.RcodeToString[m.Rcode])
 	}
 	ttl = math.MaxInt64
 	for aliases := range maxAliases + 1 {

@@ -101,58 +101,35 @@ func TestLiesAreRefused(t *testing.T) {
 // Datagrams that do not answer the question may be anybody's: they are thrown
 // away, and the resolver counts as silent.
 func TestStrayDatagramsAreThrownAway(t *testing.T) {
-	for name, stray := range map[string]func(q *dns.Msg) []byte{
-		"garbage":      func(*dns.Msg) []byte { return []byte("\xff\xff\xff") },
-		"another id":   func(q *dns.Msg) []byte { return pack(q, func(m *dns.Msg) { m.Id++ }) },
-		"a question":   func(q *dns.Msg) []byte { return pack(q, func(m *dns.Msg) { m.Response = false }) },
-		"another name": func(q *dns.Msg) []byte { return pack(q, func(m *dns.Msg) { m.Question[0].Name = "a.example." }) },
-		"another type": func(q *dns.Msg) []byte { return pack(q, func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeA }) },
-		"no question":  func(q *dns.Msg) []byte { return pack(q, func(m *dns.Msg) { m.Question = nil }) },
-		"two questions": func(q *dns.Msg) []byte {
-			return pack(q, func(m *dns.Msg) { m.Question = append(m.Question, m.Question[0]) })
-		},
-		"too large":       func(q *dns.Msg) []byte { return append(pack(q, func(*dns.Msg) {}), make([]byte, maxDatagram)...) },
-		"cut in a record": func(q *dns.Msg) []byte { b := pack(q, func(*dns.Msg) {}); return b[:len(b)-1] },
-	} {
-		t.Run(name, func(t *testing.T) {
-			lies := nameserver(t, func(w dns.ResponseWriter, q *dns.Msg) {
-				send(w, stray(q))
-				send(w, stray(q))
-				customers.serve(w, q)
-			})
-			r := newResolver(t, Options{Resolvers: []netip.AddrPort{lies}})
-			if got, err := r.Lookup(t.Context(), "www.customer.org", client); err != nil || got != target(t, "app1:443") {
-				t.Errorf("the true answer behind: %v, %v", got, err)
-			}
-			silent := nameserver(t, func(w dns.ResponseWriter, q *dns.Msg) { send(w, stray(q)) })
-			r = newResolver(t, Options{Resolvers: []netip.AddrPort{silent}, Timeout: 50 * time.Millisecond})
-			if got, err := r.Lookup(t.Context(), "www.customer.org", client); !errors.Is(err, ErrTemporary) {
-				t.Errorf("no true answer: %v, %v", got, err)
-			}
-		})
+	stray := func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		m.Id++
+		m.Answer = append(m.Answer, rr(q.Question[0].Name+` 60 IN TXT "evil:1"`))
+		write(w, m)
 	}
-}
-
-// pack is an answer to q that leads to evil:1, changed.
-func pack(q *dns.Msg, change func(*dns.Msg)) []byte {
-	m := new(dns.Msg).SetReply(q)
-	m.Answer = append(m.Answer, rr(q.Question[0].Name+` 60 IN TXT "evil:1"`))
-	change(m)
-	b, err := m.Pack()
-	if err != nil {
-		panic(err)
+	lies := nameserver(t, func(w dns.ResponseWriter, q *dns.Msg) {
+		stray(w, q)
+		stray(w, q)
+		customers.serve(w, q)
+	})
+	r := newResolver(t, Options{Resolvers: []netip.AddrPort{lies}})
+	if got, err := r.Lookup(t.Context(), www, client); err != nil || got != target(t, "app1:443") {
+		t.Errorf("the true answer behind: %v, %v", got, err)
 	}
-	return b
+	r = newResolver(t, Options{Resolvers: []netip.AddrPort{nameserver(t, stray)}, Timeout: 50 * time.Millisecond})
+	if got, err := r.Lookup(t.Context(), www, client); !errors.Is(err, ErrTemporary) {
+		t.Errorf("no true answer: %v, %v", got, err)
+	}
 }
 
 func TestFloodOfStrayDatagramsEndsTheQuery(t *testing.T) {
 	flood := nameserver(t, func(w dns.ResponseWriter, _ *dns.Msg) {
-		for range 2 * maxStray {
+		for range 32 {
 			send(w, []byte("x"))
 		}
 	})
 	r := newResolver(t, Options{Resolvers: []netip.AddrPort{flood}, Timeout: time.Hour})
-	if _, err := r.Lookup(t.Context(), "www.customer.org", client); !errors.Is(err, ErrTemporary) || !errors.Is(err, errStray) {
+	if _, err := r.Lookup(t.Context(), www, client); !errors.Is(err, ErrTemporary) || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
 	}
 }
@@ -188,10 +165,9 @@ func FuzzAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := new(dns.Msg)
-		if len(b) > maxAnswer || !readable(m, b) {
+		if len(b) > maxAnswer || m.Unpack(b) != nil && !m.Truncated {
 			return
 		}
-		answers(m, new(dns.Msg).SetQuestion(question, dns.TypeTXT))
 		texts, ttl, err := readAnswer(question, m)
 		if (len(texts) == 0) == (err == nil) || ttl < 0 {
 			t.Fatalf("%q, %v, %v", texts, ttl, err)

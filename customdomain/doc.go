@@ -18,6 +18,7 @@
 //
 // How to read it: [Resolver] in resolver.go remembers, joins equal lookups and
 // limits the others; search.go is the order of the names to ask; query.go goes
-// from resolver to resolver, through the sockets of exchange.go; answer.go and
-// record.go judge what came back. cache.go and limit.go are what bounds it all.
+// from resolver to resolver, exchange.go through the sockets of package dnsquery;
+// answer.go and record.go judge what came back. cache.go and limit.go are what
+// bounds it all.
 package customdomain

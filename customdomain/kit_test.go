@@ -2,7 +2,6 @@ package customdomain
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/gwtest/dnstest"
 	"sallyport/internal/vm"
 
 	"github.com/miekg/dns"
@@ -50,9 +50,9 @@ func (z zone) answer(q *dns.Msg) *dns.Msg {
 
 func (z zone) serve(w dns.ResponseWriter, q *dns.Msg) { write(w, z.answer(q)) }
 
-// write sends m, by UDP truncated as the client's EDNS0 demands.
+// write sends m, by UDP truncated as the query's EDNS0 demands.
 func write(w dns.ResponseWriter, m *dns.Msg) {
-	if w.LocalAddr().Network() == "udp" && m.Len() > maxDatagram {
+	if w.LocalAddr().Network() == "udp" && m.Len() > 1232 {
 		m.Truncated, m.Answer = true, nil
 	}
 	b, err := m.Pack()
@@ -76,50 +76,10 @@ func rr(text string) dns.RR {
 	return r
 }
 
-// nameserver serves DNS on one port of the loopback by UDP and TCP, until the test
-// ends.
+// nameserver serves DNS until the test ends.
 func nameserver(t *testing.T, handler dns.HandlerFunc) netip.AddrPort {
 	t.Helper()
-	udp, tcp := listen(t)
-	for _, s := range []*dns.Server{
-		{PacketConn: udp, Handler: handler},
-		{Listener: tcp, Handler: handler},
-	} {
-		var running sync.WaitGroup
-		started := make(chan struct{})
-		s.NotifyStartedFunc = func() { close(started) }
-		running.Go(func() {
-			if err := s.ActivateAndServe(); err != nil {
-				t.Error(err)
-			}
-		})
-		<-started
-		t.Cleanup(func() {
-			if err := s.Shutdown(); err != nil {
-				t.Error(err)
-			}
-			running.Wait()
-		})
-	}
-	return netip.MustParseAddrPort(udp.LocalAddr().String())
-}
-
-// listen takes a port that is free for both.
-func listen(t *testing.T) (net.PacketConn, net.Listener) {
-	t.Helper()
-	for range 20 {
-		udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		tcp, err := net.Listen("tcp", udp.LocalAddr().String())
-		if err == nil {
-			return udp, tcp
-		}
-		udp.Close()
-	}
-	t.Fatal("found no port that is free for UDP and TCP")
-	return nil, nil
+	return dnstest.Serve(t, "127.0.0.1:0", handler)
 }
 
 // newResolver makes a Resolver for the length of the test.

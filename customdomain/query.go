@@ -8,16 +8,14 @@ import (
 	"os"
 	"time"
 
+	"sallyport/internal/dnsquery"
+
 	"github.com/miekg/dns"
 )
 
 // tryTimeout is for one resolver to answer one query, so that the next one and a
 // second packet have their chance within a lookup.
 const tryTimeout = 1500 * time.Millisecond
-
-// maxDatagram is what answers by UDP may have, in bytes: what passes everywhere
-// without fragments, which can be forged (DNS flag day 2020).
-const maxDatagram = 1232
 
 var errNobody = errors.New("there is no resolver")
 
@@ -47,13 +45,12 @@ func (r *Resolver) query(ctx context.Context, name string) (texts []string, ttl 
 	return nil, 0, fmt.Errorf("%w: %w", ErrTemporary, failure)
 }
 
-// try asks one resolver: by UDP, and by TCP what is too large for it. The query's
-// id is random, its port the kernel's choice.
+// try asks one resolver: by UDP, and by TCP what is too large for it. What got lost
+// is not asked for by TCP, but of the next one: see query.
 func (r *Resolver) try(ctx context.Context, server netip.AddrPort, name string) ([]string, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
-	q := new(dns.Msg).SetQuestion(name, dns.TypeTXT)
-	q.SetEdns0(maxDatagram, false)
+	q := dnsquery.NewQuery(name, dns.TypeTXT)
 	m, err := r.exchange(ctx, "udp", server, q)
 	if err == nil && m.Truncated {
 		m, err = r.exchange(ctx, "tcp", server, q)

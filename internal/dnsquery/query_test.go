@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -23,81 +24,6 @@ const record = `name.example. 60 IN TXT "value"`
 func ask(t *testing.T, server netip.AddrPort) (*dns.Msg, error) {
 	t.Helper()
 	return Exchange(t.Context(), server, "NAME.example", dns.TypeTXT, false)
-}
-
-// datagrams serves UDP alone: it answers each query with what reply makes of it.
-func datagrams(t *testing.T, reply func(q *dns.Msg) []*dns.Msg) netip.AddrPort {
-	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup
-	t.Cleanup(running.Wait)
-	t.Cleanup(func() { c.Close() })
-	running.Go(func() {
-		buf := make([]byte, 1500)
-		for {
-			n, from, err := c.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			q := new(dns.Msg)
-			if err := q.Unpack(buf[:n]); err != nil {
-				t.Error(err)
-			}
-			for _, m := range reply(q) {
-				b, err := m.Pack()
-				if err != nil {
-					t.Error(err)
-				}
-				if _, err := c.WriteTo(b, from); errors.Is(err, net.ErrClosed) {
-					return // the test is over: it had enough of them
-				} else if err != nil {
-					t.Error(err)
-				}
-			}
-		}
-	})
-	return netip.MustParseAddrPort(c.LocalAddr().String())
-}
-
-func answer(q *dns.Msg, text string) *dns.Msg {
-	m := new(dns.Msg).SetReply(q)
-	m.Answer = []dns.RR{&dns.TXT{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET}, Txt: []string{text}}}
-	return m
-}
-
-func TestForgedDatagramsAreIgnored(t *testing.T) {
-	server := datagrams(t, func(q *dns.Msg) []*dns.Msg {
-		id, query, question, notify := answer(q, "id"), answer(q, "query"), answer(q, "question"), answer(q, "notify")
-		id.Id++
-		query.Response = false
-		question.Question[0].Name = "other.example."
-		notify.Opcode = dns.OpcodeNotify
-		return []*dns.Msg{id, query, question, notify, answer(q, "true")}
-	})
-	m, err := ask(t, server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := Records[*dns.TXT](m, "name.example"); len(got) != 1 || got[0].Txt[0] != "true" {
-		t.Errorf("got %v", got)
-	}
-}
-
-func TestStrayDatagramsAreBounded(t *testing.T) {
-	server := datagrams(t, func(q *dns.Msg) (list []*dns.Msg) {
-		for range maxStray + 1 {
-			m := answer(q, "forged")
-			m.Id++
-			list = append(list, m)
-		}
-		return list
-	})
-	if m, err := ask(t, server); err == nil || !strings.Contains(err.Error(), errStray.Error()) {
-		t.Errorf("got %v, %v", m, err)
-	}
 }
 
 func TestTruncatedAnswerIsAskedForByTCP(t *testing.T) {
@@ -197,9 +123,11 @@ func TestSystem(t *testing.T) {
 		want string
 	}{
 		{"nameserver 192.0.2.1\n", "[192.0.2.1:53]"},
+		{"# comment\nsearch a.example\nnameserver 192.0.2.1\nnameserver 2001:db8::1\noptions ndots:5\n", "[192.0.2.1:53 [2001:db8::1]:53]"},
 		{"nameserver 192.0.2.1\nnameserver fe80::1%lo\n", "[192.0.2.1:53 [fe80::1%lo]:53]"},
 		{"nameserver 1.0.0.1\nnameserver 1.0.0.2\nnameserver 1.0.0.3\nnameserver 1.0.0.4\n", "[1.0.0.1:53 1.0.0.2:53 1.0.0.3:53]"},
 		{"nameserver localhost\n", ""},
+		{"nameserver 1.0.0.1\nnameserver 1.0.0.2\nnameserver 1.0.0.3\nnameserver localhost\n", ""},
 		{"search example.com\n", ""},
 	} {
 		file := filepath.Join(t.TempDir(), "resolv.conf")
@@ -215,8 +143,8 @@ func TestSystem(t *testing.T) {
 			t.Errorf("%q: got %s, %v, want %s", c.text, got, err, c.want)
 		}
 	}
-	if _, err := System(filepath.Join(t.TempDir(), "none")); err == nil {
-		t.Error("a missing file is no error")
+	if _, err := System(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
 	}
 }
 
@@ -228,27 +156,4 @@ func TestServerThatSaysNothingTakesBoundedTime(t *testing.T) {
 	if _, err := Exchange(ctx, s.Addr, "name.example", dns.TypeTXT, false); err == nil {
 		t.Error("no error")
 	}
-}
-
-// Whatever a server sends, reading it ends without a panic, and is to the question.
-func FuzzAnswer(f *testing.F) {
-	q := new(dns.Msg).SetQuestion("name.example.", dns.TypeTXT)
-	q.Id = 1
-	good, err := answer(q, "value").Pack()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(good)
-	f.Add(good[:len(good)-3])
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m := new(dns.Msg)
-		if !readable(m, b) || !answers(m, q) {
-			return
-		}
-		if m.Id != q.Id || !m.Response {
-			t.Errorf("%v is taken for an answer", m)
-		}
-		Alias(m, "name.example.")
-		Records[*dns.TXT](m, "name.example.")
-	})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strconv"
 
 	"github.com/miekg/dns"
 )
@@ -20,27 +19,25 @@ type Resolver struct {
 // maxSystem is how many nameservers of a resolv.conf count, as in glibc.
 const maxSystem = 3
 
-// System makes a Resolver with the nameservers of a file such as /etc/resolv.conf.
+// System makes a Resolver with the nameservers of a file such as /etc/resolv.conf. It
+// is an error if there is none, or one that is no address.
 func System(file string) (Resolver, error) {
 	c, err := dns.ClientConfigFromFile(file)
 	if err != nil {
 		return Resolver{}, fmt.Errorf("resolvers: %w", err)
 	}
-	port, err := strconv.ParseUint(c.Port, 10, 16)
-	if err != nil {
-		return Resolver{}, fmt.Errorf("resolvers: %s: port: %w", file, err)
-	}
 	var r Resolver
-	for _, s := range c.Servers[:min(len(c.Servers), maxSystem)] {
-		a, err := netip.ParseAddr(s)
+	for _, s := range c.Servers {
+		a, err := netip.ParseAddrPort(net.JoinHostPort(s, c.Port))
 		if err != nil {
 			return Resolver{}, fmt.Errorf("resolvers: %s: nameserver: %w", file, err)
 		}
-		r.Servers = append(r.Servers, netip.AddrPortFrom(a, uint16(port)))
+		r.Servers = append(r.Servers, a)
 	}
 	if len(r.Servers) == 0 {
 		return Resolver{}, fmt.Errorf("resolvers: %s names no nameserver: give the resolvers to ask", file)
 	}
+	r.Servers = r.Servers[:min(len(r.Servers), maxSystem)]
 	return r, nil
 }
 

@@ -1,10 +1,10 @@
-// Package dnstest is a nameserver for tests, and imported by them alone. It answers
-// for all zones whose records it has, follows aliases and wildcards among them like a
-// resolver, and can be told to fail.
+// Package dnstest is a nameserver for tests, and imported by them alone. A [Server]
+// answers for all zones whose records it has, follows aliases and wildcards among
+// them like a resolver, and can be told to fail; [Serve] is for tests that write each
+// answer themselves.
 package dnstest
 
 import (
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -29,49 +29,10 @@ type Server struct {
 // one. Records are lines of a zone file.
 func New(t testing.TB, address string, records ...string) *Server {
 	t.Helper()
-	udp, tcp := listen(t, address)
-	s := &Server{Addr: netip.MustParseAddrPort(udp.LocalAddr().String())}
+	s := &Server{}
 	s.Add(records...)
-	for _, d := range []*dns.Server{{PacketConn: udp}, {Listener: tcp}} {
-		var running sync.WaitGroup
-		started := make(chan struct{})
-		d.Handler = dns.HandlerFunc(s.serve)
-		d.NotifyStartedFunc = func() { close(started) }
-		running.Go(func() {
-			if err := d.ActivateAndServe(); err != nil {
-				t.Error(err)
-			}
-		})
-		<-started
-		t.Cleanup(func() {
-			if err := d.Shutdown(); err != nil {
-				t.Error(err)
-			}
-			running.Wait()
-		})
-	}
+	s.Addr = Serve(t, address, s.serve)
 	return s
-}
-
-// listen takes a port that is free for both.
-func listen(t testing.TB, address string) (net.PacketConn, net.Listener) {
-	t.Helper()
-	var config net.ListenConfig
-	var failure error
-	for range 20 {
-		udp, err := config.ListenPacket(t.Context(), "udp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tcp, err := config.Listen(t.Context(), "tcp", udp.LocalAddr().String())
-		if err == nil {
-			return udp, tcp
-		}
-		udp.Close() //nolint:errcheck // nothing was sent
-		failure = err
-	}
-	t.Fatal(failure)
-	return nil, nil
 }
 
 // Add adds records, lines of a zone file.
