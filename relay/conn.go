@@ -33,6 +33,7 @@ type conn struct {
 	reason  Reason // why it is to end; set once, before the end
 	mode    Mode
 	queued  bool // stands in a list of the loop
+	bulk    bool // moved much when it was pumped last
 	expired bool // the phase's deadline has passed
 	guarded bool // the kernel watches the backend for vanishing
 }

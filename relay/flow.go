@@ -10,11 +10,13 @@ package relay
 //   - Half-close: the receiver is shut down for writing only after it has taken
 //     every byte that came before the EOF; the other direction goes on.
 //   - Fairness: after pushBudget bytes the loop turns to its other connections
-//     and comes back.
+//     and comes back. One that moved bulkSize last time waits behind those that
+//     did not, and has a share of the loop's time: loop.again.
 
 const (
 	readSize   = 64 << 10
-	pushBudget = 1 << 20
+	pushBudget = 256 << 10
+	bulkSize   = readSize
 
 	// Splicing begins after that many full reads in a row: below, a pipe's extra
 	// system calls cost more than the copy they save.
@@ -39,7 +41,9 @@ func (c *conn) pump() {
 			again = c.push(&c.up, &c.client, &c.backend) || again
 		}
 	}
-	if c.up.bytes+c.down.bytes != before {
+	moved := c.up.bytes + c.down.bytes - before
+	c.bulk = moved >= bulkSize
+	if moved > 0 {
 		c.last = c.loop.now
 	}
 	switch {

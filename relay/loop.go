@@ -30,7 +30,7 @@ type loop struct {
 	chunks  chunks
 	pipes   pipes
 
-	ready  []*conn // to be pumped again: fairness stopped them
+	ready  []*conn // to be pumped in their turn: bulk, and whom fairness stopped
 	setups []*conn // in setup, and something happened to them
 	races  uint64  // dials that goroutines took part in
 	in     []byte  // what was just read
@@ -62,6 +62,7 @@ const (
 	outSize      = readSize + 8<<10 // a full read with the overhead of its TLS records
 	eventsPerRun = 256
 	setupBudget  = time.Millisecond
+	bulkBudget   = int64(500 * time.Microsecond)
 	acceptBudget = 64
 )
 
@@ -91,11 +92,13 @@ func (l *loop) done() bool {
 	return l.engine.stopping.Load() && l.stats.open.Load() == 0 && len(l.listen) == 0
 }
 
-// tick reads the clock.
+// tick reads the clock for the round.
 func (l *loop) tick() int64 {
-	l.now = int64(time.Since(l.engine.began))
+	l.now = l.clock()
 	return l.now
 }
+
+func (l *loop) clock() int64 { return int64(time.Since(l.engine.began)) }
 
 // poll waits for events, but only after a look that does not wait found none:
 // under load there is always one, and the look costs no scheduler.
@@ -144,7 +147,11 @@ func (l *loop) event(c *conn, s side, ev uint32) {
 	}
 	switch c.phase {
 	case relaying:
-		c.pump()
+		if c.bulk {
+			l.later(c)
+		} else {
+			c.pump()
+		}
 	case waiting:
 		if c.client.readable {
 			l.beginSetup(c)
@@ -157,7 +164,7 @@ func (l *loop) event(c *conn, s side, ev uint32) {
 	}
 }
 
-// later asks for another pump of c in the next round.
+// later asks for a pump of c in its turn.
 func (l *loop) later(c *conn) {
 	if !c.queued {
 		c.queued = true
@@ -173,10 +180,19 @@ func (l *loop) wake(c *conn) {
 	}
 }
 
-// again pumps the connections that fairness stopped in the last round.
+// again pumps those whose turn it is, one after the other, for as long as the round
+// has taken so far, and bulkBudget at least. Then events are looked at: a request
+// beside bulk waits for that, not for a mebibyte of each transfer.
 func (l *loop) again() {
-	n := len(l.ready)
-	for _, c := range l.ready[:n] {
+	if len(l.ready) == 0 {
+		return
+	}
+	now := l.clock()
+	until := now + max(bulkBudget, now-l.now)
+	n := 0
+	for n < len(l.ready) && l.clock() < until {
+		c := l.ready[n]
+		n++
 		c.queued = false
 		if c.phase == relaying {
 			c.pump()
@@ -195,7 +211,7 @@ func (l *loop) goOnSetups() {
 		if c.phase == settingUp {
 			l.resume(c)
 		}
-		if int64(time.Since(l.engine.began)) > until {
+		if l.clock() > until {
 			break
 		}
 	}

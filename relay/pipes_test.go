@@ -3,13 +3,14 @@ package relay
 import (
 	"log/slog"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 func testLoop(t *testing.T) *loop {
 	t.Helper()
-	e := &Engine{opts: Options{Log: slog.New(slog.DiscardHandler), Loops: 1}, maxPipes: 2}
+	e := &Engine{opts: Options{Log: slog.New(slog.DiscardHandler), Loops: 1}, began: time.Now(), maxPipes: 2}
 	l, err := newLoop(e)
 	if err != nil {
 		t.Fatal(err)
