@@ -15,7 +15,7 @@ import (
 // Options tell a Resolver what it needs. Only Resolvers are required.
 type Options struct {
 	// Resolvers are recursive resolvers. All are asked for each name, in this order,
-	// until one has an answer. SystemResolvers tells those of the machine.
+	// until one has an answer.
 	Resolvers []netip.AddrPort
 
 	// Prefix is the label in front of a name where its record is; "" is

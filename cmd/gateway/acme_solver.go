@@ -58,11 +58,14 @@ func newProvers(cfg *config.Config, log *slog.Logger) (p provers, err error) {
 	return p, nil
 }
 
+// resolvConf names the system's resolvers.
+const resolvConf = "/etc/resolv.conf"
+
 func resolverOf(c config.ACME) (dnsquery.Resolver, error) {
 	if len(c.Resolvers) > 0 {
 		return dnsquery.Resolver{Servers: c.Resolvers}, nil
 	}
-	r, err := dnsquery.System("/etc/resolv.conf")
+	r, err := dnsquery.System(resolvConf)
 	if err != nil {
 		return r, fmt.Errorf("[acme] resolvers: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/customdomain"
+	"sallyport/internal/dnsquery"
 	"sallyport/internal/vm"
 	"sallyport/ratls"
 	"sallyport/registry"
@@ -250,10 +251,11 @@ func (g *gateway) openDomains(context.Context) error {
 		CacheSize: c.CacheSize, NegativeCacheSize: c.NegativeCacheSize,
 	}
 	if len(opts.Resolvers) == 0 {
-		var err error
-		if opts.Resolvers, err = customdomain.SystemResolvers("/etc/resolv.conf"); err != nil {
+		machine, err := dnsquery.System(resolvConf)
+		if err != nil {
 			return fmt.Errorf("[custom_domain] resolvers: %w", err)
 		}
+		opts.Resolvers = machine.Servers
 	}
 	g.domains = customdomain.New(opts)
 	return nil
