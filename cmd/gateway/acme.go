@@ -15,7 +15,6 @@ import (
 
 	"sallyport/acme"
 	"sallyport/acme/caa"
-	"sallyport/acme/nameserver"
 	"sallyport/config"
 )
 
@@ -212,7 +211,7 @@ func (i *issuer) preflight(ctx context.Context, o acme.Order) error {
 				return err
 			}
 		}
-		if err := nameserver.Delegated(ctx, i.resolver, zone(i.cfg.Embedded, domain, nil)); err != nil {
+		if err := i.leadsHere(ctx, domain); err != nil {
 			return fmt.Errorf("%w (asked of %v, [acme] resolvers)", err, i.resolver.Servers)
 		}
 	}

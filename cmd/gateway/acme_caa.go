@@ -187,7 +187,7 @@ func (p *pinning) set(ctx context.Context, out io.Writer) error {
 	provider, ok := p.issuer.provider.(caa.Provider)
 	switch {
 	case p.issuer.server != nil && p.cfg.ACME.Embedded.Zone == config.ZoneDomain:
-		fmt.Fprintln(out, "; the gateway publishes them itself: nothing to set")
+		fmt.Fprintln(out, "; of a domain that is delegated to it the gateway publishes them itself: nothing to set")
 		return nil
 	case !ok:
 		return fmt.Errorf("--set: records cannot be changed by dns = %q; set those that gateway acme caa prints at your DNS provider", p.cfg.ACME.DNS)

@@ -82,19 +82,21 @@ func newCloudflare(c config.Cloudflare) (dns01.Provider, error) {
 
 // solve gives o what solves its challenges.
 func (p provers) solve(o *acme.Options, c config.ACME) error {
-	switch {
-	case p.server != nil:
-		o.DNS01 = p.server.Solver()
-	case p.provider != nil:
-		s, err := dns01.New(dns01.Options{
-			Provider: p.provider, Resolvers: p.resolver.Servers, Nameservers: c.Nameservers, Timeout: c.PropagationTimeout,
-		})
-		if err != nil {
-			return fmt.Errorf("[acme] dns = %q: %w", c.DNS, err)
-		}
-		o.DNS01 = s
-	default:
+	if p.challenges != nil {
 		o.TLSALPN01 = p.challenges
+		return nil
+	}
+	with := dns01.Options{Provider: p.provider, Resolvers: p.resolver.Servers, Nameservers: c.Nameservers, Timeout: c.PropagationTimeout}
+	if p.server != nil {
+		with.Provider = p.server
+	}
+	s, err := dns01.New(with)
+	if err != nil {
+		return fmt.Errorf("[acme] dns = %q: %w", c.DNS, err)
+	}
+	o.DNS01 = s
+	if p.server != nil {
+		o.DNS01 = immediate{s}
 	}
 	return nil
 }
