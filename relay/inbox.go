@@ -53,7 +53,7 @@ func (l *loop) readInbox() {
 	}
 	l.inbox.rung = false
 	var count [8]byte
-	_, _ = read(l.inbox.fd, count[:])
+	_, _ = unix.Read(int(l.inbox.fd), count[:])
 	for _, f := range l.inbox.take(false) {
 		f()
 	}
