@@ -23,6 +23,9 @@ type conn struct {
 	out   []byte  // what the socket did not take yet
 	in    []byte  // of tls: read from the socket, not yet taken by crypto/tls
 	moved int     // in this turn
+	// allowed is how many bytes of limited bulk may be moved now (pace.go). Of other jobs,
+	// and of a handshake, it has no end.
+	allowed int
 
 	began int64 // when the operation was meant to start; 0: none
 	due   int64 // when the next message is, of a trickle; 0: none is
@@ -187,7 +190,8 @@ func (c *conn) read(p []byte) (int, error) {
 }
 
 func (c *conn) readSocket(p []byte) (int, error) {
-	if !c.readable || c.moved > turn {
+	p = p[:min(len(p), c.allowed)]
+	if !c.readable || c.moved > turn || len(p) == 0 {
 		return 0, nil
 	}
 	n, e := sock.Read(c.fd, p)
@@ -201,6 +205,7 @@ func (c *conn) readSocket(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	c.moved += n
+	c.allowed -= n
 	// A short read has emptied the socket, unless a FIN came with it.
 	c.readable = n == len(p) || c.hangup
 	return n, nil

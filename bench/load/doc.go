@@ -15,7 +15,7 @@
 // certificates are verified only if asked for.
 //
 // How to read it: [Run] in run.go goes through a run's phases, [Options] say what it
-// does. loop.go is one thread, group.go the schedule, jobs.go the workloads, conn.go
+// does. loop.go is one thread, group.go the schedule, pace.go that of bulk, jobs.go the workloads, conn.go
 // and tls.go one connection. result.go, failure.go and histogram.go
 // are what is left at the end, summary.go tells it.
 package load

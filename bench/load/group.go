@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"sallyport/bench/sock"
@@ -22,6 +23,8 @@ type group struct {
 	idle     bool // opens a share of its connections, as the coordinator wants
 	rate     float64
 	interval time.Duration // of messages that the peer sends by itself; 0: it does not
+	piece    int           // bytes that an operation of limited bulk allows; 0: not limited, or not bulk
+	saved    int           // bytes that may be allowed to one connection at most
 	conns    map[*conn]struct{}
 	opening  int
 	free     line  // up, and without an operation
@@ -71,7 +74,7 @@ func (g *group) dial(began int64) {
 		g.l.fail(g, err)
 		return
 	}
-	c := &conn{g: g, fd: fd, state: connecting, began: began}
+	c := &conn{g: g, fd: fd, state: connecting, began: began, allowed: math.MaxInt}
 	if err := g.l.poller.Add(fd, c); err != nil {
 		sock.Close(fd)
 		g.l.fail(g, err)
@@ -85,6 +88,9 @@ func (g *group) dial(began int64) {
 func (g *group) established(c *conn) {
 	g.opening--
 	g.l.counters.open.Add(1)
+	if g.limited() {
+		c.allowed = 0
+	}
 	switch {
 	case g.churn || g.idle:
 		g.job.begin(c)
@@ -197,7 +203,7 @@ func (g *group) drop(c *conn) {
 // than the median; without one, younger than any that has ended.
 func (g *group) settle(until int64) {
 	start := g.l.phase.start.Load()
-	if start == 0 || g.idle {
+	if start == 0 || g.idle || g.limited() { // a piece that is late is no operation
 		return
 	}
 	usual := int64(g.l.main.Quantile(0.5))

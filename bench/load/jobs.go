@@ -68,15 +68,23 @@ func (*connects) ended(c *conn) bool {
 	return true
 }
 
-// bulk moves bytes in one direction without end.
+// bulk moves bytes in one direction without end. With a limit, begin is called for each
+// piece.
 type bulk struct {
 	command []byte
 	upload  bool
 }
 
 func (j *bulk) begin(c *conn) {
-	c.began, c.need = 0, 1 // it has begun, and has no end
-	c.send(j.command)
+	c.began = 0
+	if c.need == 0 {
+		c.need = 1 // it has begun, and has no end
+		c.send(j.command)
+	}
+	if c.g.limited() { // it stands in line for its next piece
+		c.g.allow(c)
+		c.g.free.push(c)
+	}
 	if c.state == open {
 		c.g.l.later(c)
 	}
@@ -92,6 +100,11 @@ func (j *bulk) drained(c *conn) bool {
 		return false
 	}
 	zeros := c.g.l.zeros
+	zeros = zeros[:min(len(zeros), c.allowed)]
+	if len(zeros) == 0 {
+		return false
+	}
+	c.allowed -= len(zeros)
 	c.send(zeros)
 	// With TLS, or with a part kept in c.out, this is ahead of the socket by at most
 	// one piece.
@@ -169,8 +182,10 @@ func (l *loop) newGroups() {
 		main.job = &connects{request: request[:o.Size], reply: o.ReplySize}
 	case Download:
 		main.job = &bulk{command: backend.Command{Mode: backend.Download}.Append(nil)}
+		main.limit(l.share.bulkRate)
 	case Upload:
 		main.job = &bulk{command: backend.Command{Mode: backend.Upload}.Append(nil), upload: true}
+		main.limit(l.share.bulkRate)
 	case Idle:
 		main.idle = true
 		main.job = &idles{requests{request}}
@@ -184,7 +199,9 @@ func (l *loop) newGroups() {
 	l.groups = []*group{main}
 	if o.Workload == Mixed && l.share.bulk > 0 {
 		download := backend.Command{Mode: backend.Download}
-		l.groups = append(l.groups, &group{size: l.share.bulk, job: &bulk{command: download.Append(nil)}})
+		beside := &group{size: l.share.bulk, job: &bulk{command: download.Append(nil)}}
+		beside.limit(l.share.bulkRate)
+		l.groups = append(l.groups, beside)
 	}
 	for _, g := range l.groups {
 		g.l, g.conns = l, map[*conn]struct{}{}

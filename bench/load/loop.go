@@ -37,7 +37,7 @@ type loop struct {
 // A share is a loop's part of the run.
 type share struct {
 	connections, bulk int
-	rate              float64
+	rate, bulkRate    float64
 }
 
 // phases are the times of a run, in ns since it began; 0 is not yet. The

@@ -22,7 +22,7 @@ const (
 	// Connect connects, sends Size bytes, reads a reply of ReplySize until EOF, and
 	// starts again. With Size 0 it ends when TLS is up: any server will do.
 	Connect Workload = "connect"
-	// Download and Upload move bytes one way as fast as they go.
+	// Download and Upload move bytes one way, as fast as they go or at BulkRate.
 	Download Workload = "download"
 	Upload   Workload = "upload"
 	// Idle opens connections, makes one request on each and then leaves them alone.
@@ -61,6 +61,10 @@ type Options struct {
 	// wait because the server is slow is late from when it was meant to start. 0 starts
 	// the next one when one has ended.
 	Rate float64
+	// BulkRate is bytes a second of all bulk connections together, of Download, Upload and
+	// Mixed; each has an equal share. They read or write no more than is due. With TLS a
+	// download counts what comes in records. 0 is as fast as they go.
+	BulkRate float64
 
 	Warmup   time.Duration // before what is counted; default 0
 	Duration time.Duration // of what is counted; default 10s
@@ -81,6 +85,7 @@ type Options struct {
 const (
 	maxConnections = 1 << 20
 	maxRate        = 10e6
+	maxBulkRate    = 1e12
 	maxDuration    = 24 * time.Hour
 	maxThreads     = 256
 )
@@ -111,6 +116,7 @@ func (o *Options) Check() error {
 	default:
 	}
 	paced := o.Workload == Request || o.Workload == Connect || o.Workload == Mixed
+	bulk := o.Workload == Download || o.Workload == Upload || o.Workload == Mixed
 	switch {
 	case !known:
 		return fmt.Errorf("workload %q: want one of %v", o.Workload, Workloads)
@@ -136,6 +142,10 @@ func (o *Options) Check() error {
 		return fmt.Errorf("rate: want 0 to %.0f", maxRate)
 	case o.Rate > 0 && !paced:
 		return fmt.Errorf("rate: workload %s has none", o.Workload)
+	case !(o.BulkRate >= 0 && o.BulkRate <= maxBulkRate):
+		return fmt.Errorf("bulk rate: want 0 to %.0f bytes a second", maxBulkRate)
+	case o.BulkRate > 0 && !bulk:
+		return fmt.Errorf("bulk rate: workload %s has no bulk", o.Workload)
 	case o.Warmup < 0 || o.Warmup > maxDuration || o.Duration <= 0 || o.Duration > maxDuration:
 		return fmt.Errorf("duration and warm-up: want up to %s", maxDuration)
 	case o.Threads < 1 || o.Threads > min(maxThreads, o.Connections):

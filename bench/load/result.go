@@ -10,7 +10,8 @@ type Result struct {
 	Workload    Workload `json:"workload"`
 	Connections int      `json:"connections"`
 	Threads     int      `json:"threads"`
-	Rate        float64  `json:"rate,omitempty"` // as wanted; 0: as fast as they went
+	Rate        float64  `json:"rate,omitempty"`      // as wanted; 0: as fast as they went
+	BulkRate    float64  `json:"bulk_rate,omitempty"` // bytes a second, likewise
 	Seconds     float64  `json:"seconds"`
 	// Operations are requests, connections, or trickled messages that ended; Bytes
 	// are those of bulk connections, after TLS.

@@ -113,8 +113,14 @@ func newRun(ctx context.Context, opts *Options) (*run, error) {
 // share is the part of thread i.
 func (o *Options) share(i int) share {
 	part := func(n int) int { return n*(i+1)/o.Threads - n*i/o.Threads }
-	n := part(o.Connections)
-	return share{n, part(o.BulkConnections), o.Rate * float64(n) / float64(o.Connections)}
+	n, bulk := part(o.Connections), part(o.BulkConnections)
+	s := share{connections: n, bulk: bulk, rate: o.Rate * float64(n) / float64(o.Connections)}
+	if o.Workload == Mixed {
+		s.bulkRate = o.BulkRate * float64(bulk) / float64(o.BulkConnections)
+	} else {
+		s.bulkRate = o.BulkRate * float64(n) / float64(o.Connections)
+	}
+	return s
 }
 
 func resolve(ctx context.Context, target string) (netip.AddrPort, error) {

@@ -74,7 +74,8 @@ func (r *run) collect(result *Result) {
 		result.Failures, result.FirstError = failures, failures[0].First
 	}
 	o := r.opts
-	result.Workload, result.Connections, result.Threads, result.Rate = o.Workload, o.Connections, o.Threads, o.Rate
+	result.Workload, result.Connections, result.Threads = o.Workload, o.Connections, o.Threads
+	result.Rate, result.BulkRate = o.Rate, o.BulkRate
 	result.Latency = latency(&all)
 }
 

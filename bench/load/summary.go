@@ -15,7 +15,7 @@ func (r *Result) Write(w io.Writer) {
 		fmt.Fprintf(w, "  operations  %d (%.0f/s)\n", r.Operations, r.OperationsRate)
 	}
 	if r.Bytes > 0 {
-		fmt.Fprintf(w, "  bulk        %.3f GB (%.1f MB/s)\n", float64(r.Bytes)/1e9, r.BytesRate/1e6)
+		fmt.Fprintf(w, "  bulk        %.3f GB (%.1f MB/s%s)\n", float64(r.Bytes)/1e9, r.BytesRate/1e6, r.bulkLimit())
 	}
 	if l := r.Latency; l.Count > 0 {
 		fmt.Fprintf(w, "  latency     min %.0f  p50 %.0f  p90 %.0f  p99 %.0f  p999 %.0f  max %.0f µs\n", l.Min, l.P50, l.P90, l.P99, l.P999, l.Max)
@@ -35,6 +35,13 @@ func (r *Result) Write(w io.Writer) {
 	}
 }
 
+func (r *Result) bulkLimit() string {
+	if r.BulkRate == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", limited to %.1f", r.BulkRate/1e6)
+}
+
 func (r *Result) writeCPU(w io.Writer) {
 	c := r.CPU
 	busy := c.Generator / r.Seconds / float64(max(r.Threads, 1))
@@ -45,7 +52,7 @@ func (r *Result) writeCPU(w io.Writer) {
 	fmt.Fprintln(w)
 	// What a generator without a pause measures may be itself.
 	if busy > saturated {
-		fmt.Fprintf(w, "  note        the generator was busy for %.0f %% of the time: give it more --threads, or a lower --rate\n", 100*busy)
+		fmt.Fprintf(w, "  note        the generator was busy for %.0f %% of the time: give it more --threads, or a lower --rate or --bulk-rate\n", 100*busy)
 	}
 }
 

@@ -2,6 +2,7 @@ package load
 
 import (
 	"crypto/tls"
+	"math"
 	"os"
 	"testing"
 	"time"
@@ -72,6 +73,9 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 		"threads":         func(o *Options) { o.Threads = 2 },
 		"negative rate":   func(o *Options) { o.Rate = -1 },
 		"rate of a flood": func(o *Options) { o.Workload, o.Rate = Download, 1 },
+		"negative bulk":   func(o *Options) { o.Workload, o.BulkRate = Download, -1 },
+		"bulk rate":       func(o *Options) { o.Workload, o.BulkRate = Upload, math.Inf(1) },
+		"rate of no bulk": func(o *Options) { o.BulkRate = 1 },
 		"duration":        func(o *Options) { o.Duration = 25 * time.Hour },
 		"interval":        func(o *Options) { o.Interval = time.Microsecond },
 	} {

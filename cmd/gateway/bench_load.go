@@ -20,6 +20,7 @@ import (
 type loadFlags struct {
 	load.Options
 	workload, tls, curve, ca, cpus string
+	bulkRate                       float64 // MB/s
 	json                           bool
 }
 
@@ -39,7 +40,8 @@ Workloads: request (send --size bytes, await as many), connect (connect, request
 reply, close; with TLS and --size 0 it ends after the handshake, which needs no
 special backend), download, upload, idle, trickle, mixed (request beside
 --bulk-connections downloads). With --rate, latency counts from when an operation
-was meant to start.
+was meant to start. With --bulk-rate, downloads and uploads move no more than that:
+otherwise they take all of the generator's own CPU, and requests beside them wait for it.
 
 Ctrl-C ends the measurement and prints what there is so far; a second one gives up.
 Exit code 1: the run failed, or not one operation ended.`,
@@ -65,6 +67,7 @@ Exit code 1: the run failed, or not one operation ended.`,
 	flags.IntVar(&f.ReplySize, "reply-size", 100, "bytes of a reply, of the workload connect")
 	flags.DurationVar(&f.Interval, "interval", 25*time.Millisecond, "time between two messages of a trickle")
 	flags.Float64Var(&f.Rate, "rate", 0, "operations a second, all connections together (default: as fast as they go)")
+	flags.Float64Var(&f.bulkRate, "bulk-rate", 0, "MB a second, all downloads or uploads together (default: as fast as they go)")
 	flags.DurationVar(&f.Duration, "duration", 10*time.Second, "how long to measure")
 	flags.DurationVar(&f.Warmup, "warmup", time.Second, "how long to run before that")
 	flags.IntVar(&f.Threads, "threads", 1, "event loops")
@@ -76,7 +79,7 @@ Exit code 1: the run failed, or not one operation ended.`,
 
 // complete makes Options of the flags and checks them.
 func (f *loadFlags) complete() error {
-	f.Workload = load.Workload(f.workload)
+	f.Workload, f.BulkRate = load.Workload(f.workload), f.bulkRate*1e6
 	versions := map[string]uint16{"": 0, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
 	curves := map[string]tls.CurveID{"x25519": tls.X25519, "x25519mlkem768": tls.X25519MLKEM768}
 	var ok bool
