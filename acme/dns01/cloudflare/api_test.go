@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/libdns/libdns"
+
+	double "sallyport/internal/gwtest/cloudflare"
 )
 
 func TestErrorTellsTheMissingPermission(t *testing.T) {
@@ -32,16 +34,16 @@ func TestErrorTellsTheMissingPermission(t *testing.T) {
 		{"another failure", "POST", "/dns_records", 400, 9999, []string{"add TXT record at gw.example.com", "status 400", "9999", `"told\x1b`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := newAPI(t, "example.com")
-			a.records["id-of-example.com"] = []record{{ID: "x", Type: "TXT", Name: "gw.example.com", Content: "x"}}
-			a.before = func(w http.ResponseWriter, r *http.Request) bool {
+			a := double.New(t, "example.com")
+			a.Put("example.com", double.Record{ID: "x", Type: "TXT", Name: "gw.example.com", Content: "x"})
+			a.Before(func(w http.ResponseWriter, r *http.Request) bool {
 				if r.Method != c.method || !strings.HasSuffix(r.URL.Path, c.path) {
 					return false
 				}
-				fail(w, c.status, c.code, "told\x1b")
+				double.Fail(w, c.status, c.code, "told\x1b")
 				return true
-			}
-			p := a.provider(t)
+			})
+			p := provider(t, a)
 			var err error
 			if c.method == "POST" {
 				err = appendOne(t, p, txt("gw", "y"))
@@ -54,51 +56,51 @@ func TestErrorTellsTheMissingPermission(t *testing.T) {
 }
 
 func TestNoZoneOfTheToken(t *testing.T) {
-	a := newAPI(t, "example.net", "example.org")
-	mustFail(t, appendOne(t, a.provider(t), txt("gw", "x")), "none of the 2 active zones", "gw.example.com", "Zone / Zone / Read")
+	a := double.New(t, "example.net", "example.org")
+	mustFail(t, appendOne(t, provider(t, a), txt("gw", "x")), "none of the 2 active zones", "gw.example.com", "Zone / Zone / Read")
 }
 
 func TestWrongTokenIsRefused(t *testing.T) {
-	a := newAPI(t, "example.com")
-	p := a.provider(t)
+	a := double.New(t, "example.com")
+	p := provider(t, a)
 	p.token = "other"
 	mustFail(t, appendOne(t, p, txt("gw", "x")), "token is not valid, or lacks Zone / Zone / Read", "Invalid access token")
 }
 
 // The code says "already exists", but it is another record.
 func TestExistingRecordMustBeEqual(t *testing.T) {
-	a := newAPI(t, "example.com")
-	a.before = func(w http.ResponseWriter, r *http.Request) bool {
+	a := double.New(t, "example.com")
+	a.Before(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPost {
-			fail(w, 400, 81057, "Record already exists.")
+			double.Fail(w, 400, 81057, "Record already exists.")
 		}
 		return r.Method == http.MethodPost
-	}
-	mustFail(t, appendOne(t, a.provider(t), txt("gw", "x")), "81057")
+	})
+	mustFail(t, appendOne(t, provider(t, a), txt("gw", "x")), "81057")
 }
 
 func TestRecordThatVanishesIsDeleted(t *testing.T) {
-	a := newAPI(t, "example.com")
-	a.records["id-of-example.com"] = []record{{ID: "x", Type: "TXT", Name: "gw.example.com", Content: `"x"`}}
-	a.before = func(_ http.ResponseWriter, r *http.Request) bool {
+	a := double.New(t, "example.com")
+	a.Put("example.com", double.Record{ID: "x", Type: "TXT", Name: "gw.example.com", Content: `"x"`})
+	a.Before(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodDelete {
-			a.records = map[string][]record{}
+			a.Clear("example.com")
 		}
 		return false
-	}
-	deleteOne(t, a.provider(t), txt("gw", "x"))
+	})
+	deleteOne(t, provider(t, a), txt("gw", "x"))
 }
 
 func TestRedirectIsNotFollowed(t *testing.T) {
-	a := newAPI(t, "example.com")
-	a.before = func(w http.ResponseWriter, r *http.Request) bool {
+	a := double.New(t, "example.com")
+	a.Before(func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/elsewhere") {
 			t.Error("the redirect was followed")
 		}
 		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 		return true
-	}
-	mustFail(t, appendOne(t, a.provider(t), txt("gw", "x")), "status 307")
+	})
+	mustFail(t, appendOne(t, provider(t, a), txt("gw", "x")), "status 307")
 }
 
 // script is a transport that gives its answers in turn, and notes when it was asked.

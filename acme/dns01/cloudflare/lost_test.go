@@ -9,18 +9,20 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	double "sallyport/internal/gwtest/cloudflare"
 )
 
 // direct is a transport to a's handler without a socket, for the time of synctest.
 // Of answers to the method lost the first one gets lost on the way.
 type direct struct {
-	a    *api
+	a    *double.API
 	lost string
 }
 
 func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
-	d.a.Config.Handler.ServeHTTP(w, r)
+	d.a.Handler.ServeHTTP(w, r)
 	if r.Method == d.lost {
 		d.lost = ""
 		return nil, errors.New("connection reset")
@@ -38,19 +40,19 @@ func TestLostAnswerDoesNoHarm(t *testing.T) {
 		{"POST", []string{"GET /zones", "POST", "POST", "GET /zones/id-of-example.com/dns_records", "GET /zones", "GET /zones/id-of-example.com/dns_records", "DELETE"}},
 		{"DELETE", []string{"GET /zones", "POST", "GET /zones", "GET /zones/id-of-example.com/dns_records", "DELETE", "DELETE"}},
 	} {
-		a := newAPI(t, "example.com") // its socket is not asked
+		a := double.New(t, "example.com") // its socket is not asked
 		synctest.Test(t, func(t *testing.T) {
-			p := a.provider(t)
+			p := provider(t, a)
 			p.client.Transport = &direct{a, tc.lost}
 			began := time.Now()
 			if err := appendOne(t, p, txt("gw", "x")); err != nil {
 				t.Error(err)
 			}
-			if got := a.texts("example.com", name); !slices.Equal(got, []string{`"x"`}) {
+			if got := a.Texts("example.com", name); !slices.Equal(got, []string{`"x"`}) {
 				t.Errorf("lost %s: the name has %q", tc.lost, got)
 			}
 			deleteOne(t, p, txt("gw", "x"))
-			if got := a.texts("example.com", name); got != nil {
+			if got := a.Texts("example.com", name); got != nil {
 				t.Errorf("lost %s: the name still has %q", tc.lost, got)
 			}
 			if got := time.Since(began); got != backoff {
@@ -58,7 +60,7 @@ func TestLostAnswerDoesNoHarm(t *testing.T) {
 			}
 		})
 		var calls []string
-		for _, c := range a.called() {
+		for _, c := range a.Calls() {
 			if method, _, _ := strings.Cut(c, " "); method != http.MethodGet {
 				c = method
 			}

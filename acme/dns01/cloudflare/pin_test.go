@@ -5,18 +5,20 @@ import (
 	"testing"
 
 	"sallyport/acme/caa"
+	double "sallyport/internal/gwtest/cloudflare"
 )
 
 // The parts together: records that pin issuance replace others, guards first, and
 // doing so again changes nothing.
 func TestCAARecordsArePinned(t *testing.T) {
 	const name, account = "gw.example.com", "https://ca.example/account/1"
-	a := newAPI(t, "example.com")
-	p := a.provider(t)
-	a.records["id-of-example.com"] = []record{
-		{ID: "x", Type: "CAA", Name: name, Data: &caaData{Tag: "issue", Value: "pki.goog"}},
-		{ID: "y", Type: "CAA", Name: name, Data: &caaData{Tag: "iodef", Value: "mailto:a@example.com"}},
-	}
+	a := double.New(t, "example.com")
+	p := provider(t, a)
+	a.Put(
+		"example.com",
+		double.Record{ID: "x", Type: "CAA", Name: name, Data: &double.CAA{Tag: "issue", Value: "pki.goog"}},
+		double.Record{ID: "y", Type: "CAA", Name: name, Data: &double.CAA{Tag: "iodef", Value: "mailto:a@example.com"}},
+	)
 	pin, err := caa.Records(name, "ca.example", account, []string{"dns-01"})
 	if err != nil {
 		t.Fatal(err)
@@ -27,11 +29,11 @@ func TestCAARecordsArePinned(t *testing.T) {
 		if err := caa.Set(t.Context(), p, "example.com", pin); err != nil {
 			t.Fatal(err)
 		}
-		if got := a.texts("example.com", name); !slices.Equal(got, want) {
+		if got := a.Texts("example.com", name); !slices.Equal(got, want) {
 			t.Errorf("the name has %q, want %q", got, want)
 		}
 	}
-	changes := slices.DeleteFunc(a.called(), func(c string) bool { return c[:3] == "GET" })
+	changes := slices.DeleteFunc(a.Calls(), func(c string) bool { return c[:3] == "GET" })
 	for i, c := range changes {
 		changes[i] = c[:4]
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/libdns/libdns"
+
+	double "sallyport/internal/gwtest/cloudflare"
 )
 
 func appendOne(t *testing.T, p *Provider, r libdns.Record) error {
@@ -26,21 +28,21 @@ func deleteOne(t *testing.T, p *Provider, r libdns.Record) []libdns.Record {
 }
 
 func TestValuesAreAddedAndRemovedOneByOne(t *testing.T) {
-	a := newAPI(t, "example.com")
-	p := a.provider(t)
+	a := double.New(t, "example.com")
+	p := provider(t, a)
 	for _, text := range []string{"a", "b", "b"} { // again after a crash
 		if err := appendOne(t, p, txt("_acme-challenge.GW", text)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	const name = "_acme-challenge.gw.example.com"
-	if got := a.texts("example.com", name); !slices.Equal(got, []string{`"a"`, `"b"`}) {
+	if got := a.Texts("example.com", name); !slices.Equal(got, []string{`"a"`, `"b"`}) {
 		t.Errorf("the name has %q", got)
 	}
 	if got := deleteOne(t, p, txt("_acme-challenge.gw", "a")); len(got) != 1 {
 		t.Errorf("%v was deleted", got)
 	}
-	if got := a.texts("example.com", name); !slices.Equal(got, []string{`"b"`}) {
+	if got := a.Texts("example.com", name); !slices.Equal(got, []string{`"b"`}) {
 		t.Errorf("the name has %q", got)
 	}
 	if got := deleteOne(t, p, txt("_acme-challenge.gw", "a")); got != nil {
@@ -49,14 +51,14 @@ func TestValuesAreAddedAndRemovedOneByOne(t *testing.T) {
 }
 
 func TestTextWithoutQuotesIsTheSame(t *testing.T) {
-	a := newAPI(t, "example.com")
-	a.records["id-of-example.com"] = []record{{ID: "x", Type: "TXT", Name: "gw.example.com", Content: "a"}}
-	p := a.provider(t)
+	a := double.New(t, "example.com")
+	a.Put("example.com", double.Record{ID: "x", Type: "TXT", Name: "gw.example.com", Content: "a"})
+	p := provider(t, a)
 	if err := appendOne(t, p, txt("gw", "a")); err != nil {
 		t.Error(err)
 	}
 	deleteOne(t, p, txt("gw", "a"))
-	if got := a.texts("example.com", "gw.example.com"); got != nil {
+	if got := a.Texts("example.com", "gw.example.com"); got != nil {
 		t.Errorf("the name still has %q", got)
 	}
 }
@@ -64,12 +66,12 @@ func TestTextWithoutQuotesIsTheSame(t *testing.T) {
 func TestZoneIsTheLongestThatHoldsTheName(t *testing.T) {
 	zones := []string{"com", "example.com", "ample.com", "gw.example.com", "other.gw.example.com"}
 	for name, want := range map[string]string{"@": "example.com", "a": "example.com", "gw": "gw.example.com", "a.gw": "gw.example.com", "xgw": "example.com"} {
-		a := newAPI(t, zones...)
-		if err := appendOne(t, a.provider(t), txt(name, "x")); err != nil {
+		a := double.New(t, zones...)
+		if err := appendOne(t, provider(t, a), txt(name, "x")); err != nil {
 			t.Fatal(err)
 		}
-		if got := a.texts(want, strings.TrimPrefix(name+".example.com", "@.")); got == nil {
-			t.Errorf("%s is not in zone %s: %v", name, want, a.records)
+		if got := a.Texts(want, strings.TrimPrefix(name+".example.com", "@.")); got == nil {
+			t.Errorf("%s is not in zone %s: %q", name, want, a.Calls())
 		}
 	}
 }
@@ -77,16 +79,16 @@ func TestZoneIsTheLongestThatHoldsTheName(t *testing.T) {
 // A zone that its registrar does not delegate to Cloudflare is listed, too, and
 // nobody would find the record there.
 func TestOnlyActiveZonesCount(t *testing.T) {
-	a := newAPI(t, "example.com", "gw.example.com")
-	a.pending = []string{"gw.example.com"}
-	p := a.provider(t)
+	a := double.New(t, "example.com", "gw.example.com")
+	a.Pend("gw.example.com")
+	p := provider(t, a)
 	if err := appendOne(t, p, txt("gw", "x")); err != nil {
 		t.Fatal(err)
 	}
-	if a.texts("example.com", "gw.example.com") == nil {
-		t.Errorf("the record is not in the zone that is active: %v", a.records)
+	if a.Texts("example.com", "gw.example.com") == nil {
+		t.Errorf("the record is not in the zone that is active: %q", a.Calls())
 	}
-	a.zones = a.zones[1:]
+	a.Drop("example.com")
 	mustFail(t, appendOne(t, p, txt("gw", "x")), "none of the 0 active zones")
 }
 
@@ -95,20 +97,20 @@ func TestAllPagesOfZonesAreRead(t *testing.T) {
 	for i := range 120 {
 		zones = append(zones, fmt.Sprintf("zone%d.example", i))
 	}
-	a := newAPI(t, append(zones, "example.com")...)
-	if err := appendOne(t, a.provider(t), txt("gw", "x")); err != nil {
+	a := double.New(t, append(zones, "example.com")...)
+	if err := appendOne(t, provider(t, a), txt("gw", "x")); err != nil {
 		t.Fatal(err)
 	}
-	if got := a.called(); len(got) != 4 || got[2] != "GET /zones" {
+	if got := a.Calls(); len(got) != 4 || got[2] != "GET /zones" {
 		t.Errorf("called %q: want three pages and the new record", got)
 	}
 }
 
 func TestAllPagesOfRecordsAreRead(t *testing.T) {
-	a := newAPI(t, "example.com")
-	p := a.provider(t)
+	a := double.New(t, "example.com")
+	p := provider(t, a)
 	for i := range 60 {
-		a.records["id-of-example.com"] = append(a.records["id-of-example.com"], record{ID: fmt.Sprint(i), Type: "TXT", Name: "gw.example.com", Content: fmt.Sprintf(`"%d"`, i)})
+		a.Put("example.com", double.Record{ID: fmt.Sprint(i), Type: "TXT", Name: "gw.example.com", Content: fmt.Sprintf(`"%d"`, i)})
 	}
 	if got := deleteOne(t, p, txt("gw", "59")); len(got) != 1 {
 		t.Error("the last record was not found")
@@ -116,20 +118,20 @@ func TestAllPagesOfRecordsAreRead(t *testing.T) {
 }
 
 func TestPagesAreBounded(t *testing.T) {
-	a := newAPI(t, "example.com")
-	a.before = func(w http.ResponseWriter, _ *http.Request) bool {
-		succeed(w, []zoneInfo{{ID: "x", Name: "x"}}, 1<<30)
+	a := double.New(t, "example.com")
+	a.Before(func(w http.ResponseWriter, _ *http.Request) bool {
+		double.Succeed(w, []zoneInfo{{ID: "x", Name: "x"}}, 1<<30)
 		return true
-	}
-	mustFail(t, appendOne(t, a.provider(t), txt("gw", "x")), "more than 10000")
-	if n := len(a.called()); n != maxPages {
+	})
+	mustFail(t, appendOne(t, provider(t, a), txt("gw", "x")), "more than 10000")
+	if n := len(a.Calls()); n != maxPages {
 		t.Errorf("%d requests were made", n)
 	}
 }
 
 func TestCAARecords(t *testing.T) {
-	a := newAPI(t, "example.com")
-	p := a.provider(t)
+	a := double.New(t, "example.com")
+	p := provider(t, a)
 	record := func(tag, value string) libdns.CAA { return libdns.CAA{Name: "gw", Tag: tag, Value: value} }
 	for _, r := range []libdns.CAA{record("issue", ";"), record("issue", "letsencrypt.org;validationmethods=dns-01"), record("issue", ";")} {
 		if err := appendOne(t, p, r); err != nil {
@@ -141,14 +143,14 @@ func TestCAARecords(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	deleteOne(t, p, record("issue", ";"))
-	if got := a.texts("example.com", "gw.example.com"); !slices.Equal(got, []string{"0 issue letsencrypt.org;validationmethods=dns-01"}) {
+	if got := a.Texts("example.com", "gw.example.com"); !slices.Equal(got, []string{"0 issue letsencrypt.org;validationmethods=dns-01"}) {
 		t.Errorf("the name has %q", got)
 	}
 }
 
 func TestRecordsThatAreNotWritten(t *testing.T) {
-	a := newAPI(t, "example.com")
-	p := a.provider(t)
+	a := double.New(t, "example.com")
+	p := provider(t, a)
 	for _, r := range []libdns.Record{
 		txt("gw", ""), txt("gw", strings.Repeat("x", 256)), txt("gw", `a"b`), txt("gw", `a\b`), txt("gw.example.net.", "x"),
 		libdns.CAA{Name: "gw", Tag: "issue"},
@@ -162,7 +164,7 @@ func TestRecordsThatAreNotWritten(t *testing.T) {
 			t.Errorf("%+v is deleted", r)
 		}
 	}
-	if got := a.called(); got != nil {
+	if got := a.Calls(); got != nil {
 		t.Errorf("the API was asked for %q", got)
 	}
 }
