@@ -2,10 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 
@@ -72,27 +68,5 @@ func testRefusedByCAA(t *testing.T, w *acmeWorld) {
 	}
 	if code, said := s.run("acme", "caa", "--set"); code != 1 || !strings.Contains(said, "set those that gateway acme caa prints") {
 		t.Errorf("caa --set: %d, %s", code, said)
-	}
-}
-
-func testWrongToken(t *testing.T, w *acmeWorld) {
-	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
-		rw.Header().Set("Content-Type", "application/json")
-		rw.WriteHeader(http.StatusForbidden)
-		_, _ = io.WriteString(rw, `{"success":false,"errors":[{"code":10000,"message":"Authentication error"}],"result":null}`)
-	}))
-	t.Cleanup(api.Close)
-	s := w.newSite(t, "cloud.test", "")
-	w.dns.Handle("cloud.test", elsewhere("cloud.test"))
-	s.configure("[[domain]]\nname = \"cloud.test\"\nacme = true\n",
-		fmt.Sprintf("dns = \"cloudflare\"\ncloudflare.token_file = \"token\"\ncloudflare.base_url = %q\n", api.URL))
-	const token = "not-a-token-that-anybody-has-made-0000000"
-	if err := os.WriteFile(s.path("token"), []byte(token), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.gateway()
-	now := s.trouble("*.cloud.test", "Authentication error", "token")
-	if strings.Contains(now.LastError, token) {
-		t.Errorf("the error tells the token: %s", now.LastError)
 	}
 }

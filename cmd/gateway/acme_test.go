@@ -54,6 +54,7 @@ func TestCertificatesThatRunOut(t *testing.T) {
 	for name, test := range map[string]func(t *testing.T, w *acmeWorld, binding string){
 		"ten lines get a wildcard and renew it":         testTenLines,
 		"while the authority is down the old one stays": testAuthorityDown,
+		"Cloudflare's zone gets a wildcard, renews it":  testCloudflare,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
