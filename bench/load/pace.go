@@ -10,14 +10,16 @@ import "time"
 // It is a schedule like that of requests. Each operation of it allows one connection
 // one piece, the next connection the next one, so that each has its share. A download
 // reads no more than it is allowed and leaves the rest to the peer's window; an upload
-// writes no more. A piece is large, so that reading in pieces costs no more than
-// reading without a limit; where the share is small, it is what is due in pieceTime.
+// writes no more. A piece is a whole read, because what costs is to wake up for it: at
+// 320 MB/s over 16 downloads the generator spent 743 to 771 ms a GB, with half a read
+// 976 to 1,237; without a limit, when it never sleeps, 234. Where the share is small, a
+// piece is what is due in pieceTime.
 //
 // What a connection could not move remains allowed, up to what is due in savedTime: it
 // catches up after a stall, but not with a flood that is a workload of its own.
 
 const (
-	maxPiece  = 64 << 10
+	maxPiece  = readSize
 	pieceTime = 100 * time.Millisecond
 	savedTime = 2 * pieceTime
 )

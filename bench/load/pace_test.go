@@ -108,7 +108,7 @@ func (g *group) allowances() (all []int) {
 }
 
 func TestEachDownloadIsAllowedItsShareInTime(t *testing.T) {
-	for rate, piece := range map[float64]int{320e6: 64 << 10, 8e6: 50_000, 160: 1} {
+	for rate, piece := range map[float64]int{320e6: 128 << 10, 8e6: 50_000, 160: 1} {
 		g := downloads(16, rate)
 		if g.piece != piece {
 			t.Errorf("%.0f bytes a second: pieces of %d", rate, g.piece)
