@@ -37,6 +37,7 @@ func TestCertificatesOfAnAuthority(t *testing.T) {
 		"the second authority issues while the first is down": testFallback,
 		"a CAA record that refuses is named":                  testRefusedByCAA,
 		"a token that Cloudflare does not know is told":       testWrongToken,
+		"a change of the section is told to need a restart":   testChangedSection,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
