@@ -88,8 +88,8 @@ func (g *group) dial(began int64) {
 func (g *group) established(c *conn) {
 	g.opening--
 	g.l.counters.open.Add(1)
-	if g.limited() {
-		c.allowed = 0
+	if g.limited() && !g.restrain(c) {
+		return
 	}
 	switch {
 	case g.churn || g.idle:

@@ -1,6 +1,11 @@
 package load
 
-import "time"
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // The limit of bulk. Downloads that go as fast as they can take all of the generator's
 // own CPU, and then the latency of a request beside them is that of the generator's
@@ -17,9 +22,15 @@ import "time"
 //
 // What a connection could not move remains allowed, up to what is due in savedTime: it
 // catches up after a stall, but not with a flood that is a workload of its own.
+//
+// Its receive buffer is of a fixed size. The kernel would let it grow to megabytes, and
+// all buffers on the way to the peer with it: to fill them took both CPUs for up to
+// 0.5 s from the start, and the requests that waited meanwhile were still late when the
+// counting began.
 
 const (
 	maxPiece  = readSize
+	window    = 2 * maxPiece // the kernel doubles it, for its own bookkeeping
 	pieceTime = 100 * time.Millisecond
 	savedTime = 2 * pieceTime
 )
@@ -38,6 +49,17 @@ func (g *group) limit(rate float64) {
 
 // limited reports whether g does bulk with a limit.
 func (g *group) limited() bool { return g.piece > 0 }
+
+// restrain holds c, which is up, until it is allowed its first piece. It reports whether
+// that was possible; if not, c has failed.
+func (g *group) restrain(c *conn) bool {
+	c.allowed = 0
+	err := unix.SetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_RCVBUF, window)
+	if err != nil {
+		g.fail(c, os.NewSyscallError("setsockopt", err))
+	}
+	return err == nil
+}
 
 // allow allows c another piece.
 func (g *group) allow(c *conn) { c.allowed = min(c.allowed+g.piece, g.saved) }

@@ -149,3 +149,26 @@ func TestLatePiecesAreNoLateRequests(t *testing.T) {
 		t.Errorf("%d unended operations", g.l.unended)
 	}
 }
+
+// What a download has not read yet waits at the peer, and not in buffers that are
+// filled in a flood.
+func TestPeerOfASlowDownloadIsHeldBack(t *testing.T) {
+	var sent atomic.Int64
+	target := serve(t, func(c net.Conn) {
+		if err := c.(*net.TCPConn).SetWriteBuffer(64 << 10); err != nil {
+			t.Error(err)
+		}
+		_ = passHello(c)
+		for p := make([]byte, 16<<10); ; {
+			n, err := c.Write(p)
+			sent.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	})
+	mustRun(t, Options{Target: target, Workload: Download, Connections: 4, Size: 1, BulkRate: 1e6, Duration: 200 * time.Millisecond})
+	if n := sent.Load(); n > 4<<20 {
+		t.Errorf("the peer sent %d bytes, 200,000 were due", n)
+	}
+}
