@@ -167,7 +167,7 @@ func TestBenchThatMeasuresNothingFails(t *testing.T) {
 		{"--target 127.0.0.1:1", 1, "connection refused"},
 		{"--duration 50ms --target " + ln.Addr().String(), 1, "not one operation ended"},
 		{"--sni nobody.gw.test --target " + gateway, 1, "unrecognized name"},
-		{"--sni nobody.gw.test --workload connect --target " + gateway, 1, "(alert 10"},
+		{"--sni nobody.gw.test --workload connect --target " + gateway, 1, "failures in a row (alert 1"},
 		{"--sni app-" + port + ".gw.test --tls 1.3 --ca " + other + " --target " + gateway, 1, "certificate signed by unknown authority"},
 		{"--sni app-" + port + ".gw.test --tls 1.3 --ca " + ca + "x --target " + gateway, 2, "no such file"},
 		{"--workload rest --target " + gateway, 2, "want one of"},
