@@ -40,16 +40,24 @@ func TestSmoke(t *testing.T) {
 			if len(r.Workloads) != len(suite.Names()) {
 				t.Errorf("%d of %d workloads", len(r.Workloads), len(suite.Names()))
 			}
+			cpu := make(map[string]float64)
 			for _, w := range r.Workloads {
 				for _, p := range r.Proxies(w.Name) {
 					plausible(t, r, w, p)
+					cpu[p] += r.Figure(w.Name, p, report.CPUPerUnit).Median
+				}
+			}
+			for p, sum := range cpu {
+				if sum <= 0 {
+					t.Errorf("%s took no CPU in any workload", p)
 				}
 			}
 		})
 	}
 }
 
-// plausible holds orders of magnitude, which no machine misses by being busy.
+// plausible holds orders of magnitude, which no machine misses by being busy. CPU may be
+// none: the kernel counts it in ticks of 10 ms, and what does little falls between them.
 func plausible(t *testing.T, r *report.Results, w report.Workload, proxy string) {
 	t.Helper()
 	between := func(m report.Metric, low, high float64) {
@@ -63,10 +71,10 @@ func plausible(t *testing.T, r *report.Results, w report.Workload, proxy string)
 		between(report.Descriptors, 1, 10)
 		between(report.RSS, -100_000, 500_000) // a collection may give back more than was taken
 	case report.Gigabyte:
-		between(report.CPUPerUnit, 10, 1e6)
+		between(report.CPUPerUnit, 0, 1e6)
 	default:
-		between(report.CPUPerUnit, 0.2, 1e5)
-		between(report.MachinePerUnit, 0.2, 1e6)
+		between(report.CPUPerUnit, 0, 1e5)
+		between(report.MachinePerUnit, 0, 1e6)
 		between(report.P50, 5, 1e6)
 	}
 }
