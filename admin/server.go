@@ -47,6 +47,9 @@ type Options struct {
 	// once for each request, concurrently.
 	Status func() Status
 
+	// Profiles shows the runtime's profiles below /debug/pprof/.
+	Profiles bool
+
 	// Log receives what goes wrong while serving. Nil discards it.
 	Log *slog.Logger
 }
@@ -83,6 +86,9 @@ func New(o Options) *Server {
 	}))
 	if o.Status != nil {
 		mux.Handle("/status", statusHandler(o.Status))
+	}
+	if o.Profiles {
+		serveProfiles(mux)
 	}
 	return &Server{log: log, handler: guard(mux)}
 }

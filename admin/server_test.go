@@ -88,6 +88,21 @@ func TestEachPageAnswersWithItsStatus(t *testing.T) {
 	}
 }
 
+func TestProfilesAreShownIfAskedFor(t *testing.T) {
+	url := start(t, Options{Profiles: true})
+	for path, status := range map[string]int{
+		"/debug/pprof/":                  200,
+		"/debug/pprof/heap":              200,
+		"/debug/pprof/goroutine?debug=1": 200,
+		"/debug/pprof/profile?seconds=1": 200,
+		"/debug/pprof/cmdline":           404, // it may name files of secrets
+	} {
+		if resp, body := do(t, "GET", url+path); resp.StatusCode != status || body == "" {
+			t.Errorf("%s: %d, %d bytes, want %d", path, resp.StatusCode, len(body), status)
+		}
+	}
+}
+
 func TestNoAnswerIsKeptOrGuessed(t *testing.T) {
 	url := start(t, Options{})
 	for _, path := range []string{"/", "/healthz", "/readyz", "/metrics", "/nothing"} {

@@ -307,4 +307,6 @@ type Admin struct {
 	// network. Default 127.0.0.1:9901; "" or "off" is no listener, and the zero
 	// AddrPort here. Port 0 takes any free port.
 	Listen netip.AddrPort `toml:"listen"`
+	// Pprof shows the Go runtime's profiles there. Default false.
+	Pprof bool `toml:"pprof"`
 }

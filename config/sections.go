@@ -138,7 +138,7 @@ func readLog(t table) Log {
 }
 
 func readAdmin(t table, clients []netip.AddrPort, guests netip.AddrPort) Admin {
-	a := Admin{Listen: text(t, "listen", "127.0.0.1:9901", parseListenOrOff)}
+	a := Admin{Listen: text(t, "listen", "127.0.0.1:9901", parseListenOrOff), Pprof: t.flag("pprof", false)}
 	if !t.taken("listen", a.Listen, "proxy.listen", clients...) {
 		t.taken("listen", a.Listen, "rpc.listen", guests)
 	}

@@ -156,7 +156,7 @@ func (g *gateway) openRelay(context.Context) error {
 }
 
 func (g *gateway) openAdmin(ctx context.Context) error {
-	opts := admin.Options{Log: g.log, Status: g.report}
+	opts := admin.Options{Log: g.log, Status: g.report, Profiles: g.cfg.Admin.Pprof}
 	opts.Checks = []admin.Check{
 		{Name: "certificate", Ready: g.certified},
 		{Name: "tunnel", Ready: g.tunnel.Ready},
