@@ -132,15 +132,8 @@ type zone struct {
 func newZone(t testing.TB) *zone {
 	t.Helper()
 	z := &zone{txts: map[string][]string{}}
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	packets, streams := listenBoth(t) // Pebble falls back to TCP
 	z.addr = packets.LocalAddr().String()
-	streams, err := net.Listen("tcp", z.addr) // Pebble falls back to TCP
-	if err != nil {
-		t.Skipf("the TCP port beside %s is taken: %v", z.addr, err)
-	}
 	for _, s := range []*dns.Server{{PacketConn: packets, Handler: z}, {Listener: streams, Handler: z}} {
 		started, ended := make(chan struct{}), make(chan struct{})
 		s.NotifyStartedFunc = func() { close(started) }
@@ -155,6 +148,26 @@ func newZone(t testing.TB) *zone {
 		})
 	}
 	return z
+}
+
+// listenBoth takes a port that is free for UDP and TCP alike.
+func listenBoth(t testing.TB) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var last error
+	for range 20 {
+		packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams, err := net.Listen("tcp", packets.LocalAddr().String())
+		if err == nil {
+			return packets, streams
+		}
+		packets.Close()
+		last = err
+	}
+	t.Fatal(last)
+	return nil, nil
 }
 
 func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
