@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"sallyport/acme/nameserver"
 	"sallyport/config"
 	"sallyport/internal/dnsquery"
+	"sallyport/internal/secretfile"
 )
 
 // What [acme] says, made into the parts that prove control of domains and the
@@ -144,31 +144,14 @@ func text(u *url.URL) string {
 	return u.String()
 }
 
-// maxSecret bounds a file with a secret, in bytes.
-const maxSecret = 4096
-
-// readSecret reads a file that holds a secret and nothing else. What others may read
-// is no secret, and what others may write is theirs.
+// readSecret reads a file that holds a secret of one word and nothing else.
 func readSecret(file string) (string, error) {
-	f, err := os.Open(file)
+	secret, err := secretfile.Read(file)
+	if err == nil && (secret == "" || strings.ContainsAny(secret, " \t\r\n\x00")) {
+		err = errors.New("want the secret and nothing else: one word")
+	}
 	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return "", fmt.Errorf("%s is open to others (mode %04o): run chmod 600 on it", file, perm)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil {
-		return "", err
-	}
-	secret := strings.TrimSpace(string(b))
-	if secret == "" || len(b) > maxSecret || strings.ContainsAny(secret, " \t\r\n\x00") {
-		return "", fmt.Errorf("%s: want the secret and nothing else: one word, up to %d bytes", file, maxSecret)
+		return "", fmt.Errorf("%s: %w", file, err)
 	}
 	return secret, nil
 }

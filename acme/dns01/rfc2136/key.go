@@ -3,9 +3,9 @@ package rfc2136
 import (
 	"encoding/base64"
 	"fmt"
-	"io"
-	"os"
 	"strings"
+
+	"sallyport/internal/secretfile"
 
 	"github.com/miekg/dns"
 )
@@ -16,9 +16,6 @@ type key struct {
 	algorithm string // as in a TSIG record
 	secret    string // base64
 }
-
-// maxSecret bounds the file, in bytes. A key for SHA-512 has 88.
-const maxSecret = 1024
 
 // readKey reads the secret from file.
 func readKey(name, algorithm, file string) (key, error) {
@@ -34,7 +31,7 @@ func readKey(name, algorithm, file string) (key, error) {
 	default:
 		return key{}, fmt.Errorf("algorithm %.40q: want hmac-sha256 or hmac-sha512", algorithm)
 	}
-	text, err := readSecret(file)
+	text, err := secretfile.Read(file)
 	if err != nil {
 		return key{}, fmt.Errorf("secret file %s: %w", file, err)
 	}
@@ -44,21 +41,4 @@ func readKey(name, algorithm, file string) (key, error) {
 	}
 	k.secret = text
 	return k, nil
-}
-
-func readSecret(file string) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return "", fmt.Errorf("is open to others (mode %04o): run chmod 600 on it", perm)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxSecret))
-	return strings.TrimSpace(string(b)), err
 }
