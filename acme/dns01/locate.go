@@ -29,7 +29,7 @@ func (s *Solver) locate(ctx context.Context, name string) (place, error) {
 	if _, ok := dns.IsDomainName(name); !ok {
 		return place{}, fmt.Errorf("challenge name %.80q is no domain name", name)
 	}
-	target, err := s.follow(ctx, name)
+	target, err := Follow(ctx, s.resolver, name, nil)
 	if err != nil {
 		return place{}, err
 	}
@@ -40,16 +40,17 @@ func (s *Solver) locate(ctx context.Context, name string) (place, error) {
 	return place{name: target, zone: zone}, nil
 }
 
-// follow goes from alias to alias to the name that has none.
-func (s *Solver) follow(ctx context.Context, name string) (string, error) {
+// Follow goes from alias to alias, up to the name that has none, or to the first for
+// which end is true; nil asks on to the last. A wildcard's alias is none.
+func Follow(ctx context.Context, r dnsquery.Resolver, name string, end func(string) bool) (string, error) {
 	chain := []string{name}
 	for {
-		next, err := s.alias(ctx, name)
+		next, err := alias(ctx, r, name)
 		if err != nil {
 			return "", err
 		}
 		if next != "" && len(chain) == 1 {
-			wild, err := s.isWildcard(ctx, name, next)
+			wild, err := isWildcard(ctx, r, name, next)
 			if err != nil {
 				return "", err
 			}
@@ -65,13 +66,16 @@ func (s *Solver) follow(ctx context.Context, name string) (string, error) {
 		case len(chain) > maxAliases:
 			return "", fmt.Errorf("more than %d aliases: %s: point the first one at the last name", maxAliases, strings.Join(chain, " → "))
 		}
+		if end != nil && end(next) {
+			return next, nil
+		}
 		chain = append(chain, next)
 		name = next
 	}
 }
 
-func (s *Solver) alias(ctx context.Context, name string) (string, error) {
-	m, err := s.resolver.Lookup(ctx, name, dns.TypeCNAME)
+func alias(ctx context.Context, r dnsquery.Resolver, name string) (string, error) {
+	m, err := r.Lookup(ctx, name, dns.TypeCNAME)
 	if err != nil {
 		return "", err
 	}
@@ -82,9 +86,9 @@ func (s *Solver) alias(ctx context.Context, name string) (string, error) {
 // gateway's domain often has one, "*.gw.example.com CNAME node.example.com": it is
 // no delegation of challenges, and ends to be seen once name has a record of its
 // own. A name that nobody has made tells: a wildcard gives it the same alias.
-func (s *Solver) isWildcard(ctx context.Context, name, target string) (bool, error) {
+func isWildcard(ctx context.Context, r dnsquery.Resolver, name, target string) (bool, error) {
 	_, parent, _ := strings.Cut(name, ".")
-	other, err := s.alias(ctx, "_"+strings.ToLower(rand.Text())+"."+parent)
+	other, err := alias(ctx, r, "_"+strings.ToLower(rand.Text())+"."+parent)
 	return other == target, err
 }
 

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"strings"
 
 	"sallyport/acme/dns01"
 	"sallyport/acme/nameserver"
-	"sallyport/internal/dnsquery"
 )
 
 // With [acme] dns = "embedded" a domain whose DNS stays elsewhere needs no zone of its
@@ -35,7 +33,10 @@ func (i *issuer) leadsHere(ctx context.Context, domain string) error {
 		return nil // and what is served here has no aliases
 	}
 	name := "_acme-challenge." + domain + "."
-	target, err := i.follow(ctx, name)
+	target, err := dns01.Follow(ctx, i.resolver, name, func(at string) bool {
+		_, here := i.zones.holding(at)
+		return here
+	})
 	if err != nil || target == name { // of an error Delegated tells more
 		return missing
 	}
@@ -44,47 +45,6 @@ func (i *issuer) leadsHere(ctx context.Context, domain string) error {
 		return fmt.Errorf("%w; or lead its alias here: %s is one of %s, which is in no zone that this gateway serves", missing, name, target)
 	}
 	return nameserver.Delegated(ctx, i.resolver, z)
-}
-
-// maxAliases bounds the CNAMEs that are followed, as resolvers do.
-const maxAliases = 8
-
-// follow goes from alias to alias, up to a name that is answered here or has none. A
-// wildcard's alias is none, as in dns01.
-func (i *issuer) follow(ctx context.Context, name string) (string, error) {
-	target, err := i.alias(ctx, name)
-	if err != nil || target == "" {
-		return name, err
-	}
-	_, parent, _ := strings.Cut(name, ".")
-	if other, err := i.alias(ctx, "_"+strings.ToLower(rand.Text())+"."+parent); err != nil || other == target {
-		return name, err
-	}
-	for range maxAliases {
-		if _, ok := i.zones.holding(target); ok {
-			break
-		}
-		next, err := i.alias(ctx, target)
-		if err != nil {
-			return "", err
-		}
-		if next == "" {
-			break
-		}
-		target = next
-	}
-	return target, nil
-}
-
-const typeCNAME = 5 // RFC 1035, 3.2.2
-
-// alias is the name that name stands for, or "".
-func (i *issuer) alias(ctx context.Context, name string) (string, error) {
-	m, err := i.resolver.Lookup(ctx, name, typeCNAME)
-	if err != nil {
-		return "", err
-	}
-	return dnsquery.Alias(m, name), nil
 }
 
 // holding is the zone that a name with a dot at its end is in.
