@@ -65,11 +65,11 @@ func newSite(t *testing.T) *Site {
 func TestEveryPeerRoutesAndEndsTLS(t *testing.T) {
 	missing := Missing()
 	for _, f := range Forms() {
+		if f.Program == Gateway {
+			continue // the smoke test of package compare has it
+		}
 		t.Run(f.Name, func(t *testing.T) {
-			switch {
-			case f.Program == Gateway:
-				t.Skip("the smoke test of package compare has the gateway")
-			case slices.Contains(missing, f.Program):
+			if slices.Contains(missing, f.Program) {
 				t.Skip(f.Program + " is not installed")
 			}
 			s := newSite(t)
