@@ -3,7 +3,6 @@ package relay
 import (
 	"net/netip"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,14 +46,14 @@ func (l *loop) acceptOne(ln *listener) {
 }
 
 // admit makes a descriptor a connection. No coroutine yet: a client that sends
-// nothing costs a descriptor and 400 bytes.
+// nothing costs a descriptor and 300 bytes.
 func (l *loop) admit(fd int32, addr netip.AddrPort) {
 	e := l.engine
 	c := &conn{loop: l, addr: addr, last: l.now}
 	c.client.fd, c.backend.fd = fd, -1
 	c.timer.c = c
 	if e.opts.Access {
-		c.log = &record{began: time.Now(), client: addr}
+		c.log = &record{began: l.now}
 	}
 	l.stats.open.Add(1)
 	err := l.watch(fd, slot{c: c, side: clientSide}, watched)

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"net/netip"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,14 +19,13 @@ type conn struct {
 	down    flow // backend to client
 	tls     *tlsSide
 
-	addr  netip.AddrPort // the client's socket
+	addr  netip.AddrPort // the client's: its socket's, or the one that the PROXY header tells
 	timer timer          // the deadline of the phase, or the idle check
 	last  int64          // loop clock at the last progress
 
 	limit Limit
 	watch Watcher
 	log   *record
-	src   source
 
 	phase   phase
 	reason  Reason // why it is to end; set once, before the end
@@ -36,6 +34,7 @@ type conn struct {
 	bulk    bool // moved much when it was pumped last
 	expired bool // the phase's deadline has passed
 	guarded bool // the kernel watches the backend for vanishing
+	counted bool // among those of its address
 }
 
 type phase uint8
@@ -89,8 +88,7 @@ func (m relayMode) String() string { return [...]string{"copy", "splice", "tls"}
 
 // record is what the access log tells of a connection; nil when it is off.
 type record struct {
-	began      time.Time
-	client     netip.AddrPort
+	began      int64 // on the loop's clock
 	serverName string
 	app        string
 	instance   string

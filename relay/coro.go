@@ -14,8 +14,9 @@ type coro struct {
 }
 
 // corosFree bounds the coroutines that wait for work: each keeps the stack that
-// a TLS handshake has grown, some 16 KiB.
-const corosFree = 64
+// a TLS handshake has grown, some 16 KiB. As many as may be busy in a storm of
+// connections: with 64, one of 128 at a time left 500 bytes of garbage each.
+const corosFree = setupBacklog
 
 // coros is a loop's pool of idle coroutines.
 type coros struct{ free []*coro }

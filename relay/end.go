@@ -69,7 +69,9 @@ func (c *conn) close() {
 	l := c.loop
 	l.stop(&c.timer)
 	l.forget(c.client.fd)
-	l.engine.sources.release(c.src)
+	if c.counted {
+		l.engine.sources.release(sourceOf(c.addr.Addr()))
+	}
 	c.phase = closed
 	l.stats.open.Add(-1)
 	l.engine.open.Add(-1)
@@ -106,7 +108,7 @@ func (c *conn) report() {
 	}
 	r := c.log
 	log.LogAttrs(context.Background(), slog.LevelInfo, "connection",
-		slog.String("client", r.client.String()),
+		slog.String("client", c.addr.String()),
 		slog.String("server_name", r.serverName),
 		slog.String("app", r.app),
 		slog.String("instance", r.instance),
@@ -114,7 +116,7 @@ func (c *conn) report() {
 		slog.String("relay", max(c.up.mode, c.down.mode).String()),
 		slog.Uint64("bytes_up", c.up.bytes),
 		slog.Uint64("bytes_down", c.down.bytes),
-		slog.Duration("duration", time.Since(r.began)),
+		slog.Duration("duration", time.Duration(l.clock()-r.began)),
 		slog.String("ended_by", c.reason.Party().String()),
 		slog.String("reason", c.reason.String()),
 		slog.String("detail", r.detail))

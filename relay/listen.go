@@ -43,7 +43,7 @@ func (l *loop) listenOn(addr netip.AddrPort) (netip.AddrPort, error) {
 	}
 	ln := &listener{fd: fd}
 	if ln.addr, err = boundTo(fd); err == nil {
-		err = l.watch(fd, slot{l: ln}, unix.EPOLLIN|unix.EPOLLET&0xffffffff)
+		err = l.watch(fd, slot{}, unix.EPOLLIN|unix.EPOLLET&0xffffffff)
 	}
 	if err != nil {
 		closeFD(fd)

@@ -45,8 +45,7 @@ type loop struct {
 type slot struct {
 	gen  uint32
 	side side
-	c    *conn
-	l    *listener
+	c    *conn // nil: a listener's, or the inbox's
 }
 
 // side is which of a connection's descriptors an event is for.
@@ -125,13 +124,20 @@ func (l *loop) dispatch(events []unix.EpollEvent) {
 		s := &l.slots[ev.Fd]
 		switch {
 		case s.gen != uint32(ev.Pad):
-		case s.l != nil:
-			s.l.waiting = true
 		case s.c != nil:
 			l.event(s.c, s.side, ev.Events)
 		case ev.Fd == l.inbox.fd:
 			l.inbox.rung = true
+		default:
+			l.listening(ev.Fd)
 		}
+	}
+}
+
+// listening notes that connections wait at the listener whose descriptor is fd.
+func (l *loop) listening(fd int32) {
+	for _, ln := range l.listen {
+		ln.waiting = ln.waiting || ln.fd == fd
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // that must send it. Believing it from anybody else would let a client choose
 // the address that limits and logs go by.
 func (s *setup) readProxyHeader() Reason {
-	if !s.l.engine.believes(s.client.Addr()) {
+	if !s.l.engine.believes(s.c.addr.Addr()) {
 		return goOn
 	}
 	for {
@@ -40,7 +40,7 @@ func (s *setup) noteProxyHeader(h proxyproto.Header) {
 	if h.Local || !h.Source.IsValid() {
 		return
 	}
-	s.client, s.server = h.Source, h.Destination
+	s.c.addr, s.server = h.Source, h.Destination
 	for kind, value := range h.TLVs.All() {
 		s.passOn(kind, bytes.Clone(value)) // the list is a view on the stream
 	}
@@ -91,7 +91,7 @@ func (s *setup) proxyHeader() []byte {
 		}
 		add(proxyproto.TypeSSL, sslExtension(state.Version))
 	}
-	return proxyproto.AppendV2(nil, proxyproto.Header{Source: s.client, Destination: s.server, TLVs: tlvs})
+	return proxyproto.AppendV2(nil, proxyproto.Header{Source: s.c.addr, Destination: s.server, TLVs: tlvs})
 }
 
 // sslExtension is PP2_TYPE_SSL (2.2.6 of the specification): the client used TLS,

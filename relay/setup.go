@@ -15,7 +15,6 @@ type setup struct {
 	c *conn
 	l *loop
 
-	client     netip.AddrPort // who it is: the PROXY header's source, else the socket's
 	server     netip.AddrPort // the PROXY header's destination, if there was one
 	tlvs       proxyproto.TLVs
 	in         *chunk // what the client has sent and no step has used up yet
@@ -56,7 +55,6 @@ func (s *setup) run() Reason {
 // begin starts the hello's deadline. It was armed when the connection was
 // accepted: a client that sends nothing must go as well.
 func (s *setup) begin() {
-	s.client = s.c.addr
 	s.late = HelloTimeout
 	s.in = s.l.chunks.get(0)
 }
@@ -66,9 +64,8 @@ func (s *setup) route() Reason {
 	h, d, c := s.parser.Hello(), &s.decision, s.c
 	if c.log != nil {
 		c.log.serverName = string(h.ServerName)
-		c.log.client = s.client
 	}
-	s.l.engine.opts.Route(h, s.client, d)
+	s.l.engine.opts.Route(h, c.addr, d)
 	if d.Later != nil {
 		if r := s.decideLater(); r != goOn {
 			return r

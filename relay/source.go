@@ -22,11 +22,10 @@ func (s *setup) admitSource() Reason {
 	if all.max == 0 {
 		return goOn
 	}
-	src := sourceOf(s.client.Addr())
-	if !all.acquire(src) {
+	if !all.acquire(sourceOf(s.c.addr.Addr())) {
 		return SourceLimit
 	}
-	s.c.src = src
+	s.c.counted = true
 	return goOn
 }
 
@@ -52,11 +51,8 @@ func (s *sources) acquire(src source) bool {
 	return true
 }
 
-// release takes back one acquire. The zero source was never counted.
+// release takes back one acquire.
 func (s *sources) release(src source) {
-	if !src.IsValid() {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open[src]--; s.open[src] <= 0 {
