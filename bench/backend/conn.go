@@ -136,7 +136,7 @@ func (c *conn) start() {
 	case Reply:
 		c.reply(CommandSize)
 	case Trickle:
-		c.due = time.Now().Add(c.cmd.Interval)
+		c.due = time.Now().Add(c.s.trickles.phase(c.cmd.Interval))
 		c.s.trickles.push(c)
 	default:
 	}

@@ -7,10 +7,21 @@ import (
 )
 
 // A queue holds the trickling connections by when they are due. All intervals are
-// usually equal, so that a new one belongs to the end.
+// usually equal, so that one whose message was sent belongs to the end.
 type queue struct {
 	conns []*conn
-	head  int // those before it are gone
+	head  int    // those before it are gone
+	begun uint32 // connections that have had a phase
+}
+
+// phase tells when in its first interval a new connection's first message is due. Those
+// of many clients are spread: if all began together, the messages of an interval would
+// come as one burst, and their latency would be the length of the queue. Steps of the
+// golden ratio spread any number of connections evenly.
+func (q *queue) phase(interval time.Duration) time.Duration {
+	const golden = 0x9e3779b9 // of 1<<32
+	q.begun++
+	return time.Duration(uint64(interval) * uint64(q.begun*golden) >> 32)
 }
 
 func (q *queue) len() int     { return len(q.conns) - q.head }
