@@ -236,7 +236,7 @@ func (c *comparison) measure(ctx context.Context, w workload, f peers.Form) (*lo
 	if o.Connections > crowd {
 		o.Connections = max(o.Connections/c.Shrink, crowd)
 	}
-	o.Duration, o.Warmup, o.CPUs, o.PID = c.Duration, c.Warmup, []int{c.LoadCPU}, p.PID
+	o.Duration, o.Warmup, o.CPUs, o.PID = c.Duration, c.Warmup*time.Duration(max(w.settle, 1)), []int{c.LoadCPU}, p.PID
 	result, err := load.Run(ctx, o)
 	return result, errors.Join(err, p.Stop())
 }
