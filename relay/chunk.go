@@ -9,8 +9,17 @@ type chunk struct {
 	class    int8 // index in chunkSizes; -1: not pooled
 }
 
-// The largest class takes a full read (readSize) after encryption.
-var chunkSizes = [...]int{2 << 10, 8 << 10, 24 << 10, outSize}
+// The two largest classes take a read of readSize and one of readMost after encryption:
+// a record of 1.2 kB, as crypto/tls makes them at first, is 2 % longer than what it has.
+const (
+	outSize = readSize + 8<<10
+	outMost = readMost + 16<<10
+)
+
+var chunkSizes = [...]int{2 << 10, 8 << 10, 24 << 10, outSize, outMost}
+
+// classLarge is the class of which only a few may be in use at a time (chunksLarge).
+const classLarge = len(chunkSizes) - 1
 
 // chunksKept bounds the memory that waits in a loop's pool, in bytes for each class.
 const chunksKept = 2 << 20
@@ -21,7 +30,8 @@ func (k *chunk) len() int { return k.end - k.off }
 
 // chunks is a loop's pool. It belongs to the loop's thread.
 type chunks struct {
-	free [len(chunkSizes)][]*chunk
+	free  [len(chunkSizes)][]*chunk
+	large int // of classLarge in use
 }
 
 // get returns an empty chunk of at least n bytes.
@@ -29,6 +39,9 @@ func (p *chunks) get(n int) *chunk {
 	for class, size := range chunkSizes {
 		if n > size {
 			continue
+		}
+		if class == classLarge {
+			p.large++
 		}
 		list := p.free[class]
 		if len(list) == 0 {
@@ -46,6 +59,9 @@ func (p *chunks) get(n int) *chunk {
 func (p *chunks) put(k *chunk) {
 	if k == nil || k.class < 0 {
 		return
+	}
+	if int(k.class) == classLarge {
+		p.large--
 	}
 	k.off, k.end = 0, 0
 	if list := p.free[k.class]; len(list)*chunkSizes[k.class] < chunksKept {

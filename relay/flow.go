@@ -15,6 +15,8 @@ package relay
 
 const (
 	readSize   = 64 << 10
+	readMost   = readSize << growMost // tlsflow.go: appetite
+	growMost   = 3
 	pushBudget = 256 << 10
 	bulkSize   = readSize
 
@@ -97,11 +99,11 @@ func (c *conn) push(f *flow, from, to *end) bool {
 // kept.
 func (c *conn) copy(f *flow, from, to *end) int {
 	l := c.loop
-	n := from.read(l.in)
+	n := from.read(l.in[:readSize])
 	if n == 0 {
 		return 0
 	}
-	if n == len(l.in) {
+	if n == readSize {
 		f.full = min(f.full+1, spliceAfter)
 	} else {
 		f.full = 0

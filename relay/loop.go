@@ -58,7 +58,6 @@ const (
 )
 
 const (
-	outSize      = readSize + 8<<10 // a full read with the overhead of its TLS records
 	eventsPerRun = 256
 	setupBudget  = time.Millisecond
 	bulkBudget   = int64(500 * time.Microsecond)
@@ -278,7 +277,7 @@ func newLoop(e *Engine) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{engine: e, epoll: int32(fd), reserve: openReserve(), in: make([]byte, readSize), out: make([]byte, 0, outSize)}
+	l := &loop{engine: e, epoll: int32(fd), reserve: openReserve(), in: make([]byte, readMost), out: make([]byte, 0, outMost)}
 	l.pipes = pipes{loop: l, max: int64(e.maxPipes / e.opts.Loops)}
 	l.setTimeouts(e.opts.Timeouts)
 	if err := l.inbox.open(l); err != nil {

@@ -36,7 +36,7 @@ func (c *conn) refuse(alert int) {
 func (c *conn) linger() {
 	l := c.loop
 	for c.client.readable && !c.client.over() && c.up.bytes < lingerBytes {
-		c.up.bytes += uint64(c.client.read(l.in))
+		c.up.bytes += uint64(c.client.read(l.in[:readSize]))
 	}
 	if c.client.over() || c.up.bytes >= lingerBytes {
 		c.close()

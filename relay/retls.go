@@ -53,13 +53,15 @@ func (t *tlsSide) reencrypt(c *conn, f *flow, to *tlsSide) bool {
 		case moved >= pushBudget:
 			return true
 		default:
-			n := t.read(c)
+			size := c.loop.appetite(f)
+			n := t.read(c, size)
 			if n == 0 && !t.over {
 				return false
 			}
 			moved += n
 			c.count(f, crypting, n)
 			to.write(c, c.loop.in[:n])
+			f.fed(n, size, to.wire.out == nil)
 		}
 	}
 	return false

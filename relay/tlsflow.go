@@ -14,6 +14,31 @@ import (
 // independent.
 const maxAnswers = 16 << 10
 
+// chunksLarge is how many connections of a loop may keep more than a read of readSize
+// which their receiver did not take.
+const chunksLarge = 16
+
+// appetite is how much f reads at once: the more, the more often in a row its receiver
+// took all of a full read. Larger sends are fewer, and make longer segments: 16
+// downloads took 985 ms of CPU a GB with 64 KiB, and 828 with up to 512. What a receiver
+// does not take is kept in memory, so that one which stops has the least again.
+func (l *loop) appetite(f *flow) int {
+	if l.chunks.large >= chunksLarge {
+		return readSize
+	}
+	return readSize << f.full
+}
+
+// fed notes what came of a read of size: n bytes, of which the receiver took all or not.
+func (f *flow) fed(n, size int, all bool) {
+	switch {
+	case !all:
+		f.full = 0
+	case n == size:
+		f.full = min(f.full+1, growMost)
+	}
+}
+
 // pump moves both directions; true means that one stopped for fairness.
 func (t *tlsSide) pump(c *conn) bool {
 	if t.instance != nil {
@@ -52,12 +77,14 @@ func (t *tlsSide) decrypt(c *conn) bool {
 		case moved >= pushBudget:
 			return true
 		default:
-			n := t.read(c)
+			size := c.loop.appetite(f)
+			n := t.read(c, size)
 			if n == 0 && !t.over {
 				return false
 			}
 			c.count(f, crypting, n)
 			w := to.write(c.loop.in[:n])
+			f.fed(n, size, w == n)
 			f.chunk = c.loop.chunks.keep(nil, c.loop.in[w:n])
 			moved += n
 		}
@@ -65,11 +92,11 @@ func (t *tlsSide) decrypt(c *conn) bool {
 	return false
 }
 
-// read fills the loop's buffer with plaintext as far as there is some. It notes
+// read takes as much plaintext as there is into the loop's buffer, up to size. It notes
 // the peer's last word and its kind in c.reason.
-func (t *tlsSide) read(c *conn) int {
+func (t *tlsSide) read(c *conn, size int) int {
 	n := 0
-	for p := c.loop.in; n < len(p); {
+	for p := c.loop.in[:size]; n < len(p); {
 		m, err := t.conn.Read(p[n:])
 		n += m
 		if err == nil {
@@ -135,11 +162,13 @@ func (t *tlsSide) encrypt(c *conn) bool {
 		case moved >= pushBudget:
 			return true
 		default:
-			n := c.backend.read(l.in)
+			size := l.appetite(f)
+			n := c.backend.read(l.in[:size])
 			if n > 0 {
 				moved += n
 				c.count(f, crypting, n)
 				t.write(c, l.in[:n])
+				f.fed(n, size, t.wire.out == nil)
 			}
 		}
 	}

@@ -1,0 +1,58 @@
+package relay
+
+import "testing"
+
+// A direction reads more at once while its receiver takes all of it, and the least again
+// when it does not.
+func TestReadsGrowWithTheReceiver(t *testing.T) {
+	l := &loop{}
+	f := &flow{}
+	steps := []struct {
+		part float64 // of what was asked for that came
+		all  bool    // the receiver took it
+		want int     // the next read
+	}{
+		{1, true, 2 * readSize},
+		{1, true, 4 * readSize},
+		{0.5, true, 4 * readSize},
+		{1, true, readMost},
+		{1, true, readMost},
+		{1, false, readSize},
+		{1, true, 2 * readSize},
+		{0.5, false, readSize},
+	}
+	for i, step := range steps {
+		size := l.appetite(f)
+		f.fed(int(step.part*float64(size)), size, step.all)
+		if got := l.appetite(f); got != step.want {
+			t.Fatalf("step %d: %d bytes at once after %+v, want %d", i, got, step, step.want)
+		}
+	}
+}
+
+// What slow receivers leave in memory is bounded: chunksLarge of them keep a large read,
+// all others a small one.
+func TestOnlySoManyKeepALargeRead(t *testing.T) {
+	l := &loop{}
+	hungry := &flow{full: growMost}
+	var kept []*chunk
+	for range 3 * chunksLarge {
+		size := l.appetite(hungry)
+		kept = append(kept, l.chunks.keep(nil, make([]byte, size)))
+	}
+	large := 0
+	for _, k := range kept {
+		if k.len() > readSize {
+			large++
+		}
+	}
+	if large != chunksLarge {
+		t.Errorf("%d of %d keep a large read, want %d", large, len(kept), chunksLarge)
+	}
+	for _, k := range kept {
+		l.chunks.put(k)
+	}
+	if got := l.appetite(hungry); got != readMost {
+		t.Errorf("%d bytes at once when all were given back, want %d", got, readMost)
+	}
+}
