@@ -60,7 +60,7 @@ const (
 const (
 	eventsPerRun = 256
 	setupBudget  = time.Millisecond
-	bulkBudget   = int64(500 * time.Microsecond)
+	bulkBudget   = int64(100 * time.Microsecond)
 	acceptBudget = 64
 )
 
