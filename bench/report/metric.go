@@ -62,7 +62,9 @@ func (m Metric) idle(i *load.Idling) (float64, bool) {
 	}
 }
 
-// A Figure is a metric over the rounds.
+// A Figure is a metric over the rounds. In place of the median, UserShare has the share
+// of all rounds together: the kernel tells it in ticks of 10 ms, of which user space has
+// a dozen in a round.
 type Figure struct {
 	Median, Min, Max float64
 	Rounds           int // 0: not measured
@@ -77,15 +79,22 @@ func (r *Results) Figure(workload, proxy string, m Metric) Figure {
 		}
 	}
 	var all []float64
+	var cpu load.CPU
 	for _, run := range r.Runs {
 		if run.Workload != workload || run.Proxy != proxy || run.Result == nil {
 			continue
 		}
 		if v, ok := m.of(run.Result, unit); ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
 			all = append(all, v)
+			cpu.Process += run.Result.CPU.Process
+			cpu.ProcessUser += run.Result.CPU.ProcessUser
 		}
 	}
-	return figure(all)
+	f := figure(all)
+	if m == UserShare && f.Rounds > 0 {
+		f.Median, _ = m.of(&load.Result{CPU: cpu}, unit)
+	}
+	return f
 }
 
 func figure(all []float64) Figure {

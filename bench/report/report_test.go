@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,17 @@ func TestFigureIsMedianWithExtremes(t *testing.T) {
 	}
 	if got := r.Figure(PassRequest50, peers.Nginx, CPUPerUnit); got.Rounds != 0 {
 		t.Errorf("a proxy that did not run has %+v", got)
+	}
+}
+
+func TestUserShareIsThatOfAllRounds(t *testing.T) {
+	r := costs(PassRequest50, Operation, map[string][]float64{peers.Gateway: {1, 1, 2}})
+	for i, user := range []float64{0.03, 0.05, 0.2} {
+		r.Runs[i].Result.CPU.ProcessUser = user
+	}
+	f := r.Figure(PassRequest50, peers.Gateway, UserShare)
+	if math.Abs(f.Median-7) > 1e-9 || f.Min != 3 || f.Max != 10 || f.Rounds != 3 {
+		t.Errorf("0.28 of 4 s in user space, in rounds of 3, 5 and 10 %%: %+v", f)
 	}
 }
 
