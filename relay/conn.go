@@ -54,12 +54,13 @@ type end struct {
 	fd       int32
 	readable bool
 	writable bool
-	hup      bool // FIN, RST or error was seen: read on until the socket says so
-	failed   bool // an error was seen; reading tells what came before it
-	reset    bool // RST or error, or both directions are shut
-	eof      bool // the socket has said EOF
-	broken   bool // reading failed: nothing more comes, nothing more can be sent
-	deaf     bool // writing failed; what it sent before can still be read
+	hup      bool  // FIN, RST or error was seen: read on until the socket says so
+	failed   bool  // an error was seen; reading tells what came before it
+	reset    bool  // RST or error, or both directions are shut
+	eof      bool  // the socket has said EOF
+	broken   bool  // reading failed: nothing more comes, nothing more can be sent
+	deaf     bool  // writing failed; what it sent before can still be read
+	known    uint8 // times in a row that it was told readable, and was known to be (mute.go)
 }
 
 // flow is one direction.
@@ -98,6 +99,9 @@ type record struct {
 // onEvents notes what epoll reported for one of the two ends.
 func (e *end) onEvents(ev uint32) {
 	if ev&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		if e.readable && e.known < muteAfter {
+			e.known++
+		}
 		e.readable = true
 	}
 	if ev&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {

@@ -19,6 +19,7 @@
 //	preface.go        what the backend must hear first
 //	flow.go         relayed: each direction copies …
 //	splice.go       … or splices (pipes.go: the pool and its quota)
+//	mute.go         a sender that is ahead of its receiver does not wake the loop
 //	tlsflow.go      … or encrypts and decrypts (retls.go: both, on either side)
 //	refuse.go       or it was refused: an alert, and time to read it
 //	end.go          the end: exactly one Reason (reason.go), one access line, one count
@@ -33,7 +34,7 @@
 // through its inbox (inbox.go). The hot path's system calls are raw (sys.go),
 // which is right only because every descriptor is non-blocking.
 //
-// Readiness is edge-triggered and registered once. The flags of an end say
+// Readiness is edge-triggered and registered once (but for mute.go). The flags of an end say
 // "worth trying"; EAGAIN or a short read clears them. The one trap: bytes and FIN
 // may come in one event, so after a FIN was seen an end is read until it says EOF.
 //

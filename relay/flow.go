@@ -51,9 +51,12 @@ func (c *conn) pump() {
 	switch {
 	case c.up.closed && c.down.closed:
 		c.finish()
+		return
 	case again:
 		c.loop.later(c)
 	}
+	c.loop.unmute(&c.client)
+	c.loop.unmute(&c.backend)
 }
 
 // oneIsGone reports whether the direction up, which was served first, has yet to

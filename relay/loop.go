@@ -152,6 +152,8 @@ func (l *loop) event(c *conn, s side, ev uint32) {
 	}
 	switch c.phase {
 	case relaying:
+		l.mute(&c.client)
+		l.mute(&c.backend)
 		if c.bulk {
 			l.later(c)
 		} else {
@@ -252,8 +254,8 @@ func (l *loop) fire(t *timer) {
 	}
 }
 
-// watch registers a descriptor, once and for all: edge-triggered, both
-// directions, never modified.
+// watch registers a descriptor: edge-triggered, both directions. Only mute.go changes
+// that again.
 func (l *loop) watch(fd int32, s slot, events uint32) error {
 	for int(fd) >= len(l.slots) {
 		l.slots = append(l.slots, make([]slot, max(1024, len(l.slots)))...)
