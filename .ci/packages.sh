@@ -10,7 +10,9 @@ packages=(
 	openssh-client openssh-server
 	postgresql postgresql-client
 	iproute2 nftables procps util-linux
-	bind9 bind9-dnsutils             # a DNS server that takes updates, and dig
+	bind9 bind9-dnsutils              # a DNS server that takes updates, and dig
+	haproxy                           # what bench compares with
+	nginx-light libnginx-mod-stream
 )
 
 missing=()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sallyport/bench/backend"
@@ -128,7 +129,8 @@ type comparison struct {
 
 // findPeers finds out who can take part.
 func (c *comparison) findPeers(ctx context.Context) {
-	if c.Install {
+	if missing := peers.Missing(); c.Install && len(missing) > 0 {
+		c.Progress("installing " + strings.Join(missing, " and "))
 		if err := peers.Install(ctx); err != nil {
 			c.results.Notes = append(c.results.Notes, err.Error())
 		}
