@@ -76,7 +76,7 @@ func metrics(u Unit) []Metric {
 	if u == Idle {
 		return []Metric{RSS, Descriptors}
 	}
-	return []Metric{Rate, CPUPerUnit, MachinePerUnit, UserShare, P50, P99, P999}
+	return []Metric{Rate, Bulk, CPUPerUnit, MachinePerUnit, UserShare, P50, P99, P999}
 }
 
 func (r *Results) writeWorkload(w io.Writer, wl Workload) {
@@ -162,6 +162,8 @@ func heading(m Metric, u Unit) string {
 			return "GB/s"
 		}
 		return "op/s"
+	case Bulk:
+		return "bulk MB/s"
 	case RSS:
 		return "bytes RSS"
 	case UserShare:

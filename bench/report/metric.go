@@ -17,6 +17,7 @@ const (
 	CPUPerUnit     Metric = "CPU"         // µs an operation, ms a GB
 	MachinePerUnit Metric = "machine CPU" // likewise
 	Rate           Metric = "rate"        // operations a second, GB/s
+	Bulk           Metric = "bulk"        // MB a second, moved beside operations
 	P50            Metric = "p50"         // µs
 	P99            Metric = "p99"
 	P999           Metric = "p999"
@@ -38,6 +39,8 @@ func (m Metric) of(r *load.Result, unit Unit) (float64, bool) {
 		return scale * r.CPU.Machine / amount, amount > 0
 	case Rate:
 		return amount / r.Seconds, amount > 0 && r.Seconds > 0
+	case Bulk:
+		return float64(r.Bytes) / 1e6 / r.Seconds, unit == Operation && r.Bytes > 0 && r.Seconds > 0
 	case P50:
 		return r.Latency.P50, r.Latency.Count > 0
 	case P99:

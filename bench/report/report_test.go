@@ -67,6 +67,16 @@ func TestUnitOfBulkIsGigabyte(t *testing.T) {
 	}
 }
 
+func TestBulkBesideOperationsIsTold(t *testing.T) {
+	all := map[string][]float64{peers.Gateway: {0.2}}
+	if got := costs(PassMixed, Operation, all).Figure(PassMixed, peers.Gateway, Bulk).Median; got != 500 {
+		t.Errorf("1 GB in 2 s beside requests is %v MB/s", got)
+	}
+	if f := costs(PassBulk16, Gigabyte, all).Figure(PassBulk16, peers.Gateway, Bulk); f.Rounds != 0 {
+		t.Errorf("bulk alone has its rate twice: %+v", f)
+	}
+}
+
 func TestVerdict(t *testing.T) {
 	type all = map[string][]float64
 	for _, test := range []struct {
