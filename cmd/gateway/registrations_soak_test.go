@@ -27,26 +27,57 @@ import (
 )
 
 // TestSoakRegistrationsBesideTraffic registers 10,000 machines (SOAK_MACHINES) and
-// then measures a client's requests on a connection that is up, in turns without
-// and with their registrations every 180 s. The crowd is a process of its own that
-// runs where nobody else wants to (SCHED_IDLE): it stands for 10,000 other machines,
-// whose handshakes cost this one nothing. The test reports; a machine that is shared
-// decides the figures.
+// then measures a client's requests on a connection that is up, in turns: without
+// their registrations; with them, every 180 s; and with them at another gateway on the
+// same two CPUs, which tells what the machine is to blame for and what this process.
+// The crowd is a process of its own that runs where nobody else wants to (SCHED_IDLE):
+// it stands for 10,000 other machines, whose handshakes cost this one nothing. The test
+// reports; a machine that is shared decides the figures.
 func TestSoakRegistrationsBesideTraffic(t *testing.T) {
-	n := cmp.Or(os.Getenv("SOAK_MACHINES"), "10000")
-	s := newSite(t)
+	s, other := newSite(t), newSite(t)
 	s.machine("vm1", vm1)
 	s.gateway()
+	other.gateway()
 	s.until("the gateway is up", serving(0))
+	other.until("the other gateway is up", serving(0))
 	s.join("vm1", "--forward", "80="+web(t, "one"))
 	s.until("the machine is up", serving(1))
 
+	register, end := startCrowd(t, s, other)
+	took := map[string][]time.Duration{}
+	turns := []string{"nowhere", "here", "elsewhere"}
+	for i := range 20 { // short turns: what else the machine does falls on all
+		for j := range turns {
+			where := turns[(i+j)%len(turns)]
+			register(where)
+			took[where] = append(took[where], s.latencies(4*time.Second)...)
+		}
+	}
+	for _, all := range took {
+		slices.Sort(all)
+	}
+	for _, percent := range []int{50, 90, 99} {
+		quiet, here, elsewhere := at(took["nowhere"], percent), at(took["here"], percent), at(took["elsewhere"], percent)
+		t.Logf("p%d of a request: %v quiet, %v with registrations (%.2f), %v with registrations at another gateway (%.2f); here to elsewhere %.2f",
+			percent, quiet, here, ratio(here, quiet), elsewhere, ratio(elsewhere, quiet), ratio(here, elsewhere))
+	}
+	t.Logf("%d, %d and %d requests", len(took["nowhere"]), len(took["here"]), len(took["elsewhere"]))
+	end()
+}
+
+func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
+
+// startCrowd starts the crowd's process and waits until all have registered at both.
+// register says where they do from now on; end ends it.
+func startCrowd(t *testing.T, here, elsewhere *site) (register func(where string), end func()) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	crowd := exec.CommandContext(t.Context(), "chrt", "-i", "0", self, "-test.run", "^TestSoakCrowd$", "-test.v")
-	crowd.Env = append(os.Environ(), "CROWD_DIR="+s.dir, "CROWD_GUESTS="+s.guests, "CROWD_SIZE="+n)
+	crowd.Env = append(os.Environ(), "CROWD_SIZE="+cmp.Or(os.Getenv("SOAK_MACHINES"), "10000"),
+		"CROWD_HERE="+here.dir, "CROWD_HERE_AT="+here.guests, "CROWD_ELSEWHERE="+elsewhere.dir, "CROWD_ELSEWHERE_AT="+elsewhere.guests)
 	crowd.Stderr = os.Stderr
 	words, err := crowd.StdoutPipe()
 	if err != nil {
@@ -63,46 +94,47 @@ func TestSoakRegistrationsBesideTraffic(t *testing.T) {
 	for told.Scan() && !strings.Contains(told.Text(), "registered") {
 	}
 	t.Log(told.Text())
-	var quiet, busy []time.Duration
-	for range 25 { // short turns: what else the machine does falls on both
-		quiet = append(quiet, s.latencies(4*time.Second)...)
-		_, _ = turn.Write([]byte("\n"))
-		busy = append(busy, s.latencies(4*time.Second)...)
-		_, _ = turn.Write([]byte("\n"))
+	register = func(where string) {
+		if _, err := fmt.Fprintln(turn, where); err != nil {
+			t.Fatal(err)
+		}
 	}
-	slices.Sort(quiet)
-	slices.Sort(busy)
-	for _, percent := range []int{50, 90, 99} {
-		t.Logf("p%d of a request: quiet %v, with registrations %v, ratio %.2f (%d and %d requests)",
-			percent, at(quiet, percent), at(busy, percent), float64(at(busy, percent))/float64(at(quiet, percent)), len(quiet), len(busy))
+	end = func() {
+		_ = turn.Close()
+		if err := crowd.Wait(); err != nil {
+			t.Error(err)
+		}
 	}
-	_ = turn.Close()
-	if err := crowd.Wait(); err != nil {
-		t.Error(err)
-	}
+	return register, end
 }
 
-// TestSoakCrowd is the crowd's process: it registers all, and then, from each line on
-// its input to the next, one after the other, all within 180 s.
+// TestSoakCrowd is the crowd's process: it registers all at both gateways. Then each
+// line on its input says at which one they go on, one after the other, all within 180 s.
 func TestSoakCrowd(t *testing.T) {
 	n, err := strconv.Atoi(os.Getenv("CROWD_SIZE"))
 	if err != nil {
 		t.Skip("a part of TestSoakRegistrationsBesideTraffic")
 	}
-	s := &site{t: t, dir: os.Getenv("CROWD_DIR"), guests: os.Getenv("CROWD_GUESTS")}
-	all := s.crowd(n)
 	began := time.Now()
-	everyone(t, all, 8)
-	fmt.Printf("%d machines registered in %v\n", n, time.Since(began).Round(time.Second))
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		ctx, cancel := context.WithCancel(t.Context())
-		var crowd sync.WaitGroup
-		crowd.Go(func() { keepRegistering(ctx, t, all, 180*time.Second/time.Duration(n)) })
-		lines.Scan()
+	crowds := map[string][]*member{}
+	for where, name := range map[string]string{"here": "CROWD_HERE", "elsewhere": "CROWD_ELSEWHERE"} {
+		s := &site{t: t, dir: os.Getenv(name), guests: os.Getenv(name + "_AT")}
+		crowds[where] = s.crowd(n)
+		everyone(t, crowds[where], 8)
+	}
+	fmt.Printf("%d machines registered, twice, in %v\n", n, time.Since(began).Round(time.Second))
+	ctx, cancel := context.WithCancel(t.Context())
+	var crowd sync.WaitGroup
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		cancel()
 		crowd.Wait()
+		ctx, cancel = context.WithCancel(t.Context())
+		if all := crowds[lines.Text()]; all != nil {
+			crowd.Go(func() { keepRegistering(ctx, t, all, 180*time.Second/time.Duration(n)) })
+		}
 	}
+	cancel()
+	crowd.Wait()
 }
 
 // member is one machine of the crowd.
