@@ -227,7 +227,7 @@ func (g *gateway) atRest() (fds, goroutines, rss float64) {
 // and the coroutines that each loop keeps for the next connections to set up.
 func (g *gateway) mustHoldNoMoreThan(fds, goroutines float64) {
 	g.w.t.Helper()
-	pooled := float64(64 * runtime.NumCPU())
+	pooled := float64(256 * runtime.NumCPU())
 	for deadline := time.Now().Add(patience); ; {
 		now, more, _ := g.atRest()
 		if now <= fds+2 && more <= goroutines+4+pooled {

@@ -158,12 +158,17 @@ func sum(r io.Reader, slow bool) [32]byte {
 
 // The two directions are independent: a client that does not read yet may send.
 func TestUploadGoesOnWhileTheClientDoesNotRead(t *testing.T) {
-	const down, up = 16 << 20, 4 << 20
+	const down, up = 64 << 20, 4 << 20 // a receive buffer alone may grow to 32 MiB
 	got := make(chan [32]byte, 1)
 	handle := func(c *net.TCPConn) {
-		go func() { got <- sum(io.LimitReader(c, up), false) }()
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			got <- sum(io.LimitReader(c, up), false)
+		}()
 		_, _ = io.Copy(struct{ io.Writer }{c}, newSource(down))
 		_ = c.CloseWrite()
+		<-read // no other reader before that
 		_, _ = io.Copy(io.Discard, c)
 	}
 	bothModes(t, nil, handle, func(t *testing.T, g *gateway, c client) {
