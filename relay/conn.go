@@ -145,6 +145,20 @@ func (e *end) read(p []byte) int {
 	return n
 }
 
+// drained asks whether the socket has nothing to read, as a short read would tell. A FIN
+// or a reset that the loop has not heard of is still to be told by an event; urgent data,
+// which TLS has none of, counts as nothing until more comes.
+func (e *end) drained() bool {
+	if e.hup {
+		return false
+	}
+	if n, errno := unread(e.fd); n > 0 || errno != 0 {
+		return false
+	}
+	e.readable = false
+	return true
+}
+
 // write sends what the socket takes of p. Less than len(p) means: come back when
 // it is writable, or e.deaf. A peer that reset the connection may have sent a
 // last word before, so a failed write asks for a read.

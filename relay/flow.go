@@ -89,6 +89,9 @@ func (c *conn) push(f *flow, from, to *end) bool {
 			return false
 		case moved >= pushBudget:
 			return true
+		case f.full == shortFill && from.drained():
+			f.full = spliceAfter
+			return false
 		case f.full >= spliceAfter && c.loop.pipes.take(f):
 			moved += c.fill(f, from, to)
 		default:

@@ -113,6 +113,13 @@ func unsent(fd int32) int {
 	return int(n)
 }
 
+// unread tells how many bytes can be read (tcp(7), SIOCINQ); a FIN is none.
+func unread(fd int32) (int, unix.Errno) {
+	var n int32
+	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCINQ, uintptr(unsafe.Pointer(&n)))
+	return int(n), e
+}
+
 func socketError(fd int32) unix.Errno {
 	var v, size int32 = 0, 4
 	_, _, e := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_ERROR,
