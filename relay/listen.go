@@ -107,16 +107,17 @@ func hint(err error) string {
 }
 
 // guard has the kernel find out that a peer vanished. TCP_USER_TIMEOUT, for one
-// with bytes under way, is the idle time: it must not be shorter, because it also
+// with bytes under way, is more than the idle time, by two visits of its check: it also
 // ends a connection whose peer just reads nothing (tcp_probe_timer: a zero window
-// that lasts as long), and how long that may last is what idle says.
+// that lasts as long), and how long that may last is what idle says. Were they equal,
+// chance would tell whether such an end is called an idle timeout or the peer's reset.
 func (e *Engine) guard(fd int32) {
 	setInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepIdle)
 	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepInterval)
 	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepCount)
 	if idle := e.opts.Timeouts.Idle; idle > 0 {
-		setInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(idle/time.Millisecond))
+		setInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int((idle+idle*2/idleChecks)/time.Millisecond))
 	}
 }
 
