@@ -115,8 +115,14 @@ func TestEvidenceThatIsNotAboutTheQuestionIsRefused(t *testing.T) {
 
 func TestAgentIsWaitedForNoLongerThanTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	socket := agent(t, func(*dstackagent.Quote) { cancel() })
-	if _, err := newDstack(socket).Attest(ctx, reportData); !errors.Is(err, context.Canceled) {
+	gone := make(chan struct{})
+	socket := agent(t, func(*dstackagent.Quote) {
+		cancel()
+		<-gone // no answer before that
+	})
+	_, err := newDstack(socket).Attest(ctx, reportData)
+	close(gone)
+	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
