@@ -18,8 +18,12 @@ const (
 
 var chunkSizes = [...]int{2 << 10, 8 << 10, 24 << 10, outSize, outMost}
 
-// classLarge is the class of which only a few may be in use at a time (chunksLarge).
-const classLarge = len(chunkSizes) - 1
+// classLarge is the class that only chunksLarge connections of a loop may use at a
+// time, for what their receiver did not take (appetite).
+const (
+	classLarge  = len(chunkSizes) - 1
+	chunksLarge = 16
+)
 
 // chunksKept bounds the memory that waits in a loop's pool, in bytes for each class.
 const chunksKept = 2 << 20

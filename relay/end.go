@@ -84,7 +84,10 @@ func (c *conn) endOnPanic() {
 		c.tellPanic(p)
 		if c.phase == relaying {
 			c.reason = Internal
-			c.tls = nil // it may be what panicked
+			if c.tls != nil { // it may be what panicked
+				c.tls.release()
+				c.tls = nil
+			}
 			c.finish()
 		}
 	}

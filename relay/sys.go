@@ -106,17 +106,20 @@ func resetOnClose(fd int32) {
 
 // unsent tells how many bytes the peer has not acknowledged (tcp(7), SIOCOUTQ).
 func unsent(fd int32) int {
-	var n int32
-	if _, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCOUTQ, uintptr(unsafe.Pointer(&n))); e != 0 {
+	n, errno := ask(fd, unix.SIOCOUTQ)
+	if errno != 0 {
 		return 0
 	}
-	return int(n)
+	return n
 }
 
 // unread tells how many bytes can be read (tcp(7), SIOCINQ); a FIN is none.
-func unread(fd int32) (int, unix.Errno) {
+func unread(fd int32) (int, unix.Errno) { return ask(fd, unix.SIOCINQ) }
+
+// ask is an ioctl that answers with a number.
+func ask(fd int32, request uintptr) (int, unix.Errno) {
 	var n int32
-	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCINQ, uintptr(unsafe.Pointer(&n)))
+	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(&n)))
 	return int(n), e
 }
 

@@ -129,13 +129,14 @@ type comparison struct {
 
 // findPeers finds out who can take part.
 func (c *comparison) findPeers(ctx context.Context) {
-	if missing := peers.Missing(); c.Install && len(missing) > 0 {
+	missing := peers.Missing()
+	if c.Install && len(missing) > 0 {
 		c.Progress("installing " + strings.Join(missing, " and "))
 		if err := peers.Install(ctx); err != nil {
 			c.results.Notes = append(c.results.Notes, err.Error())
 		}
+		missing = peers.Missing()
 	}
-	missing := peers.Missing()
 	c.results.Versions[peers.Gateway] = c.Version
 	c.forms = map[string]peers.Form{}
 	for _, f := range peers.Forms() {
