@@ -137,9 +137,11 @@ func TestRateIsKept(t *testing.T) {
 			echo(c, func() { requests.Add(1) })
 		}
 	})
+	began := time.Now()
 	mustRun(t, Options{Target: target, Workload: Request, Size: 64, Connections: 8, Rate: 500, Duration: 500 * time.Millisecond})
-	if n := requests.Load(); n > 251 {
-		t.Errorf("%d requests in half a second at 500 a second", n)
+	took := time.Since(began).Seconds() // more than the half second where the machine is busy
+	if n := requests.Load(); float64(n) > 500*took+1 {
+		t.Errorf("%d requests in %.2f s at 500 a second", n, took)
 	}
 }
 
