@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -19,31 +18,9 @@ import (
 	"sallyport/internal/gwtest"
 )
 
-// started runs a command until the test ends, when it must end well, and returns the
-// text that pattern finds in what it says on the given stream.
-func started(t *testing.T, cmd *exec.Cmd, stream io.Reader, pattern string) []string {
-	t.Helper()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 0 {
-			t.Errorf("%s: %v", cmd, err)
-		}
-	})
-	lines := bufio.NewScanner(stream)
-	for want := regexp.MustCompile(pattern); lines.Scan(); {
-		if m := want.FindStringSubmatch(lines.Text()); m != nil {
-			return m
-		}
-	}
-	t.Fatalf("%s has not said %q", cmd, pattern)
-	return nil
-}
-
 // service starts a long-running command that says where it is on standard output or, if
-// logs is set, on standard error.
+// logs is set, on standard error, and returns the text that pattern finds there. At the
+// end of the test it is asked to stop, once, and must end well.
 func service(t *testing.T, logs bool, pattern string, args ...string) []string {
 	t.Helper()
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // or every process ends a second later
@@ -57,7 +34,22 @@ func service(t *testing.T, logs bool, pattern string, args ...string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return started(t, cmd, stream, pattern)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 0 {
+			t.Errorf("%s: %v", cmd, err)
+		}
+	})
+	lines := bufio.NewScanner(stream)
+	for want := regexp.MustCompile(pattern); lines.Scan(); {
+		if m := want.FindStringSubmatch(lines.Text()); m != nil {
+			return m
+		}
+	}
+	t.Fatalf("%s has not said %q", cmd, pattern)
+	return nil
 }
 
 // loaded runs bench load for a moment and returns its result.

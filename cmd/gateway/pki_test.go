@@ -30,7 +30,7 @@ func pki(args ...string) (string, error) {
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
-	cmd.SetArgs(args)
+	cmd.SetArgs(append([]string{}, args...)) // of nil it makes the test's own
 	err := cmd.Execute()
 	return out.String(), err
 }
