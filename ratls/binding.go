@@ -24,13 +24,8 @@ func checkReportData(td *tdx.Report, said [64]byte) error {
 	return nil
 }
 
-// checkKeyBinding checks that the quote was made for an RA-TLS certificate with
-// the key spki, a SubjectPublicKeyInfo in DER.
-func checkKeyBinding(td *tdx.Report, spki []byte) error {
-	return checkBinding(td, attestation.TagRATLSCert, spki)
-}
-
-// checkBinding is checkKeyBinding for keys that serve another purpose.
+// checkBinding checks that the quote was made for the key spki, a
+// SubjectPublicKeyInfo in DER, and for what tag says that it serves.
 func checkBinding(td *tdx.Report, tag attestation.Tag, spki []byte) error {
 	if want := attestation.ReportData(tag, spki); td.ReportData != want {
 		return fmt.Errorf("%w: it is %x, want %x", ErrKeyBinding, td.ReportData[:8], want[:8])

@@ -153,7 +153,7 @@ func TestSyntheticMachinesHaveTheirAppInfo(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := newMachine(t, a)
-		if err := checkKeyBinding(m.td, made.Certificate.Leaf.RawSubjectPublicKeyInfo); err != nil {
+		if err := checkBinding(m.td, attestation.TagRATLSCert, made.Certificate.Leaf.RawSubjectPublicKeyInfo); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		m.ppid = nil
@@ -273,17 +273,17 @@ func TestChangedByteOfAnAttestationChangesNoAppInfo(t *testing.T) {
 func TestReportDataMustBeTheQuotesAndBindTheKey(t *testing.T) {
 	spki := []byte("key")
 	td := &tdx.Report{ReportData: attestation.ReportData(attestation.TagRATLSCert, spki)}
-	if err := errors.Join(checkReportData(td, td.ReportData), checkKeyBinding(td, spki)); err != nil {
+	if err := errors.Join(checkReportData(td, td.ReportData), checkBinding(td, attestation.TagRATLSCert, spki)); err != nil {
 		t.Error(err)
 	}
 	if err := checkReportData(td, [64]byte{}); !errors.Is(err, ErrReportData) {
 		t.Errorf("%v, want %v", err, ErrReportData)
 	}
-	if err := checkKeyBinding(td, []byte("another")); !errors.Is(err, ErrKeyBinding) {
+	if err := checkBinding(td, attestation.TagRATLSCert, []byte("another")); !errors.Is(err, ErrKeyBinding) {
 		t.Errorf("%v, want %v", err, ErrKeyBinding)
 	}
 	td.ReportData = attestation.ReportData(attestation.TagAppData, spki)
-	if err := checkKeyBinding(td, spki); !errors.Is(err, ErrKeyBinding) {
+	if err := checkBinding(td, attestation.TagRATLSCert, spki); !errors.Is(err, ErrKeyBinding) {
 		t.Errorf("of another tag: %v, want %v", err, ErrKeyBinding)
 	}
 }

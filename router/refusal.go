@@ -25,12 +25,3 @@ func (r Refusal) String() string {
 		"policy_unknown", "port_denied", "no_protocol", "app_limit",
 	}[r]
 }
-
-// Refusals lists all words a Refusal may be, so that metrics can begin at 0.
-func Refusals() []Refusal {
-	all := make([]Refusal, refusals)
-	for i := range all {
-		all[i] = Refusal(i)
-	}
-	return all
-}

@@ -162,7 +162,7 @@ func TestNamesOfAnyLengthAreHarmless(t *testing.T) {
 
 func TestRefusalsHaveWords(t *testing.T) {
 	words := make(map[string]bool)
-	for _, r := range Refusals() {
+	for r := range refusals {
 		words[r.String()] = true
 	}
 	if len(words) != int(refusals) || words[""] {

@@ -1,14 +1,10 @@
 package nameserver
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/mholt/acmez/v3"
-	"github.com/mholt/acmez/v3/acme"
 )
 
 const (
@@ -64,21 +60,6 @@ func (s *Server) CleanUp(name, value string) error {
 		return nil
 	}
 	return s.publishLocked()
-}
-
-// Solver solves dns-01 challenges by what this server answers. There is nothing to
-// wait for. Of a challenge whose name is an alias it knows nothing: for those there is
-// the provider of provider.go.
-func (s *Server) Solver() acmez.Solver { return solver{s} }
-
-type solver struct{ s *Server }
-
-func (v solver) Present(_ context.Context, c acme.Challenge) error {
-	return v.s.Present(c.DNS01TXTRecordName(), c.DNS01KeyAuthorization())
-}
-
-func (v solver) CleanUp(_ context.Context, c acme.Challenge) error {
-	return v.s.CleanUp(c.DNS01TXTRecordName(), c.DNS01KeyAuthorization())
 }
 
 // challenges are the values of names.

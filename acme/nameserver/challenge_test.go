@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/mholt/acmez/v3/acme"
 	"github.com/miekg/dns"
 )
 
@@ -124,23 +123,6 @@ func TestChallengesStayWhileZonesChange(t *testing.T) {
 		if got := values(t, s, challengeName); got != step.want {
 			t.Errorf("%q, want %q", got, step.want)
 		}
-	}
-}
-
-func TestSolverPresentsWhatTheAuthorityLooksFor(t *testing.T) {
-	s := newTestServer(t, Options{Zones: []Zone{base()}})
-	c := acme.Challenge{Type: acme.ChallengeTypeDNS01, Token: "t", KeyAuthorization: "t.thumbprint", Identifier: acme.Identifier{Type: "dns", Value: "gw.example"}}
-	if err := s.Solver().Present(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	if got := values(t, s, challengeName); got != c.DNS01KeyAuthorization() {
-		t.Errorf("%q, want %q", got, c.DNS01KeyAuthorization())
-	}
-	if err := s.Solver().CleanUp(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	if got := values(t, s, challengeName); got != "" {
-		t.Errorf("%q is left", got)
 	}
 }
 

@@ -62,11 +62,6 @@ func Accept(fd int32) (int32, unix.Errno) {
 // Close closes fd. EINTR is not retried: on Linux the descriptor is gone anyway.
 func Close(fd int32) { _, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
-// ShutdownWrite ends the stream in the direction of the peer.
-func ShutdownWrite(fd int32) {
-	_, _, _ = unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
-}
-
 // Error takes the pending error of a socket, such as that of its connect.
 func Error(fd int32) unix.Errno {
 	v, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)

@@ -88,7 +88,9 @@ func TestBytesArriveOverIPv4AndIPv6(t *testing.T) {
 		if _, e := Read(far, b[:]); e != unix.EAGAIN {
 			t.Errorf("an empty socket says %v", e)
 		}
-		ShutdownWrite(near)
+		if err := unix.Shutdown(int(near), unix.SHUT_WR); err != nil {
+			t.Fatal(err)
+		}
 		until(t, p, "far", unix.EPOLLRDHUP)
 		if n, e := Read(far, b[:]); n != 0 || e != 0 {
 			t.Errorf("the end is %d, %v", n, e)

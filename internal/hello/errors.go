@@ -1,7 +1,5 @@
 package hello
 
-import "errors"
-
 // Error says why a stream is refused and which alert tells the client so. All
 // values are fixed: refusing allocates nothing.
 type Error struct {
@@ -21,7 +19,6 @@ const (
 	alertIllegalParameter  = 47
 	alertDecodeError       = 50
 	alertProtocolVersion   = 70
-	alertInternalError     = 80
 	alertUnrecognizedName  = 112
 )
 
@@ -59,12 +56,3 @@ var (
 	errALPN        = &Error{alertDecodeError, "malformed ALPN"}
 	errVersions    = &Error{alertDecodeError, "malformed supported_versions"}
 )
-
-// Alert returns the AlertDescription that answers err; 0 means that none is
-// due. An error of another package is our failure: internal_error.
-func Alert(err error) uint8 {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Alert
-	}
-	return alertInternalError
-}

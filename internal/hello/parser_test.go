@@ -247,7 +247,7 @@ func TestAppendToAViewLeavesTheStreamAlone(t *testing.T) {
 
 func TestAlertFollowsTheError(t *testing.T) {
 	for _, c := range []struct {
-		err  error
+		err  *Error
 		want uint8
 	}{
 		{ErrNotTLS, 0},
@@ -257,9 +257,8 @@ func TestAlertFollowsTheError(t *testing.T) {
 		{errRecordType, 10},
 		{errDuplicate, 47},
 		{errBody, 50},
-		{errors.New("not ours"), 80},
 	} {
-		if got := Alert(c.err); got != c.want {
+		if got := c.err.Alert; got != c.want {
 			t.Errorf("%v: got alert %d, want %d", c.err, got, c.want)
 		}
 	}
