@@ -26,7 +26,7 @@
 //
 // # Threads
 //
-// A loop (loop.go) is one goroutine locked to its thread. Its connections,
+// A loop (loop.go, which waits in poll.go) is one goroutine locked to its thread. Its connections,
 // timers (timers.go), chunks and pipes are touched by that thread alone, without
 // a lock. Setting up is a coroutine on the same thread, so it is straight-line
 // code that yields where it must wait; relaying is flat: a connection that is up

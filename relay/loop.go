@@ -36,6 +36,8 @@ type loop struct {
 	in     []byte  // what was just read
 	out    []byte  // what TLS just wrote
 
+	waits int64 // how long the last waits for events were, in the mean; ns
+
 	stats loopStats
 }
 
@@ -97,22 +99,6 @@ func (l *loop) tick() int64 {
 }
 
 func (l *loop) clock() int64 { return int64(time.Since(l.engine.began)) }
-
-// poll waits for events, but only after a look that does not wait found none:
-// under load there is always one, and the look costs no scheduler.
-func (l *loop) poll(events []unix.EpollEvent) int {
-	n := epollLook(l.epoll, events)
-	if n == 0 && !l.busy() {
-		n, _ = unix.EpollWait(int(l.epoll), events, l.nextTimeout())
-	}
-	l.tick()
-	return max(n, 0)
-}
-
-// busy reports whether work is left over from the last round.
-func (l *loop) busy() bool {
-	return len(l.ready) > 0 || len(l.setups) > 0 || l.acceptLeft()
-}
 
 func (l *loop) dispatch(events []unix.EpollEvent) {
 	for i := range events {

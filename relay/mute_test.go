@@ -26,7 +26,7 @@ func watchedPassing(t *testing.T, l *loop) (c *conn, client, backend int32) {
 func look(l *loop) (events int) {
 	list := make([]unix.EpollEvent, eventsPerRun)
 	for {
-		n := epollLook(l.epoll, list)
+		n := epollWait(l.epoll, list, 0)
 		l.tick()
 		l.dispatch(list[:n])
 		for len(l.ready) > 0 {

@@ -166,9 +166,10 @@ func putPort(p *uint16, port uint16) {
 
 func port(p *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(p))[:]) }
 
-// epollLook is an epoll_wait that does not wait.
-func epollLook(epoll int32, events []unix.EpollEvent) int {
-	n, _, e := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+// epollWait waits for events, at most so many milliseconds, without telling the Go
+// scheduler. A signal ends the wait.
+func epollWait(epoll int32, events []unix.EpollEvent, millis int) int {
+	n, _, e := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(millis), 0, 0)
 	if e != 0 {
 		return 0
 	}

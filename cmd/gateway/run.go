@@ -59,9 +59,10 @@ func run(ctx context.Context, file string, cfg *config.Config, log *slog.Logger,
 	return g.serve(ctx)
 }
 
-// tuneRuntime gives the loops what they need of the Go runtime: a spare P, so
-// that the control plane and the garbage collector never make a loop wait for one
-// when it returns from epoll; and a floor for the heap, because with a live heap of
+// tuneRuntime gives the loops what they need of the Go runtime: a P for each besides
+// those of the CPUs, because a loop keeps its own while it waits for a moment, and must
+// not find that the control plane and the garbage collector have all of them when it
+// comes back from a longer wait; and a floor for the heap, because with a live heap of
 // a few MiB the garbage of handshakes would be collected 50 times a second. The
 // ballast is never touched, so it costs address space and no memory; it lives
 // until the returned function is called. Above the floor garbage may be half of what is
@@ -72,12 +73,16 @@ func tuneRuntime(loops int) (release func()) {
 	if loops == 0 {
 		loops = runtime.NumCPU()
 	}
-	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), loops+1))
+	procs := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(procs + loops)
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbagePercent)
 	}
 	ballast := make([]byte, heapFloor)
-	return func() { runtime.KeepAlive(ballast) }
+	return func() {
+		runtime.KeepAlive(ballast)
+		runtime.GOMAXPROCS(procs)
+	}
 }
 
 const garbagePercent = 50
