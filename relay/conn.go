@@ -69,7 +69,7 @@ type flow struct {
 	chunk  *chunk // read, and not yet taken by the receiver
 	pipe   *pipe  // held only while bytes are in it
 	piped  int32
-	full   uint8 // full reads in a row; from spliceAfter on: splicing (with TLS: appetite)
+	full   uint8 // full reads in a row: from spliceAfter on it is spliced (with TLS: appetite)
 	thin   uint8 // small splices in a row
 	mode   relayMode
 	closed bool // EOF was passed on: the direction is over

@@ -12,13 +12,6 @@ const (
 	// thinFill bytes: a small message costs fewer system calls by read and write.
 	thinAfter = 8
 	thinFill  = 16 << 10
-
-	// shortFill, in flow.full: splicing, and the last fill left room in the pipe. A pipe
-	// also is full when its pages are, so that says less than a short read; but if the
-	// socket has nothing then, asking it costs less than a splice and a read that find
-	// that out: 16 downloads took 278 ms of CPU a GB, and 326 without asking (medians of
-	// eight rounds in turn).
-	shortFill = spliceAfter + 1
 )
 
 // fill puts bytes of the socket into the flow's pipe and returns how many it
@@ -41,10 +34,6 @@ func (c *conn) fill(f *flow, from, to *end) int {
 		return c.copy(f, from, to)
 	}
 	f.piped = int32(n)
-	f.full = spliceAfter
-	if n < int(f.pipe.size) {
-		f.full = shortFill
-	}
 	if n >= thinFill {
 		f.thin = 0
 	} else if f.thin++; f.thin >= thinAfter {
