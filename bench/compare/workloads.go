@@ -46,6 +46,12 @@ func Comparison() Suite {
 		line(report.PassConnect, "passthrough, connect, 64 B, reply of 100 B, close", report.Operation, connect, forms),
 		line(report.PassBulk1, "passthrough, bulk down, 1 connection", report.Gigabyte, conns(download, 1), all),
 		line(report.PassBulk16, "passthrough, bulk down, 16 connections", report.Gigabyte, conns(download, 16), all),
+		// As fast as it goes, who moves more pays more for each byte: the smaller are the
+		// pieces. At one rate for all, which each of them keeps, bytes cost what they cost.
+		{
+			Workload: report.Workload{Name: report.PassEvenBulk, Title: "passthrough, bulk down, 16 connections, 800 MB/s in all", Unit: report.Gigabyte},
+			load:     load.Options{Workload: load.Download, Size: small, Connections: 16, BulkRate: 800e6}, forms: bulk, settle: 2,
+		},
 		line(report.PassUpload16, "passthrough, bulk up, 16 connections", report.Gigabyte, conns(load.Options{Workload: load.Upload, Size: small}, 16), bulk),
 		line(report.TLSFull, "terminated, connection with a full TLS 1.3 handshake, 64 B, reply of 100 B", report.Operation, handshake, plain),
 		line(report.TLSResumed, "terminated, connection with a resumed TLS 1.3 handshake, 64 B, reply of 100 B", report.Operation, resumed(handshake), plain),
@@ -56,6 +62,9 @@ func Comparison() Suite {
 			Workload: report.Workload{Name: report.PassPaced, Title: "passthrough, request/reply 64 B, 50 connections, at 70 % of the best peer's peak", Unit: report.Operation},
 			load:     conns(request, 50), forms: forms, share: 0.7,
 		},
+		// What most gateways do most of the time: little. What the cost of a wake-up is shows here.
+		line(report.PassSparse, "passthrough, request/reply 64 B, 50 connections, 2,000 a second in all", report.Operation,
+			load.Options{Workload: load.Request, Size: small, Connections: 50, Rate: 2000}, plain),
 		// Below what any peer can move on a CPU (nginx with its default buffers: 2 GB/s), so
 		// that the requests wait for the proxy and not for the generator.
 		// When the downloads begin, every buffer on their way fills at once. That flood is

@@ -9,8 +9,10 @@ const (
 	PassConnect     = "passthrough-connect"
 	PassBulk1       = "passthrough-bulk-1"
 	PassBulk16      = "passthrough-bulk-16"
+	PassEvenBulk    = "passthrough-bulk-16-even"
 	PassUpload16    = "passthrough-upload-16"
 	PassPaced       = "passthrough-request-70-percent"
+	PassSparse      = "passthrough-request-2000-a-second"
 	PassMixed       = "passthrough-request-beside-bulk"
 	PassIdle        = "passthrough-idle"
 	PassTrickle     = "passthrough-trickle-4000"
@@ -51,11 +53,13 @@ func Goals() []Goal {
 		{PassBulk1, CPUPerUnit, 0.45, peers.HAProxy},
 		{PassBulk16, CPUPerUnit, 1.00, peers.HAProxyPipes},
 		{PassBulk16, CPUPerUnit, 0.45, peers.HAProxy},
+		{PassEvenBulk, CPUPerUnit, 1.00, peers.HAProxyPipes},
 		{TLSFull, CPUPerUnit, 0.80, BestPeer},
 		{TLSResumed, CPUPerUnit, 0.80, BestPeer},
 		{TLSRequest32, CPUPerUnit, 1.00, BestPeer},
 		{TLSBulk16, CPUPerUnit, 0.80, BestPeer},
 		{PassPaced, P99, 1.00, BestPeer},
+		{PassSparse, CPUPerUnit, 1.00, BestPeer},
 		{PassMixed, P99, 1.00, BestPeer},
 		{PassIdle, RSS, 600, Nobody},
 		{PassIdle, Descriptors, 2.05, Nobody},
