@@ -3,6 +3,7 @@ package tdxpki
 import (
 	"encoding/hex"
 	"fmt"
+	"strings"
 )
 
 // A Boot is what dstack measures into RTMR3 while a machine starts.
@@ -45,13 +46,15 @@ func KMSProvider(spki []byte) string {
 // firmware is the log of RTMR0 to RTMR2, of the kinds and in the order of
 // dstack's image. What the digests are of is not in it, as little as in a real one.
 func (p *PKI) firmware() Log {
+	// The firmware (OVMF) names the volume that it measures by a GUID of the letter X.
+	maskedGUID := strings.ReplaceAll("00000000-0000-0000-0000-000000000000", "0", "X")
 	const variable, bootVariable, blob, application, action = 0x80000001, 0x80000002, 0x8000000a, 0x80000003, 0x80000007
 	events := []struct {
 		imr, kind     uint32
 		name, payload string
 	}{
 		{0, 0x8000000b, "", "\tTdxTable"},
-		{0, blob, "", ")FvXXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX)"},
+		{0, blob, "", ")Fv" + maskedGUID + ")"},
 		{0, ACPIEventType, "", "QEMU FW CFG BootMenu"},
 		{0, ACPIEventType, "", "QEMU FW CFG bootorder"},
 		{0, variable, "", "SecureBoot"},
