@@ -15,7 +15,7 @@
 # wireguard.mode = "netstack" needs none of them: build with --build-arg CAPS= and
 # listen on a port above 1023.
 
-FROM golang:1.26-bookworm AS build
+FROM golang:1.26.8-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends libcap2-bin
 WORKDIR /src
 COPY go.mod go.sum ./

@@ -8,8 +8,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -152,6 +154,26 @@ func TestOnlyMainEndsTheProcess(t *testing.T) {
 			}
 			return true
 		})
+	}
+}
+
+// TestImageHasTheGoOfTheModule holds what go.mod names and what the image is
+// built with together: crypto/tls and net/http get their security fixes with it.
+func TestImageHasTheGoOfTheModule(t *testing.T) {
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+\.\d+)$`).FindSubmatch(mod)
+	if version == nil {
+		t.Fatal("go.mod names no patch release of Go")
+	}
+	image, err := os.ReadFile("Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "FROM golang:" + string(version[1]) + "-"; !strings.Contains(string(image), want) {
+		t.Errorf("Dockerfile has no %q: build the image with the Go of go.mod", want)
 	}
 }
 
