@@ -55,6 +55,10 @@ func Comparison() Suite {
 		line(report.PassUpload16, "passthrough, bulk up, 16 connections", report.Gigabyte, conns(load.Options{Workload: load.Upload, Size: small}, 16), bulk),
 		line(report.TLSFull, "terminated, connection with a full TLS 1.3 handshake, 64 B, reply of 100 B", report.Operation, handshake, plain),
 		line(report.TLSResumed, "terminated, connection with a resumed TLS 1.3 handshake, 64 B, reply of 100 B", report.Operation, resumed(handshake), plain),
+		// Clients that leave TCP_NODELAY off send their request when the server has acknowledged
+		// their Finished. Without an answer that is TCP's delayed ACK, 40 ms later.
+		line(report.TLSFullNagle, "terminated, the same with a full handshake, clients without TCP_NODELAY", report.Operation, nagle(handshake), plain),
+		line(report.TLSResumedNagle, "terminated, the same with a resumed handshake, clients without TCP_NODELAY", report.Operation, nagle(resumed(handshake)), plain),
 		line(report.TLSRequest32, "terminated, request/reply 64 B, 32 connections", report.Operation, conns(tls13, 32), plain),
 		line(report.TLSBulk16, "terminated, bulk down, 16 connections", report.Gigabyte,
 			load.Options{Workload: load.Download, Size: small, Connections: 16, TLS: tls.VersionTLS13}, tlsBulk),
@@ -94,6 +98,11 @@ func conns(o load.Options, n int) load.Options {
 
 func resumed(o load.Options) load.Options {
 	o.Resume = true
+	return o
+}
+
+func nagle(o load.Options) load.Options {
+	o.Nagle = true
 	return o
 }
 

@@ -74,8 +74,14 @@ func (g *group) dial(began int64) {
 		g.l.fail(g, err)
 		return
 	}
+	if g.l.opts.Nagle {
+		err = sock.Nagle(fd)
+	}
 	c := &conn{g: g, fd: fd, state: connecting, began: began, allowed: math.MaxInt}
-	if err := g.l.poller.Add(fd, c); err != nil {
+	if err == nil {
+		err = g.l.poller.Add(fd, c)
+	}
+	if err != nil {
 		sock.Close(fd)
 		g.l.fail(g, err)
 		return

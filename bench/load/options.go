@@ -48,6 +48,9 @@ type Options struct {
 	Curve tls.CurveID // the only key share; default X25519
 	// Resume gives every connection but the first a ticket.
 	Resume bool
+	// Nagle leaves TCP_NODELAY off, as clients of OpenSSL and Python do that do not ask for
+	// it. Go, browsers and curl turn it on.
+	Nagle bool
 	// Roots verify the target's certificates. Nil verifies none: that costs only the generator.
 	Roots *x509.CertPool
 

@@ -4,11 +4,16 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"os"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"sallyport/internal/gwtest"
+
+	"golang.org/x/sys/unix"
 )
 
 // serve answers each connection by handle until the test ends. It is written in the
@@ -214,4 +219,44 @@ func TestNobodyListensIsAnError(t *testing.T) {
 			t.Errorf("%s: no error, but %+v", w, r)
 		}
 	}
+}
+
+// The other end of a connection on loopback is in this process: what the kernel says of
+// it is what was asked for.
+func TestNagleIsLeftOnForWhomItIsWanted(t *testing.T) {
+	for _, nagle := range []bool{false, true} {
+		var once sync.Once // later ones may be under way when the client is closed
+		seen := make(chan bool, 1)
+		target := serve(t, func(c net.Conn) {
+			if passHello(c) != nil {
+				return
+			}
+			echo(c, func() { once.Do(func() { seen <- delayed(t, c) }) })
+		})
+		mustRun(t, Options{Target: target, Workload: Request, Size: 64, Nagle: nagle, Duration: 50 * time.Millisecond})
+		if got := <-seen; got != nagle {
+			t.Errorf("Nagle wanted: %v, in the kernel: %v", nagle, got)
+		}
+	}
+}
+
+// delayed reports whether the client of c has TCP_NODELAY off.
+func delayed(t *testing.T, c net.Conn) bool {
+	t.Helper()
+	client := c.RemoteAddr().(*net.TCPAddr).AddrPort()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Error(err)
+	}
+	for _, entry := range list {
+		fd, _ := strconv.Atoi(entry.Name())
+		if sa, err := unix.Getsockname(fd); err == nil {
+			if in, ok := sa.(*unix.SockaddrInet4); ok && in.Port == int(client.Port()) && in.Addr == client.Addr().As4() {
+				v, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY)
+				return err == nil && v == 0
+			}
+		}
+	}
+	t.Errorf("no socket of this process is %s", client)
+	return false
 }

@@ -18,6 +18,8 @@ const (
 	PassTrickle     = "passthrough-trickle-4000"
 	TLSFull         = "terminated-handshake-full"
 	TLSResumed      = "terminated-handshake-resumed"
+	TLSFullNagle    = "terminated-handshake-full-nagle"
+	TLSResumedNagle = "terminated-handshake-resumed-nagle"
 	TLSRequest32    = "terminated-request-32"
 	TLSBulk16       = "terminated-bulk-16"
 	TLSIdle         = "terminated-idle"
@@ -56,6 +58,8 @@ func Goals() []Goal {
 		{PassEvenBulk, CPUPerUnit, 1.00, peers.HAProxyPipes},
 		{TLSFull, CPUPerUnit, 0.80, BestPeer},
 		{TLSResumed, CPUPerUnit, 0.80, BestPeer},
+		{TLSFullNagle, P50, 1.00, BestPeer},
+		{TLSResumedNagle, P50, 1.00, BestPeer},
 		{TLSRequest32, CPUPerUnit, 1.00, BestPeer},
 		{TLSBulk16, CPUPerUnit, 0.80, BestPeer},
 		{PassPaced, P99, 1.00, BestPeer},

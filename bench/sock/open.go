@@ -50,6 +50,12 @@ func Connect(to netip.AddrPort) (int32, error) {
 	return fd, nil
 }
 
+// Nagle turns TCP_NODELAY off for a socket of [Connect]: a small segment then waits until
+// what went before it is acknowledged (RFC 896).
+func Nagle(fd int32) error {
+	return os.NewSyscallError("setsockopt TCP_NODELAY", unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 0))
+}
+
 // Pin locks the goroutine to its thread and the thread to a CPU; a negative one is
 // any. The thread ends with the goroutine, which must not unlock it.
 func Pin(cpu int) error {

@@ -61,6 +61,7 @@ Exit code 1: the run failed, or not one operation ended.`,
 	flags.StringVar(&f.curve, "curve", "x25519", "key share: x25519 or x25519mlkem768")
 	flags.StringVar(&f.ca, "ca", "", "verify certificates by this PEM file, or by the system's: \"system\"")
 	flags.BoolVar(&f.Resume, "resume", false, "resume TLS sessions")
+	flags.BoolVar(&f.Nagle, "nagle", false, "leave TCP_NODELAY off, as many clients do")
 	flags.IntVar(&f.Connections, "connections", 50, "connections at the same time")
 	flags.IntVar(&f.BulkConnections, "bulk-connections", 16, "downloads of the workload mixed")
 	flags.IntVar(&f.Size, "size", 64, "bytes of a request")
