@@ -26,6 +26,9 @@ func TestPsql(t *testing.T) {
 		name, host, mode, sql, want string
 	}{
 		{"RequiresTLSAndIsTerminated", terminated, "sslmode=require", inTLS, "f"},
+		{"GoesOnToTLSWhenThePlainWayIsRefused", terminated, "sslmode=allow", inTLS, "f"},
+		{"GoesOnToTLSThroughPassthrough", through, "sslmode=allow", inTLS, "t"},
+		{"PrefersTLS", through, "sslmode=prefer", inTLS, "t"},
 		{"VerifiesTheGatewaysCertificate", terminated, "sslmode=verify-full", "select 6*7", "42"},
 		{"VerifiesTheServersOwnCertificateThroughPassthrough", through, "sslmode=verify-full", inTLS, "t"},
 		{"CarriesAResultOfTenMegabytes", through, "sslmode=verify-full", "select length(repeat('x', 10000000))", "10000000"},
@@ -41,6 +44,12 @@ func TestPsql(t *testing.T) {
 		// same connection when the answer is no.
 		out, err := psql(terminated, "select 6*7", "sslmode=require", "gssencmode=prefer")
 		if err != nil || strings.TrimSpace(out) != "42" {
+			t.Errorf("%v: %q", err, out)
+		}
+	})
+	t.Run("IsToldToUseTLS", func(t *testing.T) {
+		out, err := psql(terminated, "select 1", "sslmode=disable")
+		if err == nil || !strings.Contains(out, "FATAL:  TLS is required here: connect with sslmode=require") {
 			t.Errorf("%v: %q", err, out)
 		}
 	})

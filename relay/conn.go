@@ -96,6 +96,13 @@ type record struct {
 	detail     string // more about a refusal
 }
 
+// detail notes more about a refusal for the access log.
+func (c *conn) detail(text string) {
+	if c.log != nil {
+		c.log.detail = text
+	}
+}
+
 // onEvents notes what epoll reported for one of the two ends.
 func (e *end) onEvents(ev uint32) {
 	if ev&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {

@@ -175,9 +175,7 @@ func (s *setup) tellUnproven(i int, err error) {
 	}
 	b := &s.decision.Backends[i]
 	s.l.engine.warnUnproven(b, err)
-	if s.c.log != nil {
-		s.c.log.detail = b.Name + ": " + brief(err)
-	}
+	s.c.detail(b.Name + ": " + brief(err))
 }
 
 // brief is err's text, of which the peer may have written a part.

@@ -39,6 +39,7 @@ const (
 	HelloTimeout
 	NotTLS
 	PlainHTTP
+	PostgresPlain // a PostgreSQL client that does not ask for TLS
 	BadHello
 	HelloTooLarge
 	BadProxyHeader
@@ -108,6 +109,7 @@ var reasonTable = [reasons]reasonInfo{
 	HelloTimeout:      {"hello_timeout", Client, alertDecodeError, slog.LevelDebug},
 	NotTLS:            {"not_tls", Client, alertNone, slog.LevelDebug},
 	PlainHTTP:         {"plain_http", Client, alertNone, slog.LevelDebug},
+	PostgresPlain:     {"postgres_plain", Client, alertNone, slog.LevelDebug},
 	BadHello:          {"bad_hello", Client, alertDecodeError, slog.LevelDebug},
 	HelloTooLarge:     {"hello_too_large", Client, alertDecodeError, slog.LevelDebug},
 	BadProxyHeader:    {"bad_proxy_header", Client, alertNone, slog.LevelWarn},

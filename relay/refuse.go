@@ -5,6 +5,19 @@ const plainHTTP = "HTTP/1.1 400 Bad Request\r\n" +
 	"Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: 53\r\n\r\n" +
 	"This port speaks TLS: use https:// in front of name.\n"
 
+// inTheClear is what a client is told, in its own protocol, that does not speak TLS and
+// whose protocol is known; else "".
+func (r Reason) inTheClear() string {
+	switch r {
+	case PlainHTTP:
+		return plainHTTP
+	case PostgresPlain:
+		return plainPostgres
+	default:
+		return ""
+	}
+}
+
 // lingerBytes bounds what a refused client may still send.
 const lingerBytes = 128 << 10
 
@@ -16,8 +29,8 @@ func (c *conn) refuse(alert int) {
 	c.report()
 	c.closeBackend()
 	l := c.loop
-	if c.reason == PlainHTTP {
-		c.client.write([]byte(plainHTTP))
+	if answer := c.reason.inTheClear(); answer != "" {
+		c.client.write([]byte(answer))
 	} else if alert != alertNone {
 		c.client.write(plaintextAlert(alert))
 	}

@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"bytes"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/netip"
@@ -76,6 +78,63 @@ func TestPlainHTTPIsAnswered(t *testing.T) {
 	}
 	if got := g.ended(); got != "plain_http" {
 		t.Errorf("reason %s", got)
+	}
+}
+
+// libpq goes on to TLS after an ErrorResponse (sslmode=allow), and shows its message
+// otherwise.
+func TestPostgresClientWithoutTLSIsToldWhatToDo(t *testing.T) {
+	for name, first := range map[string]string{
+		"protocol 3.0":               "\x00\x00\x00\x15\x00\x03\x00\x00user\x00postgres\x00\x00",
+		"protocol 3.2, of libpq 18":  "\x00\x00\x00\x15\x00\x03\x00\x02user\x00postgres\x00\x00",
+		"behind a declined GSSAPI":   gssEncRequest + "\x00\x00\x00\x15\x00\x03\x00\x00user\x00postgres\x00\x00",
+		"of which the head has come": "\x00\x00\x27\x10\x00\x03\x00\x00",
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := start(t, nil)
+			c := g.dial()
+			write(t, c, []byte(first))
+			b, err := io.ReadAll(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b = bytes.TrimPrefix(b, []byte("N"))
+			if len(b) < 5 || b[0] != 'E' || int(binary.BigEndian.Uint32(b[1:])) != len(b)-1 {
+				t.Fatalf("not one ErrorResponse: %q", b)
+			}
+			fields := map[byte]string{}
+			for f := range strings.SplitSeq(strings.TrimRight(string(b[5:]), "\x00"), "\x00") {
+				fields[f[0]] = f[1:]
+			}
+			if fields['S'] != "FATAL" || fields['C'] != "28000" || !strings.Contains(fields['M'], "sslmode=require") {
+				t.Errorf("fields %q", fields)
+			}
+			if got := g.ended(); got != "postgres_plain" {
+				t.Errorf("reason %s", got)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotPostgresIsNotAnsweredAsSuch(t *testing.T) {
+	for name, first := range map[string]string{
+		"protocol 2":           "\x00\x00\x01\x28\x00\x02\x00\x00",
+		"a length of itself":   "\x00\x00\x00\x08\x00\x03\x00\x00",
+		"more than PostgreSQL": "\x00\x00\x27\x11\x00\x03\x00\x00",
+		"a CancelRequest":      cancelRequest + "\x00\x00\x00\x01\x01\x02\x03\x04",
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := start(t, nil)
+			c := g.dial()
+			write(t, c, []byte(first))
+			if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
+				t.Errorf("%q, %v", b, err)
+			}
+			line := g.log.wait(t, "msg=connection ")
+			if !strings.Contains(line, "reason=not_tls ") || strings.Contains(line, "CancelRequest") != strings.Contains(name, "Cancel") {
+				t.Errorf("the log says %s", line)
+			}
+		})
 	}
 }
 
