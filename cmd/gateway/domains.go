@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
 	"unicode"
 
 	"sallyport/certs"
@@ -20,13 +21,18 @@ type domains struct {
 	all    []config.Domain
 	router *router.Router
 	apexes map[string]string // those that are served themselves, to themselves
+	names  map[string]bool   // of all of them, in lower case
+	labels int               // the most that one of the names has
 }
 
 func newDomains(all []config.Domain, snapshot func() *vm.Snapshot) *domains {
-	d := &domains{all: all, apexes: map[string]string{}}
+	d := &domains{all: all, apexes: map[string]string{}, names: make(map[string]bool, len(all))}
 	var names []string
 	for _, domain := range all {
 		names = append(names, domain.Name)
+		lower := strings.ToLower(domain.Name)
+		d.names[lower] = true
+		d.labels = max(d.labels, strings.Count(lower, ".")+1)
 		if domain.IncludeApex {
 			d.apexes[domain.Name] = domain.Name
 		}
@@ -48,13 +54,22 @@ func (d *domains) apex(name []byte) string {
 }
 
 // isOurs reports whether name is a served domain or anything below it: what is not
-// found there is not worth a query.
+// found there is not worth a query. It looks for each end of the name that has no more
+// labels than a domain has, so its cost does not grow with the number of domains:
+// strangers choose the name, and a loop's thread asks.
 func (d *domains) isOurs(name []byte) bool {
 	name = bytes.TrimSuffix(name, []byte("."))
-	for _, d := range d.all {
-		at := len(name) - len(d.Name)
-		if at >= 0 && bytes.EqualFold(name[at:], []byte(d.Name)) && (at == 0 || name[at-1] == '.') {
+	if bytes.ContainsFunc(name, unicode.IsUpper) {
+		name = bytes.ToLower(name)
+	}
+	start := len(name)
+	for range d.labels {
+		start = bytes.LastIndexByte(name[:start], '.')
+		if d.names[string(name[start+1:])] {
 			return true
+		}
+		if start < 0 {
+			return false
 		}
 	}
 	return false
