@@ -65,7 +65,8 @@ type Proxy struct {
 	// Listen are the addresses for clients, IP:port. Port 0 takes any free
 	// port. Default ["0.0.0.0:443", "[::]:443"].
 	Listen []netip.AddrPort `toml:"listen"`
-	// Loops is the number of event loops, up to 1,024. Default 0: one per CPU.
+	// Loops is the number of event loops, up to 1,024. Default 0: one for each CPU
+	// of the machine, or for each whole one in the CPU quota of the control group.
 	Loops int `toml:"loops"`
 	// MaxConnections limits the open client connections. Default 0: what the
 	// descriptor limit allows, found at start.

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/cpuquota"
 )
 
 // Engine accepts connections, has them decided and relays them. New, Listen and
@@ -54,7 +55,7 @@ func New(opts Options) (*Engine, error) {
 		return nil, fmt.Errorf("relay: timeouts must be positive, got %+v", t)
 	}
 	if opts.Loops == 0 {
-		opts.Loops = runtime.NumCPU()
+		opts.Loops = cpuquota.CPUs()
 	}
 	e := &Engine{opts: opts, began: time.Now(), metrics: newMetrics()}
 	e.sources.max = opts.MaxPerSource

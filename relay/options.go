@@ -31,7 +31,8 @@ type Options struct {
 
 	Timeouts Timeouts
 
-	// Loops is the number of event loops; 0 is one per CPU.
+	// Loops is the number of event loops; 0 is one for each CPU that the process may keep
+	// busy (package cpuquota).
 	Loops int
 
 	// MaxConnections bounds the clients' connections; 0 is what the descriptor
