@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ func readAnswer(name string, m *dns.Msg) (texts []string, ttl time.Duration, err
 			}
 			switch rr := rr.(type) {
 			case *dns.TXT:
-				texts = append(texts, strings.Join(rr.Txt, ""))
+				texts = append(texts, unescape(strings.Join(rr.Txt, "")))
 				ttl = min(ttl, seconds(h.Ttl))
 			case *dns.CNAME:
 				next = dns.CanonicalName(rr.Target)
@@ -62,6 +63,29 @@ func readAnswer(name string, m *dns.Msg) (texts []string, ttl time.Duration, err
 		}
 	}
 	return nil, 0, errAliases
+}
+
+// unescape is the text of a record as it was on the wire. Package dns has it in the
+// form of zone files, where \" is a quote and \009 a tab (RFC 1035, 5.1).
+func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	var b []byte
+	for ; s != ""; s = s[1:] {
+		c := s[0]
+		if c == '\\' && len(s) > 1 {
+			s = s[1:]
+			c = s[0]
+			if len(s) >= 3 {
+				if code, err := strconv.ParseUint(s[:3], 10, 8); err == nil {
+					c, s = byte(code), s[2:]
+				}
+			}
+		}
+		b = append(b, c)
+	}
+	return string(b)
 }
 
 // seconds is a TTL; one with the highest bit set means 0 (RFC 2181, 8).

@@ -22,6 +22,29 @@ func reply(records ...string) *dns.Msg {
 	return m
 }
 
+// A record may have any bytes: what is read must be what was sent.
+func TestTextIsReadAsItWasSent(t *testing.T) {
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	for _, want := range []string{"a:1", `"a:1"`, `\`, `\"`, `a\b\\c`, `\065`, string(every[:200]), string(every[200:])} {
+		m := new(dns.Msg).SetQuestion(question, dns.TypeTXT)
+		wire, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire[7] = 1 // an answer: the question's name, TXT, IN, TTL 1
+		wire = append(wire, 0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 1, 0, byte(len(want)+1), byte(len(want)))
+		if err := m.Unpack(append(wire, want...)); err != nil {
+			t.Fatal(err)
+		}
+		if texts, _, err := readAnswer(question, m); err != nil || len(texts) != 1 || texts[0] != want {
+			t.Errorf("%q became %q, %v", want, texts, err)
+		}
+	}
+}
+
 func TestAliasesAreFollowedWithinTheAnswer(t *testing.T) {
 	chain := func(n int) []string {
 		name := question

@@ -11,9 +11,9 @@ const (
 
 // fold writes a server name to buf in the one form in which it is asked for and
 // remembered: lower case, no dot at its end. It reports false unless the name has
-// two or more labels of letters, digits and inner hyphens (RFC 1123, 2.1), of
-// which the last does not begin with a digit, as no top-level domain does and all
-// IPv4 addresses do.
+// two or more labels of letters, digits, underscores and inner hyphens (RFC 1123,
+// 2.1, has no underscore, but owners and clients use it), of which the last does not
+// begin with a digit, as no top-level domain does and all IPv4 addresses do.
 func fold[T string | []byte](buf *[maxName]byte, name T) (host []byte, ok bool) {
 	if n := len(name); n > 0 && name[n-1] == '.' {
 		name = name[:n-1]
@@ -34,7 +34,7 @@ func fold[T string | []byte](buf *[maxName]byte, name T) (host []byte, ok bool) 
 				return nil, false
 			}
 			start = i + 1
-		case c != '-' && !isLetter(c) && !isDigit(c):
+		case c != '-' && c != '_' && !isLetter(c) && !isDigit(c):
 			return nil, false
 		}
 	}

@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"sallyport/internal/vm"
 )
 
-// The text of a record is <id>:<port> and nothing else. A name should have one
-// record. Where it has more, servers tell them in changing order, so the first one
+// The text of a record is <id>:<port>, perhaps in quotes and with blanks around it,
+// which come of pasting it into a provider's form, and nothing else. A name should
+// have one record. Where it has more, servers tell them in changing order, so the first one
 // would be a matter of luck: of those that can be read the smallest text counts.
 
 var (
@@ -22,7 +24,10 @@ var (
 
 // choose reads the one of texts, at least one, that counts.
 func choose(texts []string) (Target, error) {
-	texts = slices.Sorted(slices.Values(texts))
+	for i, text := range texts {
+		texts[i] = strings.TrimFunc(text, isAround)
+	}
+	slices.Sort(texts)
 	for _, text := range texts {
 		if t, err := parseRecord(text); err == nil {
 			return t, nil
@@ -32,7 +37,10 @@ func choose(texts []string) (Target, error) {
 	return Target{}, fmt.Errorf("%w %s: %w", ErrBroken, show(texts[0]), err)
 }
 
-// parseRecord reads a record. The id is folded to lower case; the port is in
+// isAround reports whether r stands around a record by mistake.
+func isAround(r rune) bool { return r == '"' || unicode.IsSpace(r) }
+
+// parseRecord reads a record without what is around it. The id is folded to lower case; the port is in
 // decimal, without sign, space or leading zero.
 func parseRecord(text string) (Target, error) {
 	id, port, ok := strings.Cut(text, ":")

@@ -56,6 +56,23 @@ func TestOfSeveralRecordsTheSmallestReadableCounts(t *testing.T) {
 	}
 }
 
+func TestQuotesAndBlanksAroundARecordDoNotCount(t *testing.T) {
+	for _, text := range []string{" a:443", "a:443\n", "\"a:443\"", " \" a:443\t\"\u00a0", "a:443\""} {
+		if got, err := choose([]string{text}); err != nil || got.String() != "a:443" {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"a: 443", "a :443", "a\":\"443", "\"", " "} {
+		if got, err := choose([]string{text}); !errors.Is(err, ErrBroken) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	// Which of several counts must not depend on how they are quoted.
+	if got, err := choose([]string{"\"b:1\"", "a:2"}); err != nil || got.String() != "a:2" {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 func TestRecordsOfWhichNoneIsReadableAreBroken(t *testing.T) {
 	long := strings.Repeat("x", 4000) + "\x1b"
 	_, err := choose([]string{"\x1b[31m", long})

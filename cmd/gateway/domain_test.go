@@ -78,25 +78,36 @@ func TestCustomDomainsLeadToTheAppTheirOwnerNames(t *testing.T) {
 		"_dstack-app-address.www.customer.org":      demoApp + ":443",
 		"_dstack-app-address-wildcard.customer.net": vm1 + ":443",
 		"_tapp-address.old.customer.org":            demoApp + ":443",
+		"_dstack-app-address.my_app.customer.org":   "  \"" + demoApp + ":443\"", // pasted into a form
 		"_dstack-app-address.lost.customer.org":     "nobody:443",
+		"_dstack-app-address.odd.customer.org":      demoApp + ": 443",
 	})
 	s := newSite(t, fmt.Sprintf("[custom_domain]\nenabled = true\nresolvers = [%q]\n", resolver))
 	s.machine("vm1", vm1)
 	s.gateway()
 	s.until("the gateway is up", serving(0))
-	addr, roots := secureWeb(t, "the customer's own", "www.customer.org", "any.customer.net", "old.customer.org")
+	addr, roots := secureWeb(t, "the customer's own", "www.customer.org", "my_app.customer.org", "any.customer.net", "old.customer.org")
 	s.join("vm1", "--forward", "443="+addr)
 	s.until("the machine is up", serving(1))
 	for range 2 { // looked up, and remembered
-		for _, name := range []string{"www.customer.org", "WWW.Customer.org", "any.customer.net", "old.customer.org"} {
+		for _, name := range []string{"www.customer.org", "WWW.Customer.org", "any.customer.net", "old.customer.org", "my_app.customer.org"} {
 			if got, err := s.fetch(name, roots); got != "the customer's own" {
 				t.Errorf("%s: %q, %v", name, got, err)
 			}
 		}
 	}
-	for _, name := range []string{"lost.customer.org", "unknown.example.com", "a.b.gw.test", "gw.test"} {
+	for _, name := range []string{"lost.customer.org", "odd.customer.org", "unknown.example.com", "a.b.gw.test", "gw.test"} {
 		if _, err := s.fetch(name, roots); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
 			t.Errorf("%s: %v, want the alert unrecognized_name", name, err)
+		}
+	}
+	for name, why := range map[string]string{
+		"lost.customer.org":   "the TXT record says nobody:443",
+		"odd.customer.org":    "the port is not a number",
+		"unknown.example.com": "no custom domain record",
+	} {
+		if line := s.access("server_name=" + name); !strings.Contains(line, why) {
+			t.Errorf("the log does not say %q: %s", why, line)
 		}
 	}
 }

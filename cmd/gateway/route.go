@@ -84,24 +84,34 @@ func adopt(decided *router.Decision, d *relay.Decision) {
 // anything else on a goroutine.
 func (g *gateway) routeCustom(r *router.Router, name []byte, client netip.AddrPort, d *relay.Decision) {
 	if target, ok := g.domains.Cached(name); ok {
-		decided := r.RouteTarget(target.ID.Bytes(), target.Port)
-		adopt(&decided, d)
+		routeTarget(r, target, d)
 		return
 	}
 	asked := string(name)
 	d.Later = func(ctx context.Context, d *relay.Decision) {
 		target, err := g.domains.Lookup(ctx, asked, client.Addr())
+		if err == nil {
+			routeTarget(r, target, d)
+			return
+		}
+		d.Detail = err.Error() // which quotes what strangers wrote, and bounds it
 		switch {
 		case errors.Is(err, customdomain.ErrLimited):
 			d.Refuse = relay.LookupLimit
 		case errors.Is(err, customdomain.ErrTemporary):
 			d.Refuse = relay.LookupFailed
-		case err != nil:
-			d.Refuse = relay.UnknownDomain
 		default:
-			decided := r.RouteTarget(target.ID.Bytes(), target.Port)
-			adopt(&decided, d)
+			d.Refuse = relay.UnknownDomain
 		}
+	}
+}
+
+// routeTarget decides for a connection whose name's owner says that target serves it.
+func routeTarget(r *router.Router, target customdomain.Target, d *relay.Decision) {
+	decided := r.RouteTarget(target.ID.Bytes(), target.Port)
+	adopt(&decided, d)
+	if decided.Refusal == router.UnknownApp {
+		d.Detail = "the TXT record says " + target.String()
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -31,6 +30,7 @@ type site struct {
 	guests  string // address of the API
 	admin   string
 	roots   *x509.CertPool
+	log     *safeBuffer // what the gateway has printed
 }
 
 func newSite(t *testing.T, more ...string) *site {
@@ -115,8 +115,11 @@ func (s *site) machine(name, instance string) {
 func (s *site) start(args ...string) *exec.Cmd {
 	s.t.Helper()
 	cmd := command(s.t, args...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	out := &safeBuffer{}
+	if args[0] == "run" {
+		s.log = out
+	}
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -139,6 +142,21 @@ func (s *site) join(name string, more ...string) *exec.Cmd {
 		"join", "--url", "https://" + s.guests, "--cert", s.path(name + ".pem"), "--key", s.path(name + ".key"),
 		"--ca", s.path("pki/ca.pem"), "--gateway-app-id", demoGatewayApp, "--state", s.path(name + "-state"), "--mode", "netstack",
 	}, more...)...)
+}
+
+// access waits for a line of the gateway's access log with the word, such as
+// "server_name=www.gw.test", and returns it.
+func (s *site) access(word string) (found string) {
+	s.t.Helper()
+	s.until("an access line with "+word, func(*admin.Status) bool {
+		for line := range strings.Lines(s.log.String()) {
+			if strings.Contains(line, "msg=connection ") && strings.Contains(line, " "+word+" ") {
+				found = line
+			}
+		}
+		return found != ""
+	})
+	return found
 }
 
 // status asks the gateway what it sees; nil: it does not answer.

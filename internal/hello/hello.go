@@ -9,8 +9,8 @@ import (
 // views on the stream that was parsed, or on a copy if the message came in
 // several records: they hold while the caller leaves the stream's bytes alone.
 type Hello struct {
-	// ServerName is the host name as it was sent: letters, digits, '-' and
-	// dots, in any case, no empty label, perhaps one dot at the end. Nil if
+	// ServerName is the host name as it was sent: letters, digits, '-', '_'
+	// and dots, in any case, no empty label, perhaps one dot at the end. Nil if
 	// there is none.
 	ServerName []byte
 	ALPN       ALPN

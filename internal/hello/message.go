@@ -109,12 +109,13 @@ func decodeServerName(data []byte) (host []byte, err *Error) {
 	return host, nil
 }
 
-// isHostName reports whether name is made of labels of 1 to 63 letters, digits
-// and '-', with a dot between them and perhaps one at the end.
+// isHostName reports whether name is made of labels of 1 to 63 letters, digits,
+// '-' and '_', with a dot between them and perhaps one at the end. RFC 1123 has no
+// '_', but resolvers and clients take it, and names of customers have it.
 func isHostName(name []byte) bool {
 	label := 0 // where the label begins
 	for i, c := range name {
-		if isLDH[c] {
+		if inLabel[c] {
 			continue
 		}
 		if c != '.' || i == label || i-label > maxLabel {
@@ -125,9 +126,9 @@ func isHostName(name []byte) bool {
 	return len(name) <= maxName && len(name)-label <= maxLabel
 }
 
-// isLDH marks letters, digits and '-': faster than six comparisons a byte.
-var isLDH = func() (table [256]bool) {
-	for _, c := range "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+// inLabel marks letters, digits, '-' and '_': faster than seven comparisons a byte.
+var inLabel = func() (table [256]bool) {
+	for _, c := range "-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
 		table[c] = true
 	}
 	return table
