@@ -97,23 +97,23 @@ func (s *setup) route() Reason {
 }
 
 // wait gives the thread back to the loop until something happens to the
-// connection. A Reason other than goOn ends the setup.
+// connection. A Reason other than goOn ends the setup. The caller has looked for what
+// it waits for: only then does a deadline that has passed count. What comes in the
+// same round as the deadline is in time.
 func (s *setup) wait() Reason {
 	c := s.c
-	c.co.yield(struct{}{})
-	switch {
-	case c.reason != goOn:
-		return c.reason // ended from outside
-	case c.expired:
+	if c.expired {
 		return s.late
 	}
-	return goOn
+	c.co.yield(struct{}{})
+	return c.reason // goOn, or it was ended from outside
 }
 
-// until arms the deadline of the next phase and says what missing it means.
+// until arms the deadline of the next phase and says what missing it means. The
+// deadline of the phase before may have passed in the round that ended it.
 func (s *setup) until(kind timerKind, late Reason) {
 	s.l.arm(&s.c.timer, kind)
-	s.late = late
+	s.late, s.c.expired = late, false
 }
 
 // more reads what the client has sent behind what is already there, and waits
