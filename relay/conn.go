@@ -27,6 +27,8 @@ type conn struct {
 	watch Watcher
 	log   *record
 
+	listed int32 // place in its backend's list (evict.go), from 1; 0: in none
+
 	phase   phase
 	reason  Reason // why it is to end; set once, before the end
 	mode    Mode

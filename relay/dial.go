@@ -179,6 +179,7 @@ func (s *setup) won(i int) {
 		c.log.instance = b.Name
 	}
 	if b.Watch != nil {
+		s.l.evictions.enter(c)
 		b.Watch.Opened()
 	}
 }

@@ -54,6 +54,7 @@ func (c *conn) closeBackend() {
 		c.backend.fd = -1
 	}
 	if c.watch != nil {
+		l.evictions.leave(c)
 		c.watch.Closed()
 		c.watch = nil
 	}

@@ -172,15 +172,13 @@ func (e *Engine) drain(ended <-chan struct{}) {
 	case <-e.aborted.Done():
 	}
 	e.hurry.Store(true)
-	e.post(func(l *loop) { l.endWhere(func(*conn) bool { return true }, Drained) })
+	e.post(func(l *loop) { l.evictions.all = true })
 }
 
 // CloseBackend ends every connection to the backend with that Watch, because it
 // was removed or is no longer the same machine.
 func (e *Engine) CloseBackend(w Watcher) {
-	e.post(func(l *loop) {
-		l.endWhere(func(c *conn) bool { return c.watch == w }, InstanceRemoved)
-	})
+	e.post(func(l *loop) { l.evictions.gone = append(l.evictions.gone, w) })
 }
 
 // Open is the number of connections, those of refused clients that still read
@@ -191,14 +189,5 @@ func (e *Engine) Open() int { return int(e.open.Load()) }
 func (e *Engine) post(f func(*loop)) {
 	for _, l := range e.loops {
 		l.inbox.post(func() { f(l) })
-	}
-}
-
-// endWhere ends the loop's connections that match.
-func (l *loop) endWhere(match func(*conn) bool, r Reason) {
-	for i := range l.slots {
-		if s := &l.slots[i]; s.c != nil && s.side == clientSide && match(s.c) {
-			s.c.end(r)
-		}
 	}
 }

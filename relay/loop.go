@@ -12,7 +12,7 @@ import (
 // it is touched by another thread, but for the inbox and the counters.
 //
 // A round serves, in this order: connections that are relayed, as their events
-// are read; timers; messages; connections that are being set up, for at most
+// are read; timers; messages; connections that are ended from outside; connections that are being set up, for at most
 // setupBudget; new connections, acceptBudget of them. So a storm of hellos
 // cannot starve connections that are up.
 type loop struct {
@@ -29,6 +29,8 @@ type loop struct {
 	coros   coros
 	chunks  chunks
 	pipes   pipes
+
+	evictions evictions
 
 	ready  []*conn // to be pumped in their turn: bulk, and whom fairness stopped
 	setups []*conn // in setup, and something happened to them
@@ -81,6 +83,7 @@ func (l *loop) run() {
 		l.again()
 		l.expire()
 		l.readInbox()
+		l.evict()
 		l.goOnSetups()
 		l.acceptAll()
 		l.stats.round(began, l.tick())

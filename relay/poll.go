@@ -60,5 +60,5 @@ func (l *loop) quietly() int {
 
 // busy reports whether work is left over from the last round.
 func (l *loop) busy() bool {
-	return len(l.ready) > 0 || len(l.setups) > 0 || l.acceptLeft()
+	return len(l.ready) > 0 || len(l.setups) > 0 || l.acceptLeft() || l.evictions.evicting()
 }
