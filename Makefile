@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 FUZZTIME ?= 30s
 IMAGE    = sallyport-gateway
 
-.PHONY: build demo test lint generate fuzz bench bench-quick bench-packages soak image clean
+.PHONY: build demo test test-kernel lint generate fuzz bench bench-quick bench-packages soak image clean
 
 build:  ## one static file: bin/gateway
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/gateway ./cmd/gateway
@@ -20,6 +20,9 @@ demo: build  ## a gateway and two CVMs in one process, without root
 
 test:  ## every test; names those that this machine cannot run
 	bash .ci/test.sh ./...
+
+test-kernel:  ## tunnel and isolation on kernels in virtual machines: KERNEL=6.12 for another than Debian's default
+	bash .ci/kernel.sh $(KERNEL)
 
 lint:  ## format, vet, tidy, linters, generated code
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "run gofmt -w on:" $$unformatted; exit 1; }

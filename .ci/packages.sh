@@ -13,6 +13,7 @@ packages=(
 	bind9 bind9-dnsutils              # a DNS server that takes updates, and dig
 	haproxy                           # what bench compares with
 	nginx-light libnginx-mod-stream
+	qemu-system-x86 busybox-static cpio kmod xz-utils # make test-kernel
 )
 
 missing=()

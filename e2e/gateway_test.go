@@ -115,7 +115,7 @@ func (g *gateway) configure(settings []setting) {
 	tree["instance"] = instances
 	for _, s := range append([]setting{
 		{"proxy.listen", []string{"0.0.0.0:" + tlsPort, "[::]:" + tlsPort}},
-		{"wireguard.mode", "userspace"},
+		{"wireguard.mode", gwtest.TunnelMode()},
 		{"wireguard.interface", w.link},
 		{"wireguard.private_key_file", keyFile},
 		{"wireguard.listen_port", wgPort},

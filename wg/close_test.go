@@ -32,6 +32,18 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 	noGoroutineLeft(t)
 }
 
+func TestCloseAfterTheInterfaceIsGoneIsNoError(t *testing.T) {
+	s := newSite(t)
+	s.open()
+	s.gateway.do(func() {
+		link, err := netlink.LinkByName(s.options.Interface)
+		must(t, err)
+		must(t, netlink.LinkDel(link))
+	})
+	must(t, s.device.Close())
+	nothingLeft(t, s.gateway, s.options.Interface)
+}
+
 func TestCloseOfNetstackLeavesNoGoroutine(t *testing.T) {
 	gateway, guest, _ := netstackPair(t)
 	must(t, gateway.Close())
@@ -166,7 +178,7 @@ func TestInterfaceOfEarlierRunIsAdopted(t *testing.T) {
 	defer d.Close()
 	must(t, d.RemovePeersExcept(t.Context(), []vm.WGKey{keyNumber(1)}))
 	must(t, d.SetPeer(t.Context(), peerNumber(1)))
-	dev := readDevice(t, o.Interface)
+	dev := h.wireguard(o.Interface)
 	if len(dev.Peers) != 1 || vm.WGKey(dev.Peers[0].PublicKey) != keyNumber(1) || dev.Peers[0].Endpoint.String() != endpoint.String() {
 		t.Errorf("peers %+v", dev.Peers)
 	}

@@ -23,9 +23,6 @@ func hostileSite(t *testing.T, filtered bool) *site {
 	s.options.Guest = !filtered
 	s.open()
 	s.gateway.do(func() { must(t, os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0)) })
-	c, err := wgctrl.New()
-	must(t, err)
-	defer c.Close()
 	for _, g := range s.guests {
 		s.join(g)
 		var all []net.IPNet
@@ -34,9 +31,11 @@ func hostileSite(t *testing.T, filtered bool) *site {
 			must(t, err)
 			all = append(all, *ipn)
 		}
-		must(t, c.ConfigureDevice(g.device.Name(), wgtypes.Config{Peers: []wgtypes.PeerConfig{{
-			PublicKey: wgtypes.Key(g.gateway.Key), UpdateOnly: true, AllowedIPs: all,
-		}}}))
+		g.control(func(c *wgctrl.Client) error {
+			return c.ConfigureDevice(g.device.Name(), wgtypes.Config{Peers: []wgtypes.PeerConfig{{
+				PublicKey: wgtypes.Key(g.gateway.Key), UpdateOnly: true, AllowedIPs: all,
+			}}})
+		})
 	}
 	return s
 }

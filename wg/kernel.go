@@ -71,7 +71,13 @@ func nameTaken(link netlink.Link) error {
 }
 
 func (t *tunnel) removeLink() error {
-	err := t.nl.LinkDel(&netlink.Wireguard{LinkAttrs: netlink.LinkAttrs{Name: t.o.Interface}})
+	link, err := t.nl.LinkByName(t.o.Interface)
+	if _, gone := errors.AsType[netlink.LinkNotFoundError](err); gone {
+		return nil
+	}
+	if err == nil {
+		err = t.nl.LinkDel(link)
+	}
 	if err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("remove interface %s: %w", t.o.Interface, err)
 	}

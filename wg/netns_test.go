@@ -14,6 +14,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"sallyport/internal/gwtest"
 )
 
 // host is a network namespace: a machine of its own for addresses, routes, rules
@@ -157,6 +159,9 @@ func eventually(t *testing.T, what string, happened func() bool) {
 		}
 	}
 }
+
+// tunnelMode is the mode of the interfaces that tests make.
+func tunnelMode() Mode { return Mode(gwtest.TunnelMode()) }
 
 func unusedName() string { return "wgt" + strings.ToLower(rand.Text()[:8]) }
 

@@ -35,7 +35,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, gateway: newHost(t)}
 	s.options = Options{
-		Mode: ModeUserspace, Interface: unusedName(), PrivateKey: newKey(t), ListenPort: 51820,
+		Mode: tunnelMode(), Interface: unusedName(), PrivateKey: newKey(t), ListenPort: 51820,
 		Address: netip.MustParsePrefix("10.8.0.1/16"), EndpointsFile: filepath.Join(t.TempDir(), "endpoints"),
 	}
 	for i, near := range []string{"192.0.2.1", "192.0.2.5"} {
@@ -44,7 +44,7 @@ func newSite(t *testing.T) *site {
 		cable(s.gateway, g.host, near, netip.MustParseAddr(near).Next().String())
 		g.address = netip.AddrFrom4([4]byte{10, 8, 0, byte(2 + i)})
 		g.device = g.open(Options{
-			Mode: ModeUserspace, Interface: unusedName(), PrivateKey: newKey(t),
+			Mode: tunnelMode(), Interface: unusedName(), PrivateKey: newKey(t),
 			Address: netip.PrefixFrom(g.address, 16), Guest: true,
 		})
 		g.gateway = Peer{
@@ -74,17 +74,28 @@ func (s *site) handshake(g *guest) time.Time {
 
 func (s *site) wireguard() *wgtypes.Device {
 	s.t.Helper()
-	return readDevice(s.t, s.options.Interface)
+	return s.gateway.wireguard(s.options.Interface)
 }
 
-func readDevice(t *testing.T, name string) *wgtypes.Device {
-	t.Helper()
-	c, err := wgctrl.New()
-	must(t, err)
-	defer c.Close()
-	dev, err := c.Device(name)
-	must(t, err)
+// wireguard is what this host's device is, as wg(8) would read it.
+func (h *host) wireguard(name string) (dev *wgtypes.Device) {
+	h.t.Helper()
+	h.control(func(c *wgctrl.Client) (err error) {
+		dev, err = c.Device(name)
+		return err
+	})
 	return dev
+}
+
+// control does what wg(8) could do on this host.
+func (h *host) control(f func(*wgctrl.Client) error) {
+	h.t.Helper()
+	h.do(func() {
+		c, err := wgctrl.New()
+		must(h.t, err)
+		defer c.Close()
+		must(h.t, f(c))
+	})
 }
 
 func TestGatewayReachesGuestThroughTunnel(t *testing.T) {
@@ -238,8 +249,11 @@ func TestToolsOfOthersReadTheDevice(t *testing.T) {
 		t.Errorf("wgctrl reads peer %+v", p)
 	}
 	if wg, err := exec.LookPath("wg"); err == nil {
-		out, err := exec.CommandContext(t.Context(), wg, "show", s.options.Interface, "allowed-ips").CombinedOutput()
-		must(t, err)
+		var out []byte
+		s.gateway.do(func() {
+			out, err = exec.CommandContext(t.Context(), wg, "show", s.options.Interface, "allowed-ips").CombinedOutput()
+			must(t, err)
+		})
 		if got, want := strings.TrimSpace(string(out)), key.String()+"\t10.8.0.2/32"; got != want {
 			t.Errorf("wg shows %q, want %q", got, want)
 		}
@@ -251,10 +265,9 @@ func TestPeerRemovedBehindOurBackIsSetAgain(t *testing.T) {
 	s.open()
 	g := s.guests[0]
 	s.join(g)
-	c, err := wgctrl.New()
-	must(t, err)
-	defer c.Close()
-	must(t, c.ConfigureDevice(s.options.Interface, wgtypes.Config{ReplacePeers: true}))
+	s.gateway.control(func(c *wgctrl.Client) error {
+		return c.ConfigureDevice(s.options.Interface, wgtypes.Config{ReplacePeers: true})
+	})
 	if !s.handshake(g).IsZero() {
 		t.Error("a peer that is gone still has a handshake")
 	}

@@ -52,7 +52,7 @@ func NewHost(t testing.TB, name string) *Host {
 		if h.ns, err = netns.New(); err != nil {
 			return err
 		}
-		if h.nl, err = netlink.NewHandle(); err != nil {
+		if h.nl, err = netlink.NewHandle(syscall.NETLINK_ROUTE); err != nil {
 			return err
 		}
 		lo, err := h.nl.LinkByName("lo")
