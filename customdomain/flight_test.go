@@ -1,11 +1,14 @@
 package customdomain
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -45,6 +48,45 @@ func TestEqualLookupsAreOne(t *testing.T) {
 			t.Errorf("asked for %q", got)
 		}
 	})
+}
+
+// A panic on a flight's goroutine would end the process, and with it the test. With
+// Legacy there is a second goroutine.
+func TestPanicEndsOneLookup(t *testing.T) {
+	for _, bad := range []string{"_dstack-app-address." + www + ".", "_tapp-address." + www + "."} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			a := newAsking(t, Options{Legacy: true, Log: slog.New(slog.NewTextHandler(&log, nil))},
+				func(_ context.Context, _ netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+					if q.Question[0].Name == bad {
+						panic("boom")
+					}
+					return zone{strings.TrimSuffix(q.Question[0].Name, "."): "a:1"}.answer(q), nil
+				})
+			if bad[1] == 't' { // it is asked for only where the other name has nothing
+				a.exchange = afterNothing(a.exchange)
+			}
+			if _, err := a.Lookup(t.Context(), www, client); !errors.Is(err, ErrInternal) || !errors.Is(err, ErrTemporary) {
+				t.Errorf("%s: %v, want an internal error", bad, err)
+			}
+			if text := log.String(); !strings.Contains(text, "panic=boom") || !strings.Contains(text, "flight_test.go") {
+				t.Errorf("%s: the log does not tell of the panic and its stack: %s", bad, text)
+			}
+			if _, err := a.Lookup(t.Context(), "other."+www, client); err != nil {
+				t.Errorf("%s: another name: %v", bad, err)
+			}
+		})
+	}
+}
+
+// afterNothing is e, but the name of new guests has no record for www.
+func afterNothing(e exchangeFunc) exchangeFunc {
+	return func(ctx context.Context, network string, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+		if q.Question[0].Name == "_dstack-app-address."+www+"." {
+			return zone{}.answer(q), nil
+		}
+		return e(ctx, network, server, q)
+	}
 }
 
 func TestClientThatLeavesDoesNotEndTheLookup(t *testing.T) {

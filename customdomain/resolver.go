@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -39,6 +41,9 @@ type Options struct {
 
 	// Timeout is for a whole lookup; 0 is 5 seconds.
 	Timeout time.Duration
+
+	// Log is told of bugs. Nil discards it.
+	Log *slog.Logger
 }
 
 // Target is what a record says. It is comparable.
@@ -55,6 +60,8 @@ var (
 	ErrBroken = errors.New("broken custom domain record")
 	// ErrTemporary: nobody knows. The resolvers do not answer, or not sensibly.
 	ErrTemporary = errors.New("custom domain lookup failed")
+	// ErrInternal: the lookup met a bug, which the log tells. It is an ErrTemporary too.
+	ErrInternal = errors.New("internal error")
 	// ErrLimited: too many unknown names were asked for.
 	ErrLimited = errors.New("too many custom domain lookups")
 )
@@ -87,6 +94,7 @@ type Resolver struct {
 	timeout  time.Duration
 	exchange exchangeFunc
 	metrics  *metrics
+	log      *slog.Logger
 	found    *cache // answers without an error
 	failed   *cache // answers with one
 
@@ -114,6 +122,7 @@ func New(o Options) *Resolver {
 		timeout:  cmp.Or(o.Timeout, 5*time.Second),
 		exchange: exchange,
 		metrics:  newMetrics(),
+		log:      cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 		found:    newCache(cmp.Or(o.CacheSize, 4096)),
 		failed:   newCache(cmp.Or(o.NegativeCacheSize, 4096)),
 		limits:   newLimiter(o.MissesPerSource, cmp.Or(o.MissesPerSecond, 100)),
@@ -213,7 +222,7 @@ func (r *Resolver) join(host string, client netip.Addr) (*flight, error) {
 func (r *Resolver) fly(host string, f *flight) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.timeout)
 	defer cancel()
-	a := r.search(ctx, host)
+	a := r.recovered(func() answer { return r.search(ctx, host) })
 	r.metrics.count(a.err)
 	f.answer = r.remember(host, a)
 
@@ -221,6 +230,20 @@ func (r *Resolver) fly(host string, f *flight) {
 	delete(r.flights, host)
 	r.mu.Unlock()
 	close(f.done)
+}
+
+var errPanic = fmt.Errorf("%w: %w", ErrTemporary, ErrInternal)
+
+// recovered is the answer of f, or of a panic in it: what an answer's sender can write
+// must not end the process. Like any failure it is remembered for a moment.
+func (r *Resolver) recovered(f func() answer) (a answer) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.log.Error("panic; this lookup is ended, please report it", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			a = answer{err: errPanic}
+		}
+	}()
+	return f()
 }
 
 // remembered is the answer for host that is still good, if there is one.

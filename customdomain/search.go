@@ -52,7 +52,9 @@ func (r *Resolver) own(ctx context.Context, host string) answer {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	old := make(chan answer, 1)
-	go func() { old <- r.ask(ctx, legacyPrefix, host) }()
+	go func() {
+		old <- r.recovered(func() answer { return r.ask(ctx, legacyPrefix, host) })
+	}()
 	a := r.ask(ctx, r.prefix, host)
 	if !a.absent() {
 		cancel()

@@ -67,7 +67,7 @@ func (co *coro) serve() {
 	c := co.c
 	defer func() {
 		if p := recover(); p != nil {
-			c.tellPanic(p)
+			c.loop.engine.tellPanic(p)
 			c.reason = Internal
 		}
 		co.conclude()

@@ -14,14 +14,15 @@ import (
 // next one after the hedge time or at once on failure; the first to connect
 // wins, and the others are closed before a byte is sent to them.
 type dialing struct {
-	tries   [MaxBackends]try
-	n       int // begun
-	hedge   timer
-	hedged  bool   // the hedge time has passed
-	starved bool   // there was no descriptor for a try
-	serial  uint64 // which race of the loop this is
-	ctx     context.Context
-	cancel  context.CancelFunc // of the tries on goroutines
+	tries    [MaxBackends]try
+	n        int // begun
+	hedge    timer
+	hedged   bool   // the hedge time has passed
+	starved  bool   // there was no descriptor for a try
+	panicked bool   // a try met a bug
+	serial   uint64 // which race of the loop this is
+	ctx      context.Context
+	cancel   context.CancelFunc // of the tries on goroutines
 }
 
 type try struct {
@@ -95,6 +96,8 @@ func (s *setup) race() Reason {
 			continue
 		case pending == 0 && d.starved:
 			return Descriptor
+		case pending == 0 && d.panicked:
+			return Internal
 		case pending == 0:
 			return s.unproven(DialFailed)
 		}

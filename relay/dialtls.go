@@ -87,7 +87,7 @@ type link struct{ net.Conn }
 func (c *conn) secure(ctx context.Context, raw net.Conn, judge func(context.Context) *tls.Config, p preface) (_ *tlsSide, err error) {
 	defer func() {
 		if p := recover(); p != nil { // a certificate is the peer's input
-			c.tellPanic(p)
+			c.loop.engine.tellPanic(p)
 			err = errors.New("panic")
 		}
 	}()

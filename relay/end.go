@@ -2,9 +2,7 @@ package relay
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 )
 
@@ -82,7 +80,7 @@ func (c *conn) close() {
 // not be able to end the others' connections.
 func (c *conn) endOnPanic() {
 	if p := recover(); p != nil {
-		c.tellPanic(p)
+		c.loop.engine.tellPanic(p)
 		if c.phase == relaying {
 			c.reason = Internal
 			if c.tls != nil { // it may be what panicked
@@ -92,11 +90,6 @@ func (c *conn) endOnPanic() {
 			c.finish()
 		}
 	}
-}
-
-func (c *conn) tellPanic(p any) {
-	c.loop.engine.opts.Log.Error("panic; this connection is ended, please report it",
-		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
 // report counts the connection under its reason and writes its access line.

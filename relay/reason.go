@@ -73,7 +73,7 @@ const (
 	InstanceRemoved
 	Drained    // still open when the drain time was over
 	Descriptor // no descriptor left
-	Internal   // a bug: a panic in the setup of this connection
+	Internal   // a bug: a panic in what this connection needs
 
 	reasons
 )

@@ -249,6 +249,7 @@ func (g *gateway) openDomains(context.Context) error {
 		Resolvers: c.Resolvers, Prefix: c.Prefix, Legacy: c.Compat,
 		MissesPerSource: c.MissesPerSource, MissesPerSecond: c.MissesPerSecond,
 		CacheSize: c.CacheSize, NegativeCacheSize: c.NegativeCacheSize,
+		Log: g.log,
 	}
 	if len(opts.Resolvers) == 0 {
 		machine, err := dnsquery.System(resolvConf)

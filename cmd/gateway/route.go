@@ -98,6 +98,8 @@ func (g *gateway) routeCustom(r *router.Router, name []byte, client netip.AddrPo
 		switch {
 		case errors.Is(err, customdomain.ErrLimited):
 			d.Refuse = relay.LookupLimit
+		case errors.Is(err, customdomain.ErrInternal):
+			d.Refuse = relay.Internal
 		case errors.Is(err, customdomain.ErrTemporary):
 			d.Refuse = relay.LookupFailed
 		default:

@@ -1,0 +1,56 @@
+package relay
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"sallyport/internal/hello"
+)
+
+// A panic on a goroutine would end the process, and with it the test.
+func TestPanicOnAGoroutineEndsOneConnection(t *testing.T) {
+	boom := func(context.Context) (net.Conn, error) { panic("boom") }
+	for name, decide := range map[string]func(d *Decision){
+		"decision that waits": func(d *Decision) { d.Later = func(context.Context, *Decision) { panic("boom") } },
+		"dial":                func(d *Decision) { d.Backends[0], d.N = Backend{Dial: boom}, 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := start(t, func(_ *gateway, o *Options) {
+				route := o.Route
+				o.Route = func(h *hello.Hello, a netip.AddrPort, d *Decision) {
+					if route(h, a, d); string(h.ServerName) == "panic.test" {
+						decide(d)
+					}
+				}
+			}).to(afterHello(t, echo))
+			other := g.pass()
+			mustEcho(t, other)
+			c := g.dial()
+			write(t, c, helloFor(t, "panic.test"))
+			if got := alertIn(t, c); got != alertInternalError {
+				t.Errorf("alert %d", got)
+			}
+			if line := g.log.wait(t, "panic=boom"); !strings.Contains(line, "panic_test.go") {
+				t.Errorf("the log has no stack: %s", line)
+			}
+			if got := g.ended(); got != "internal" {
+				t.Errorf("reason %s", got)
+			}
+			mustEcho(t, other)
+		})
+	}
+}
+
+func TestPanicInADialGivesWayToTheNextCandidate(t *testing.T) {
+	g := start(t, nil)
+	var w watcher
+	boom := func(context.Context) (net.Conn, error) { panic("boom") }
+	g.backends.Store(&[]Backend{{Dial: boom, Watch: &w}, {Addr: afterHello(t, echo)}})
+	mustEcho(t, g.pass())
+	if w.failed.Load() != 0 {
+		t.Error("a bug of the gateway's speaks against the instance")
+	}
+}
