@@ -199,6 +199,11 @@ func (w *wire) LocalAddr() net.Addr { return &net.TCPAddr{} }
 // RemoteAddr is the target.
 func (w *wire) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(w.c.g.l.to) }
 
+// Hello returns a ClientHello for serverName as this package sends it, with TLS 1.2 and 1.3.
+func Hello(serverName string) ([]byte, error) {
+	return recordHello(&Options{ServerName: serverName, Curve: tls.X25519})
+}
+
 // recordHello returns the ClientHello that a client of these options would send.
 func recordHello(o *Options) ([]byte, error) {
 	cfg := newTLSMaker(o).config

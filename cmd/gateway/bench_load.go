@@ -20,6 +20,7 @@ import (
 type loadFlags struct {
 	load.Options
 	workload, tls, curve, ca, cpus string
+	source                         string  // of attacks
 	bulkRate                       float64 // MB/s
 	json                           bool
 }
@@ -43,10 +44,33 @@ special backend), download, upload, idle, trickle, mixed (request beside
 was meant to start. With --bulk-rate, downloads and uploads move no more than that:
 otherwise they take all of the generator's own CPU, and requests beside them wait for it.
 
+Attacks, on systems of your own: the target must be an address of this machine. They
+need --sni and --rate, new connections a second, and have at most --connections at the
+same time; keyupdate, tinyrecords and slowhello need --bulk-rate too. They report what
+they did; what it does to others, a second "bench load" tells.
+  keyupdate    15 TLS KeyUpdates that ask for an answer, one byte of data, and again
+  tinyrecords  TLS records of one byte
+  slowhello    a ClientHello byte by byte, without its end
+  silent       connects and says nothing
+  hold         a ClientHello, with --tls 1.3 a whole handshake, and then nothing
+  refused      an unknown app, a name of another domain and plain HTTP, in turn
+  linger       the same, and stays when it was refused
+  churn        connects, has one request echoed, and closes first
+
 Ctrl-C ends the measurement and prints what there is so far; a second one gives up.
 Exit code 1: the run failed, or not one operation ended.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.parse(); err != nil {
+				return usageError{err}
+			}
+			if f.isAttack() {
+				o, err := f.attackOptions(cmd)
+				if err != nil {
+					return usageError{err}
+				}
+				return runAttack(cmd, o, f.json)
+			}
 			if err := f.complete(); err != nil {
 				return usageError{err}
 			}
@@ -56,7 +80,8 @@ Exit code 1: the run failed, or not one operation ended.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.Target, "target", "", "where to connect to, host:port")
 	flags.StringVar(&f.ServerName, "sni", "", "server name (default: the target's host)")
-	flags.StringVar(&f.workload, "workload", string(load.Request), "request, connect, download, upload, idle, trickle or mixed")
+	flags.StringVar(&f.workload, "workload", string(load.Request), "request, connect, download, upload, idle, trickle or mixed; or an attack")
+	flags.StringVar(&f.source, "source", "", "the address of this machine that an attack comes from")
 	flags.StringVar(&f.tls, "tls", "", "speak TLS of this version, 1.2 or 1.3")
 	flags.StringVar(&f.curve, "curve", "x25519", "key share: x25519 or x25519mlkem768")
 	flags.StringVar(&f.ca, "ca", "", "verify certificates by this PEM file, or by the system's: \"system\"")
@@ -78,8 +103,8 @@ Exit code 1: the run failed, or not one operation ended.`,
 	return cmd
 }
 
-// complete makes Options of the flags and checks them.
-func (f *loadFlags) complete() error {
+// parse reads what is written in words.
+func (f *loadFlags) parse() error {
 	f.Workload, f.BulkRate = load.Workload(f.workload), f.bulkRate*1e6
 	versions := map[string]uint16{"": 0, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
 	curves := map[string]tls.CurveID{"x25519": tls.X25519, "x25519mlkem768": tls.X25519MLKEM768}
@@ -89,6 +114,14 @@ func (f *loadFlags) complete() error {
 	}
 	if f.Curve, ok = curves[f.curve]; !ok {
 		return fmt.Errorf("curve %q: want x25519 or x25519mlkem768", f.curve)
+	}
+	return nil
+}
+
+// complete makes Options of the flags and checks them.
+func (f *loadFlags) complete() error {
+	if f.source != "" {
+		return fmt.Errorf("source: workload %s has none, attacks have", f.workload)
 	}
 	var err error
 	if f.CPUs, err = parseCPUs(f.cpus); err != nil {
@@ -143,7 +176,8 @@ func readRoots(ca string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-func writeResult(w io.Writer, r *load.Result, asJSON bool) error {
+// writeResult writes what a load or an attack has done.
+func writeResult(w io.Writer, r interface{ Write(io.Writer) }, asJSON bool) error {
 	if !asJSON {
 		r.Write(w)
 		return nil

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"sallyport/bench/attack"
+)
+
+func TestBenchAttacksAGateway(t *testing.T) {
+	gateway, port, _ := benchGateway(t)
+	for _, form := range attack.Forms {
+		t.Run(string(form), func(t *testing.T) {
+			args := "bench load --json --duration 300ms --connections 5 --rate 100 --workload " + string(form) + " --target " + gateway
+			args += " --source 127.0.0.2 --sni app-" + port
+			switch form {
+			case attack.KeyUpdate, attack.TinyRecords:
+				args += ".gw.test --bulk-rate 0.02"
+			case attack.SlowHello:
+				args += ".gw.test --bulk-rate 0.001"
+			case attack.Hold:
+				args += ".gw.test --tls 1.3"
+			default:
+				args += "s.gw.test"
+			}
+			code, stdout, stderr := outcome(t, strings.Fields(args)...)
+			var r attack.Result
+			if err := json.Unmarshal([]byte(stdout), &r); code != 0 || err != nil || r.Opened == 0 || r.Failed > 0 {
+				t.Fatalf("exit code %d, %v: %s%s", code, err, stdout, stderr)
+			}
+			ends := form == attack.Refused || form == attack.Churn
+			if ends != (r.Done > 0) || form != attack.Linger && r.Cut > 0 || form != attack.Silent && form != attack.Hold && r.Bytes == 0 {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+func TestAttackIsNotForOthersNorWithoutEnd(t *testing.T) {
+	for args, says := range map[string]string{
+		"--target 192.0.2.1:443 --rate 1":              "an address of this machine",
+		"--target example.com:443 --rate 1":            "want IP:port",
+		"--target 127.0.0.1:443":                       "needs one",
+		"--target 127.0.0.1:443 --rate 1 --threads 2":  "no use for it",
+		"--target 127.0.0.1:443 --rate 1 --source x":   "source",
+		"--target 127.0.0.1:443 --rate 1 --tls 1.2":    "speaks 1.3",
+		"--target 127.0.0.1:443 --rate 1 --tls 1.3":    "speaks no TLS",
+		"--target 127.0.0.1:1 --rate 9 --duration 24h": "want up to",
+	} {
+		code, stdout, stderr := outcome(t, append([]string{"bench", "load", "--workload", "silent", "--sni", "app.gw.test"}, strings.Fields(args)...)...)
+		if code != exitUsage || !strings.Contains(stderr, says) {
+			t.Errorf("%s: exit code %d: %s%s", args, code, stdout, stderr)
+		}
+	}
+	if code, _, stderr := outcome(t, "bench", "load", "--target", "127.0.0.1:1", "--source", "127.0.0.2"); code != exitUsage || !strings.Contains(stderr, "source") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if code, _, stderr := outcome(t, strings.Fields("bench load --workload silent --sni a.b --target 127.0.0.1:1 --rate 9 --duration 50ms")...); code != exitFailed || !strings.Contains(stderr, "connection refused") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
