@@ -61,7 +61,7 @@ func (s *setup) tryOnGoroutine(i int, f func(ctx context.Context, tell func(func
 		})
 	}
 	e.background.Go(func() {
-		got, err := f(ctx, tell)
+		got, err := e.reaching(func() (dialled, error) { return f(ctx, tell) })
 		delivered := l.inbox.post(func() {
 			if s := racing(); s != nil {
 				s.dialed(i, got, err)
@@ -84,6 +84,7 @@ func (s *setup) dialed(i int, got dialled, err error) {
 	}
 	if err != nil {
 		t.state, t.verdict = failed, judge(err)
+		s.dialing.panicked = s.dialing.panicked || errors.Is(err, errPanic)
 		s.tellUnproven(i, err)
 	} else {
 		t.state = connected
@@ -100,7 +101,7 @@ func judge(err error) verdict {
 		return unproven
 	case errors.As(err, &late) && late.Timeout() || errors.Is(err, context.Canceled):
 		return silence
-	case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE):
+	case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, errPanic):
 		return ours
 	}
 	return refused

@@ -13,8 +13,7 @@ func (s *setup) decideLater() Reason {
 	s.lookup = l.races
 	serial, later := s.lookup, s.decision.Later
 	e.background.Go(func() {
-		var d Decision
-		later(ctx, &d)
+		d := e.decide(ctx, later)
 		l.inbox.post(func() {
 			// The setup may be over, and the coroutine busy with another connection.
 			if co := c.co; co != nil && co.c == c && co.lookup == serial {

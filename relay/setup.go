@@ -189,11 +189,7 @@ func (s *setup) conclude() {
 	}
 	c.phase = relaying
 	c.last = s.l.now
-	if c.tls != nil && c.tls.wire.ticket != nil {
-		s.l.arm(&c.timer, timerTicket)
-	} else {
-		s.l.arm(&c.timer, timerIdle)
-	}
+	s.l.arm(&c.timer, timerIdle)
 }
 
 // alertFor is the plaintext alert that goes with a refusal. After the ServerHello
