@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -125,4 +126,35 @@ func (w *world) ask(t *testing.T) (id string, took time.Duration) {
 		t.Fatalf("no answer after %s: %v", time.Since(start), err)
 	}
 	return string(got), time.Since(start)
+}
+
+// A client chooses the port. One that the instance's firewall drops is silence to it
+// alone: the instance goes on to receive what is for its other ports.
+func TestPortThatAFirewallDropsDoesNotEjectTheInstance(t *testing.T) {
+	w := newWorld(t, "nft")
+	g := w.start(setting{"proxy.timeouts.connect", "300ms"}, setting{"proxy.timeouts.hedge", "100ms"})
+	w.cvms[0].serveHello(t, ":443", []byte("i1"))
+	w.cvms[0].firewall(t, "tcp dport 9000 drop")
+	w.ask(t)
+	for range 6 {
+		c := w.dial()
+		mustWrite(t, c, gwtest.Hello{ServerName: name("alpha", "9000s")}.Record())
+		wantAlert(t, c, internalError)
+	}
+	g.waitFor("six silent dials", `gateway_connections_total{ended_by="instance",mode="passthrough",reason="dial_timeout"}`, 6)
+	if strings.Contains(g.Log(), "to=ejected") {
+		t.Error("an instance was ejected")
+	}
+	if id, took := w.ask(t); id != "i1" || took > time.Second {
+		t.Errorf("served by %q in %s", id, took)
+	}
+}
+
+// firewall adds a rule for what comes in.
+func (c *cvm) firewall(t *testing.T, rule string) {
+	t.Helper()
+	rules := "table inet firewall { chain input { type filter hook input priority 0; policy accept;\n" + rule + "\n}\n}\n"
+	if out, err := c.host.Output(t.Context(), rules, "nft", "-f", "-"); err != nil {
+		t.Fatalf("nft: %v: %s", err, out)
+	}
 }

@@ -71,11 +71,12 @@ func BenchmarkEjection(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		_, inst := m.Snapshot().Lookup([]byte(specs[i%len(specs)].ID))
+		inst.Live.Dialled(80, true)
 		for range maxFailures {
-			inst.Live.Dialled(0, false)
+			inst.Live.Dialled(80, false)
 		}
 		m.reviewDialled(<-m.dialled)
-		inst.Live.Dialled(0, true)
+		inst.Live.Dialled(80, true)
 		m.reviewDialled(<-m.dialled)
 	}
 }

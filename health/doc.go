@@ -2,7 +2,7 @@
 // failed dials into states and weights, and publishes them as numbered snapshots.
 //
 // The rules are pure: verdict.go says what the facts about an instance mean,
-// ejection.go what failed dials do. The Monitor (monitor.go) owns the facts: the
+// dials.go which failed dials count, ejection.go what they do. The Monitor (monitor.go) owns the facts: the
 // control plane tells it who is there (entries.go), a dump of the WireGuard device
 // when they last shook hands (watch.go), the data plane how dials end. Whatever
 // follows from the passing of time happens on time, by timer (deadlines.go).

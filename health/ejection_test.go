@@ -9,19 +9,23 @@ import (
 	"sallyport/internal/vm"
 )
 
-// dialWorld has two instances, up since long ago.
+// dialWorld has two instances, up since long ago, whose port 80 has answered.
 func dialWorld(t *testing.T) *world {
 	w := &world{t: t}
 	w.Monitor = New(Options{Log: slog.New(slog.DiscardHandler)})
 	w.Upsert(spec("app", "a", 1), spec("app", "b", 2))
 	w.run()
+	w.dial("a", true)
+	w.dial("b", true)
 	return w
 }
 
-func (w *world) dial(id vm.InstanceID, results ...bool) {
+func (w *world) dial(id vm.InstanceID, results ...bool) { w.dialPort(id, 80, results...) }
+
+func (w *world) dialPort(id vm.InstanceID, port uint16, results ...bool) {
 	w.t.Helper()
 	for _, ok := range results {
-		w.find(id).Live.Dialled(time.Millisecond, ok)
+		w.find(id).Live.Dialled(port, ok)
 	}
 	synctest.Wait()
 }
@@ -34,6 +38,55 @@ func TestThreeFailuresInARowEject(t *testing.T) {
 		w.dial("a", false)
 		w.want("a", vm.Ejected, 0)
 		w.want("b", vm.Fresh, 100)
+	})
+}
+
+// A client chooses the port: one that the firewall drops, or that nobody has ever
+// reached, must not put the instance aside, nor any number of them.
+func TestPortThatNeverAnsweredSpeaksAgainstNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := dialWorld(t)
+		pass(time.Minute)
+		for port := range uint16(65535) {
+			if port != 79 {
+				w.find("a").Live.Dialled(port+1, false)
+			}
+		}
+		w.dialPort("a", 9, make([]bool, 100)...)
+		w.want("a", vm.Fresh, 100)
+		w.dial("a", false, false, false)
+		w.want("a", vm.Ejected, 0)
+	})
+}
+
+// A port may answer and then drop whoever asks often, as the firewall of SSH does.
+func TestFailuresAtOnePortCountOnlyWhileNoOtherAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := dialWorld(t)
+		w.dialPort("a", 22, true)
+		w.dial("a", true)
+		w.dialPort("a", 22, make([]bool, 100)...)
+		w.want("a", vm.Fresh, 100)
+		pass((contradictedFor + 1) * time.Second)
+		w.dialPort("a", 22, false, false, false)
+		w.want("a", vm.Ejected, 0)
+		w.dial("a", true) // the machine lives
+		w.want("a", vm.Warming, 14)
+		pass(time.Minute)
+		w.want("a", vm.Fresh, 100)
+	})
+}
+
+func TestFailuresOfTwoPortsAreNotARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := dialWorld(t)
+		w.dialPort("a", 443, true)
+		pass(time.Minute)
+		w.dial("a", false, false)
+		w.dialPort("a", 443, false, false)
+		w.want("a", vm.Fresh, 100)
+		w.dialPort("a", 443, false)
+		w.want("a", vm.Ejected, 0)
 	})
 }
 
@@ -135,7 +188,8 @@ func TestNewHandshakeAfterDownForgetsFailures(t *testing.T) {
 		w := newWorld(t, spec("app", "a", 1))
 		w.shake(1, time.Now())
 		w.run()
-		w.dial("a", false, false, false)
+		w.dial("a", true, false, false, false)
+		w.want("a", vm.Ejected, 0)
 		pass(6 * time.Minute)
 		w.want("a", vm.Down, 0)
 		w.shake(1, time.Now())
@@ -152,14 +206,14 @@ func TestManyFailuresAtOnceEjectAll(t *testing.T) {
 		specs := manySpecs(3000)
 		w.Upsert(specs...)
 		for _, s := range specs {
-			w.dial(s.ID, false, false, false)
+			w.dial(s.ID, true, false, false, false)
 		}
 		w.run()
 		for _, s := range specs {
 			w.want(s.ID, vm.Ejected, 0)
 		}
 		for _, s := range specs {
-			w.find(s.ID).Live.Dialled(0, true)
+			w.find(s.ID).Live.Dialled(80, true)
 		}
 		for _, s := range specs {
 			w.want(s.ID, vm.Warming, 14)

@@ -63,11 +63,7 @@ func (m *Monitor) addLocked(s vm.Spec, now time.Time) {
 	e := &entry{spec: s, first: !m.settled}
 	e.static = m.o.Handshakes == nil
 	e.refused = s.Refused
-	e.live = &vm.Live{OnFailures: func(n int32) {
-		if n == 0 || n >= maxFailures {
-			m.noteDials(e)
-		}
-	}}
+	e.live = &vm.Live{OnDial: func(port uint16, ok bool) { m.noteDial(e, port, ok) }}
 	m.entries[s.ID] = e
 	m.newcomer = now
 	select {
@@ -96,10 +92,17 @@ func (m *Monitor) mourn(gone []*vm.Instance, why Gone) {
 	}
 }
 
-// noteDials asks for a review. It runs on the data plane's threads: it never
-// blocks, and asks once until the review begins. Should the queue be full, everybody
-// is reviewed.
-func (m *Monitor) noteDials(e *entry) {
+// noteDial notes how a dial to a port of e ended, and asks for a review if that may
+// change something. It runs on the data plane's threads: it never blocks, and asks once
+// until the review begins. Should the queue be full, everybody is reviewed.
+func (m *Monitor) noteDial(e *entry, port uint16, ok bool) {
+	now := second(time.Since(m.began))
+	switch {
+	case ok && !e.dials.answer(port, now):
+		return
+	case !ok && e.dials.failure(port, now) < maxFailures:
+		return
+	}
 	if !e.queued.CompareAndSwap(false, true) {
 		return
 	}

@@ -33,9 +33,10 @@ func TestRekeyedInstanceStartsAnew(t *testing.T) {
 				if w.find("a").Live == old.Live || !slices.Equal(w.gone, []string{"a rekeyed"}) {
 					t.Errorf("told %q, the counters are the old ones: %v", w.gone, w.find("a").Live == old.Live)
 				}
-				old.Live.Dialled(0, false) // late words about the old one
-				old.Live.Dialled(0, false)
-				old.Live.Dialled(0, false)
+				old.Live.Dialled(80, true) // late words about the old one
+				old.Live.Dialled(80, false)
+				old.Live.Dialled(80, false)
+				old.Live.Dialled(80, false)
 				w.want("a", vm.Never, 0)
 			})
 		})
@@ -111,9 +112,10 @@ func TestRemovedInstanceIsGone(t *testing.T) {
 		if !slices.Equal(w.gone, []string{"a removed"}) {
 			t.Errorf("told %q", w.gone)
 		}
-		live.Dialled(0, false)
-		live.Dialled(0, false)
-		live.Dialled(0, false)
+		live.Dialled(80, true)
+		live.Dialled(80, false)
+		live.Dialled(80, false)
+		live.Dialled(80, false)
 		pass(time.Hour)
 		if _, n := w.Snapshot().Len(); n != 1 || len(w.Status()) != 1 {
 			t.Errorf("%d instances, status %v", n, w.Status())

@@ -60,6 +60,7 @@ const (
 // Run once.
 type Monitor struct {
 	o        Options
+	began    time.Time // zero of the dials' clock
 	snapshot atomic.Pointer[vm.Snapshot]
 
 	dialled chan *entry   // whose dials changed something
@@ -82,6 +83,7 @@ type entry struct {
 	facts
 	spec    vm.Spec
 	live    *vm.Live
+	dials   dials
 	first   bool         // of the first set: it needs no slow start
 	verdict verdict      // the latest
 	since   time.Time    // when verdict.health began
@@ -96,6 +98,7 @@ func New(o Options) *Monitor {
 	o.Interval = cmp.Or(o.Interval, defaultInterval)
 	m := &Monitor{
 		o:       o,
+		began:   time.Now(),
 		dialled: make(chan *entry, 1024),
 		rearm:   make(chan struct{}, 1),
 		hurry:   make(chan struct{}, 1),
@@ -113,14 +116,14 @@ func (m *Monitor) Snapshot() *vm.Snapshot { return m.snapshot.Load() }
 func (m *Monitor) reviewLocked(e *entry, now time.Time) (c change) {
 	if e.alive(now, m.o.MaxAge) {
 		if !e.verdict.health.Serves() { // it was not: what dials said is of another time
-			e.live.Forget()
+			e.dials.forgive()
 			e.ejection = ejection{}
 			if !e.first {
 				e.warm = now
 			}
 			e.first = false
 		}
-		if e.ejection.update(e.live.Failures(), now) {
+		if e.ejection.update(e.dials.row(), now) {
 			e.warm = now
 		}
 	}

@@ -22,7 +22,7 @@ type Status struct {
 	Age      time.Duration // of the last handshake; below 0 if there was none, or nobody watches
 	Weight   uint16
 	Open     int32 // connections
-	Failures int32 // dials in a row
+	Failures int32 // dials in a row, at the port with the most
 }
 
 // Status tells of all instances, by app and id.
@@ -38,7 +38,7 @@ func (m *Monitor) Status() []Status {
 		all = append(all, Status{
 			Instance: e.spec.ID, App: e.spec.App, Addr: e.spec.Addr,
 			Health: e.verdict.health, Reason: e.verdict.reason, Since: e.since, Age: age,
-			Weight: e.verdict.weight, Open: e.live.Open(), Failures: e.live.Failures(),
+			Weight: e.verdict.weight, Open: e.live.Open(), Failures: e.dials.row(),
 		})
 	}
 	m.mu.Unlock()

@@ -203,15 +203,14 @@ func (s *setup) settle(judge bool) {
 		}
 	}
 	for i := range d.n {
-		t, watch := &d.tries[i], s.decision.Backends[i].Watch
+		t, b := &d.tries[i], &s.decision.Backends[i]
 		won := i == winner
 		if !won && (!judge || !t.blamed(i, winner)) {
 			continue
 		}
-		took := time.Duration(l.now - t.began)
-		l.engine.metrics.dialled(took, won)
-		if watch != nil {
-			watch.Dialled(took, won)
+		l.engine.metrics.dialled(time.Duration(l.now-t.began), won)
+		if b.Watch != nil {
+			b.Watch.Dialled(b.Addr.Port(), won)
 		}
 	}
 	d.n = 0

@@ -102,9 +102,10 @@ func TestAllCandidatesRefuse(t *testing.T) {
 }
 
 // watcher counts what it hears.
-type watcher struct{ ok, failed, open, opened atomic.Int64 }
+type watcher struct{ ok, failed, open, opened, port atomic.Int64 }
 
-func (w *watcher) Dialled(_ time.Duration, ok bool) {
+func (w *watcher) Dialled(port uint16, ok bool) {
+	w.port.Store(int64(port))
 	if ok {
 		w.ok.Add(1)
 	} else {
@@ -128,6 +129,11 @@ func TestWatchersHearHowDialsWent(t *testing.T) {
 	}
 	if idle.ok.Load()+idle.failed.Load() != 0 {
 		t.Error("a candidate that was not needed was blamed")
+	}
+	for i, w := range []*watcher{&overtaken, &winner} {
+		if got := w.port.Load(); got != int64(list[i].Addr.Port()) {
+			t.Errorf("told of port %d, %v was dialled", got, list[i].Addr)
+		}
 	}
 	c.Close()
 	g.ended()

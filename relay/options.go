@@ -119,7 +119,7 @@ type Backend struct {
 // Watcher hears what happens to a backend. Its methods are called on the loops'
 // threads, by several at once, and must not block.
 type Watcher interface {
-	Dialled(took time.Duration, ok bool)
+	Dialled(port uint16, ok bool)
 	Opened()
 	Closed()
 }

@@ -2,7 +2,6 @@ package vm
 
 import (
 	"sync/atomic"
-	"time"
 )
 
 // Gauge counts what is open now, against a limit set when it is made. The zero
@@ -39,14 +38,12 @@ func (g *Gauge) Load() int64 { return g.n.Load() }
 // 100,000 instances fit a cache at this size. That some loops' writes meet in one
 // cache line costs less, since a busy instance is shared by all loops anyway.
 type Live struct {
-	open     atomic.Int32
-	failures atomic.Int32
+	open atomic.Int32
 
-	// OnFailures, if not nil, is called with the new number of failures after each
-	// failed dial, and with 0 after a dial that ended a row of them. It runs on
-	// the data plane's threads, by several at once: it must not block. It is set
+	// OnDial, if not nil, is told how each dial to a port of the instance ended. It runs
+	// on the data plane's threads, by several at once: it must not block. It is set
 	// before the Live is published.
-	OnFailures func(n int32)
+	OnDial func(port uint16, ok bool)
 }
 
 // Opened counts a connection to the instance.
@@ -58,28 +55,11 @@ func (l *Live) Closed() { l.open.Add(-1) }
 // Open is the number of connections to the instance.
 func (l *Live) Open() int32 { return l.open.Load() }
 
-// Failures is the number of dials in a row that failed.
-func (l *Live) Failures() int32 { return l.failures.Load() }
-
-// Forget sets the failures to 0 without telling anybody: what they said about
-// the instance no longer holds.
-func (l *Live) Forget() { l.failures.Store(0) }
-
-// Dialled records how a dial to the instance ended. Only what speaks against the
-// instance is a failure: silence, or a refused port while another candidate took the
-// same connection. A refused port alone is not one: a client chooses the
-// port, and could otherwise have every instance ejected.
-func (l *Live) Dialled(_ time.Duration, ok bool) {
-	var n int32
-	switch {
-	case !ok:
-		n = l.failures.Add(1)
-	case l.failures.Load() == 0: // the usual case costs no write
-		return
-	default:
-		l.failures.Store(0)
-	}
-	if l.OnFailures != nil {
-		l.OnFailures(n)
+// Dialled tells how a dial to a port of the instance ended. Only what may speak against
+// the instance is a failure: silence, or a refused port while another candidate took the
+// same connection.
+func (l *Live) Dialled(port uint16, ok bool) {
+	if l.OnDial != nil {
+		l.OnDial(port, ok)
 	}
 }

@@ -1,7 +1,6 @@
 package vm
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,21 +36,6 @@ func TestGaugeWithoutLimitTakesAll(t *testing.T) {
 				t.Fatal("refused")
 			}
 		}
-	}
-}
-
-func TestLiveTellsOfEveryFailureAndOfItsEnd(t *testing.T) {
-	var told []int32
-	l := Live{OnFailures: func(n int32) { told = append(told, n) }}
-	for _, ok := range []bool{true, false, false, true, true, false} {
-		l.Dialled(0, ok)
-	}
-	if want := []int32{1, 2, 0, 1}; !slices.Equal(told, want) {
-		t.Errorf("told %v, want %v", told, want)
-	}
-	l.Forget()
-	if l.Failures() != 0 || len(told) != 4 {
-		t.Errorf("after Forget: %d failures, told %v", l.Failures(), told)
 	}
 }
 
