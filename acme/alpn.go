@@ -9,6 +9,8 @@ import (
 
 	"github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
+
+	"sallyport/internal/ciphers"
 )
 
 // ALPNChallenges answers tls-alpn-01 (RFC 8737): it holds the certificate that proves
@@ -75,6 +77,7 @@ func ALPNConfig(cert *tls.Certificate) *tls.Config {
 		Certificates:           []tls.Certificate{*cert},
 		NextProtos:             []string{ALPNProtocol},
 		MinVersion:             tls.VersionTLS12,
+		CipherSuites:           ciphers.Intermediate(),
 		SessionTicketsDisabled: true,
 	}
 }

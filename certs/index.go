@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sallyport/internal/certfile"
+	"sallyport/internal/ciphers"
 )
 
 // Source says where the certificate of a base domain comes from: two files, or whoever
@@ -52,6 +53,8 @@ func (s Source) name() string {
 type Options struct {
 	// MinVersion is tls.VersionTLS12 (the default) or tls.VersionTLS13.
 	MinVersion uint16
+	// CipherSuites are those of TLS 1.2; nil is ciphers.Intermediate.
+	CipherSuites []uint16
 	// Interval is how often Run looks at the files. Default 5 s.
 	Interval time.Duration
 	// Log gets warnings about files, and what Run does. Default slog.Default().
@@ -110,6 +113,9 @@ func Open(sources []Source, opts Options) (*Index, error) {
 	if opts.MinVersion != tls.VersionTLS12 && opts.MinVersion != tls.VersionTLS13 {
 		return nil, fmt.Errorf("certs: minimum version %s: want TLS 1.2 or 1.3", tls.VersionName(opts.MinVersion))
 	}
+	if opts.CipherSuites == nil {
+		opts.CipherSuites = ciphers.Intermediate()
+	}
 	if opts.Interval <= 0 {
 		opts.Interval = 5 * time.Second
 	}
@@ -161,7 +167,7 @@ func (x *Index) add(next, old *table, s Source) error {
 	if fresh {
 		before := d
 		d = &domain{source: s, index: x, awaited: old == nil}
-		d.configs = d.newConfigs(x.opts.MinVersion)
+		d.configs = d.newConfigs(x.opts)
 		if before != nil && s.From != "" { // served until there is another
 			d.served.Store(before.served.Load())
 		}

@@ -10,14 +10,14 @@ import (
 // comes back with another ALPN would pay a full handshake. So all configs of
 // the process share one list of keys, which only Run changes.
 //
-// Whoever learns a ticket key can read recorded TLS 1.2 sessions that were
-// resumed with it (TLS 1.3 adds a fresh key exchange). So a key issues
-// tickets for a day, is forgotten after a week, which is also the longest life
-// that crypto/tls gives a TLS 1.3 ticket (RFC 8446, 4.6.1), and is never
-// written anywhere.
+// Whoever learns a ticket key can read recorded TLS 1.2 sessions whose tickets it
+// has encrypted (TLS 1.3 adds a fresh key exchange to each). So a key issues tickets
+// for half a day, is forgotten after a day, and is never written anywhere. Clients
+// are told a week: crypto/tls writes that into every TLS 1.3 ticket. One that comes
+// later than the key lives pays a full handshake, and no round trip more.
 const (
-	ticketRotation = 24 * time.Hour
-	ticketLifetime = 7 * 24 * time.Hour
+	ticketRotation = 12 * time.Hour
+	ticketLifetime = 24 * time.Hour
 )
 
 // tickets are the keys, the newest first: it issues, all are accepted.

@@ -1,10 +1,15 @@
 package certs
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"net"
 	"slices"
+	"strings"
 	"testing"
+
+	"sallyport/internal/ciphers"
 )
 
 // client is a config that trusts ca and asks for a name below gw.example.
@@ -67,6 +72,41 @@ func TestHandshakeByVersion(t *testing.T) {
 func TestVersionBelow12IsNoMinimum(t *testing.T) {
 	if _, err := Open(nil, Options{MinVersion: tls.VersionTLS11}); err == nil {
 		t.Error("accepted")
+	}
+}
+
+// Of TLS 1.2 only suites with a fresh key exchange and AEAD are taken, unless more are
+// asked for.
+func TestSuitesOfTLS12(t *testing.T) {
+	ca := newAuthority(t)
+	s := ca.issue(t, nil).save(t, t.TempDir(), "gw.example")
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withRSA := ca.issueFor(t, key, nil).save(t, t.TempDir(), "gw.example")
+	for _, suite := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+		if !slices.Contains(suite.SupportedVersions, tls.VersionTLS12) {
+			continue
+		}
+		s := s
+		if !strings.Contains(suite.Name, "_ECDSA_") {
+			s = withRSA
+		}
+		for _, tc := range []struct {
+			opts Options
+			want bool
+		}{
+			{Options{}, slices.Contains(ciphers.Intermediate(), suite.ID)},
+			{Options{CipherSuites: []uint16{suite.ID}}, true},
+		} {
+			cl := client(ca)
+			cl.MaxVersion, cl.CipherSuites = tls.VersionTLS12, []uint16{suite.ID}
+			st, err := handshake(open(t, tc.opts, s).TLSConfig("gw.example", ALPNNone), cl)
+			if (err == nil) != tc.want || tc.want && st.CipherSuite != suite.ID {
+				t.Errorf("%s with %s: %v", suite.Name, ciphers.Names(tc.opts.CipherSuites), err)
+			}
+		}
 	}
 }
 

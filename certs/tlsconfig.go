@@ -66,10 +66,11 @@ func (d *domain) config(proto ALPN) *tls.Config {
 }
 
 // newConfigs makes the domain's configs, one per protocol.
-func (d *domain) newConfigs(minVersion uint16) (configs [alpnCount]*tls.Config) {
+func (d *domain) newConfigs(opts Options) (configs [alpnCount]*tls.Config) {
 	for a := range configs {
 		c := &tls.Config{
-			MinVersion:       minVersion,
+			MinVersion:       opts.MinVersion,
+			CipherSuites:     opts.CipherSuites,
 			CurvePreferences: curves,
 			GetCertificate:   d.certificate,
 		}

@@ -83,6 +83,10 @@ type Proxy struct {
 	// TLSMinVersion is tls.VersionTLS12 ("1.2", the default) or
 	// tls.VersionTLS13 ("1.3"), for connections that the gateway terminates.
 	TLSMinVersion uint16 `toml:"tls_min_version"`
+	// TLS12Ciphers are the cipher suites of TLS 1.2 there, by their names in the registry
+	// of IANA; there is no order among them. Default those of Mozilla's "intermediate"
+	// configuration: ECDHE with AES-GCM or ChaCha20-Poly1305.
+	TLS12Ciphers []uint16 `toml:"tls12_ciphers"`
 	// UpstreamRATLS are the apps whose terminated connections are encrypted again, to
 	// an instance that shows an RA-TLS certificate of its own app and instance id; ["*"]
 	// is all apps. Default none. What is passed through is the instance's own TLS.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/ciphers"
 	"sallyport/internal/vm"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,6 +52,7 @@ func TestSmallestFileHasAllDefaults(t *testing.T) {
 			Listen:               []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:443"), netip.MustParseAddrPort("[::]:443")},
 			MaxConnectionsPerApp: 2000,
 			TLSMinVersion:        tls.VersionTLS12,
+			TLS12Ciphers:         ciphers.Intermediate(),
 			Timeouts: Timeouts{
 				Hello: 5 * time.Second, Handshake: 10 * time.Second, Connect: 5 * time.Second,
 				Hedge: 250 * time.Millisecond, Idle: 10 * time.Minute, Drain: 30 * time.Second,
@@ -97,6 +99,7 @@ max_connections_per_app = 0
 max_connections_per_source = 0x10
 proxy_protocol_from = ["192.0.2.0/24", "2001:db8::1"]
 tls_min_version = "1.3"
+tls12_ciphers = ["TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"]
 upstream_ratls = ["ABCD", "ef01"]
 timeouts = { hello = "1s", handshake = "2s", connect = "3s", hedge = "1ms", idle = "0s", drain = "4s" }
 [wireguard]
@@ -171,6 +174,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 			Loops:  2, MaxConnections: 1000, MaxConnectionsPerSource: 16,
 			ProxyProtocolFrom: []netip.Prefix{prefix("192.0.2.0/24"), prefix("2001:db8::1/128")},
 			TLSMinVersion:     tls.VersionTLS13,
+			TLS12Ciphers:      []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA},
 			UpstreamRATLS:     AppSet{IDs: []vm.AppID{"abcd", "ef01"}},
 			Timeouts: Timeouts{
 				Hello: time.Second, Handshake: 2 * time.Second, Connect: 3 * time.Second,

@@ -14,7 +14,7 @@ import (
 
 // uncommented is the example with all of its keys live.
 func uncommented() string {
-	return regexp.MustCompile(`(?m)^#([a-z_]+ = |\[)`).ReplaceAllString(Example, "$1")
+	return regexp.MustCompile(`(?m)^#([a-z0-9_]+ = |\[)`).ReplaceAllString(Example, "$1")
 }
 
 func TestExampleIsAValidFile(t *testing.T) {

@@ -140,6 +140,16 @@ func TestProxyProblems(t *testing.T) {
 		{name: "tls version", file: proxy("tls_min_version = \"1.1\""), want: []string{
 			`f:6:1: proxy.tls_min_version: "1.1" is not known: want one of "1.2", "1.3"`,
 		}},
+		{name: "ciphers", file: proxy(`tls12_ciphers = ["AES128-SHA", "TLS_AES_128_GCM_SHA256"]`), want: []string{
+			`f:6:18: proxy.tls12_ciphers: "AES128-SHA" is no TLS 1.2 cipher suite that crypto/tls has: want its name in the registry of IANA, such as "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"`,
+			`f:6:32: proxy.tls12_ciphers: TLS_AES_128_GCM_SHA256 is of TLS 1.3, whose suites are all on`,
+		}},
+		{name: "no ciphers", file: proxy("tls12_ciphers = []"), want: []string{
+			`f:6:1: proxy.tls12_ciphers: is empty: to have TLS 1.3 alone set tls_min_version = "1.3"`,
+		}},
+		{name: "ciphers as a number", file: proxy("tls12_ciphers = 1"), want: []string{
+			`f:6:1: proxy.tls12_ciphers: want a list of strings, ["…", "…"], have a whole number`,
+		}},
 		{name: "tls version as a number", file: proxy("tls_min_version = 1.3"), want: []string{
 			`f:6:1: proxy.tls_min_version: want a string, have a number with a fraction`,
 		}},

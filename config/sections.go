@@ -4,6 +4,8 @@ import (
 	"net/netip"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"sallyport/internal/ciphers"
 )
 
 // The sections of the file, read and checked key by key. The defaults of the
@@ -85,11 +87,15 @@ func readProxy(t table) Proxy {
 		MaxConnectionsPerSource: t.limit("max_connections_per_source", 0),
 		ProxyProtocolFrom:       list(t, "proxy_protocol_from", nil, parseNetwork),
 		TLSMinVersion:           text(t, "tls_min_version", "1.2", parseTLSVersion),
+		TLS12Ciphers:            list(t, "tls12_ciphers", ciphers.Names(ciphers.Intermediate()), ciphers.Parse),
 		UpstreamRATLS:           readApps(t, "upstream_ratls"),
 		Timeouts:                readTimeouts(t.sub("timeouts")),
 	}
 	if t.has("listen") && len(t.get("listen").items) == 0 {
 		t.fail("listen", `is empty: want at least one IP:port, such as "0.0.0.0:443"`)
+	}
+	if n := t.get("tls12_ciphers"); n != nil && n.kind == unstable.Array && len(n.items) == 0 {
+		t.fail("tls12_ciphers", `is empty: to have TLS 1.3 alone set tls_min_version = "1.3"`)
 	}
 	first := make(map[netip.AddrPort]int)
 	for i, a := range p.Listen {

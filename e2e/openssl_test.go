@@ -58,6 +58,12 @@ func TestOpenSSL(t *testing.T) {
 			t.Errorf("%v: %s", err, out)
 		}
 	})
+	t.Run("IsRefusedWithCBCAlone", func(t *testing.T) {
+		out, err := w.sClient(plain, "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:AES128-SHA")
+		if err == nil || !strings.Contains(out, "alert handshake failure") {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
 	t.Run("IsRefusedWithTLS11", func(t *testing.T) {
 		out, err := w.sClient(plain, "-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0")
 		if err == nil || !strings.Contains(out, "alert protocol version") {

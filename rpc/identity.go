@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sallyport/internal/certfile"
+	"sallyport/internal/ciphers"
 )
 
 // The server's certificate, its key, and the authority whose certificates it
@@ -197,6 +198,7 @@ func checkKeys(m material, now time.Time) (*keys, []string, error) {
 func newConfig(pair tls.Certificate, roots *x509.CertPool) *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS12,
+		CipherSuites:           ciphers.Intermediate(),
 		NextProtos:             []string{"h2", "http/1.1"},
 		Certificates:           []tls.Certificate{pair},
 		ClientAuth:             tls.VerifyClientCertIfGiven,

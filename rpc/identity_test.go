@@ -18,6 +18,26 @@ import (
 	"sallyport/internal/certfile"
 )
 
+// A scanner finds no more here than on the port for clients.
+func TestGuestsMeetNoWeakCipherSuite(t *testing.T) {
+	w := newWorld(t, nil)
+	for suite, want := range map[uint16]bool{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256:       true,
+		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: true,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA:          false,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA:          false,
+	} {
+		d := tls.Dialer{Config: &tls.Config{RootCAs: w.root.pool(), MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}}}
+		c, err := d.DialContext(t.Context(), "tcp", w.addr)
+		if (err == nil) != want {
+			t.Errorf("%s: %v", tls.CipherSuiteName(suite), err)
+		}
+		if err == nil {
+			c.Close()
+		}
+	}
+}
+
 func TestReplacedFilesAreServedAndConnectionsStay(t *testing.T) {
 	dir, root := t.TempDir(), newRoot(t)
 	id, err := OpenIdentity(t.Context(), IdentityOptions{Files: writeFiles(t, dir, root.server(t, "gw.example"), root)})

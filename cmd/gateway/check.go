@@ -38,7 +38,7 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 			if err != nil {
 				return err
 			}
-			_, err = certs.Open(sources(cfg.Domains), certs.Options{MinVersion: cfg.Proxy.TLSMinVersion})
+			_, err = certs.Open(sources(cfg.Domains), certs.Options{MinVersion: cfg.Proxy.TLSMinVersion, CipherSuites: cfg.Proxy.TLS12Ciphers})
 			_, sourceErr := quoteSource(cmd.Context(), cfg)
 			if err := errors.Join(err, sourceErr, checkIssuer(cfg)); err != nil {
 				fmt.Fprintln(out, err)

@@ -81,7 +81,9 @@ func (g *gateway) open(ctx context.Context) (err error) {
 
 // openCerts loads the domains' certificates, and makes those that the gateway makes itself.
 func (g *gateway) openCerts(ctx context.Context) (err error) {
-	if g.certs, err = certs.Open(sources(g.cfg.Domains), certs.Options{MinVersion: g.cfg.Proxy.TLSMinVersion, Log: g.log}); err != nil {
+	if g.certs, err = certs.Open(sources(g.cfg.Domains), certs.Options{
+		MinVersion: g.cfg.Proxy.TLSMinVersion, CipherSuites: g.cfg.Proxy.TLS12Ciphers, Log: g.log,
+	}); err != nil {
 		return err
 	}
 	if g.ratls, err = newRATLSDomains(ctx, g.cfg, g.certs.Set, g.log); err != nil || g.ratls == nil {
