@@ -7,6 +7,5 @@
 // share. In one workload new machines register meanwhile. It needs root, ip (iproute2) and /dev/net/tun, and touches nothing outside of
 // the namespaces, which vanish with it.
 //
-// How to read it: [Run] in run.go, the parts of the site in site.go, the namespaces in
-// netns.go.
+// How to read it: [Run] in run.go, the parts of the site in site.go.
 package tunnel

@@ -150,7 +150,7 @@ func (s *site) load(ctx context.Context, j job) (*load.Result, error) {
 	cmd := exec.CommandContext(ctx, s.opts.Gateway, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := s.edge.do(cmd.Start); err != nil {
+	if err := s.edge.Do(cmd.Start); err != nil {
 		return nil, err
 	}
 	if err := cmd.Wait(); err != nil {

@@ -39,34 +39,3 @@ func TestEveryWayIsMeasured(t *testing.T) {
 		t.Errorf("files are left: %v", left)
 	}
 }
-
-func TestNamespaceHasItsOwnNetwork(t *testing.T) {
-	if why := gwtest.Missing(); why != "" {
-		t.Skip(why)
-	}
-	n, err := newNamespace(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = n.close() }()
-	links := func() string {
-		out, err := exec.CommandContext(t.Context(), "ip", "-o", "link").Output()
-		if err != nil {
-			t.Error(err)
-		}
-		return string(out)
-	}
-	outside := links()
-	err = n.do(func() error {
-		if inside := links(); strings.Count(inside, "\n") != 1 || !strings.Contains(inside, "LOOPBACK,UP") {
-			t.Errorf("links inside:\n%s", inside)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if links() != outside {
-		t.Error("the thread did not come home")
-	}
-}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"sallyport/bench/netns"
 	"sallyport/bench/peers"
 )
 
@@ -47,7 +48,7 @@ type Crowd struct {
 type site struct {
 	opts         *Options
 	dir          string
-	edge, inside *namespace // of the gateway and its clients; of the CVM
+	edge, inside *netns.Namespace // of the gateway and its clients; of the CVM
 	gateway, cvm *peers.Process
 }
 
@@ -55,13 +56,14 @@ func (s *site) open(ctx context.Context) (err error) {
 	if s.dir, err = os.MkdirTemp("", "gateway-bench-"); err != nil {
 		return err
 	}
-	if s.edge, err = newNamespace(ctx); err != nil {
+	if s.edge, err = netns.New(ctx); err != nil {
 		return err
 	}
-	if s.inside, err = newNamespace(ctx); err != nil {
+	if s.inside, err = netns.New(ctx); err != nil {
 		return err
 	}
-	if err := s.wire(ctx); err != nil {
+	err = netns.Wire(ctx, netns.End{In: s.edge, Link: "cvm", Address: gatewayWire + "/24"}, netns.End{In: s.inside, Link: "edge", Address: cvmWire + "/24"})
+	if err != nil {
 		return err
 	}
 	own, err := s.newKey("gateway.key")
@@ -76,22 +78,6 @@ func (s *site) open(ctx context.Context) (err error) {
 		return err
 	}
 	return s.startCVM(own)
-}
-
-// wire lays a cable between the two.
-func (s *site) wire(ctx context.Context) error {
-	up := func(n *namespace, link, address string) error {
-		return n.do(func() error {
-			return errors.Join(ip(ctx, "addr", "add", address+"/24", "dev", link), ip(ctx, "link", "set", link, "up"))
-		})
-	}
-	err := s.edge.do(func() error {
-		return ip(ctx, "link", "add", "cvm", "type", "veth", "peer", "name", "edge", "netns", s.inside.path())
-	})
-	if err != nil {
-		return err
-	}
-	return errors.Join(up(s.edge, "cvm", gatewayWire), up(s.inside, "edge", cvmWire))
 }
 
 // newKey writes a private key and returns the public one.
@@ -146,7 +132,7 @@ address = %q
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return err
 	}
-	return s.edge.do(func() (err error) {
+	return s.edge.Do(func() (err error) {
 		s.gateway, err = peers.Launch(s.opts.GatewayCPU, s.opts.Gateway, "run", "--config", file)
 		return err
 	})
@@ -157,7 +143,7 @@ func (s *site) startCVM(gateway string) error {
 		KeyFile: filepath.Join(s.dir, "cvm.key"), Gateway: gateway, Endpoint: fmt.Sprintf("%s:%d", gatewayWire, wirePort),
 		Address: cvmTunnel + "/16", Listen: fmt.Sprintf("%s:%d", cvmTunnel, cvmPort),
 	})
-	return s.inside.do(func() (err error) {
+	return s.inside.Do(func() (err error) {
 		s.cvm, err = peers.Launch(s.opts.LoadCPU, s.opts.Gateway, args...)
 		return err
 	})
@@ -166,7 +152,7 @@ func (s *site) startCVM(gateway string) error {
 // startCrowd starts machines that register until they are stopped.
 func (s *site) startCrowd(rate float64) (crowd *peers.Process, err error) {
 	args := s.opts.Crowd(Crowd{Dir: filepath.Join(s.dir, "pki"), URL: "https://" + guestsAt, Rate: rate})
-	err = s.edge.do(func() error {
+	err = s.edge.Do(func() error {
 		crowd, err = peers.Launch(s.opts.LoadCPU, s.opts.Gateway, args...)
 		return err
 	})
@@ -205,5 +191,5 @@ func (s *site) close() error {
 			errs = append(errs, p.Stop())
 		}
 	}
-	return errors.Join(append(errs, s.edge.close(), s.inside.close(), os.RemoveAll(s.dir))...)
+	return errors.Join(append(errs, s.edge.Close(), s.inside.Close(), os.RemoveAll(s.dir))...)
 }

@@ -1,4 +1,4 @@
-package tunnel
+package netns
 
 import (
 	"context"
@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A namespace is a machine of its own as far as the network goes. It has no name, so
+// A Namespace is a machine of its own as far as the network goes. It has no name, so
 // that the kernel drops it with this process.
-type namespace struct{ handle *os.File }
+type Namespace struct{ handle *os.File }
 
 const threadNamespace = "/proc/thread-self/ns/net"
 
-// newNamespace makes one that has nothing but loopback.
-func newNamespace(ctx context.Context) (*namespace, error) {
-	n := &namespace{}
+// New makes one that has nothing but loopback.
+func New(ctx context.Context) (*Namespace, error) {
+	n := &Namespace{}
 	err := onThread(func() (err error) {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("make a network namespace (needs root): %w", err)
@@ -33,8 +33,8 @@ func newNamespace(ctx context.Context) (*namespace, error) {
 	return n, err
 }
 
-// do runs f on a thread that is inside: sockets and processes that it makes are.
-func (n *namespace) do(f func() error) error {
+// Do runs f on a thread that is inside: sockets and processes that it makes are.
+func (n *Namespace) Do(f func() error) error {
 	return onThread(func() error {
 		if err := unix.Setns(int(n.handle.Fd()), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter a network namespace: %w", err)
@@ -44,15 +44,39 @@ func (n *namespace) do(f func() error) error {
 }
 
 // path is a name of n for ip.
-func (n *namespace) path() string {
+func (n *Namespace) path() string {
 	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.handle.Fd())
 }
 
-func (n *namespace) close() error {
+// Close lets go of n: it is no more when nothing runs in it. A nil n has nothing to close.
+func (n *Namespace) Close() error {
 	if n == nil || n.handle == nil {
 		return nil
 	}
 	return n.handle.Close()
+}
+
+// An End is one end of a cable.
+type End struct {
+	In      *Namespace
+	Link    string // its interface
+	Address string // its own, with the network: 192.0.2.1/24
+}
+
+// Wire lays a cable between two namespaces.
+func Wire(ctx context.Context, a, b End) error {
+	err := a.In.Do(func() error {
+		return ip(ctx, "link", "add", a.Link, "type", "veth", "peer", "name", b.Link, "netns", b.In.path())
+	})
+	if err != nil {
+		return err
+	}
+	up := func(e End) error {
+		return e.In.Do(func() error {
+			return errors.Join(ip(ctx, "addr", "add", e.Address, "dev", e.Link), ip(ctx, "link", "set", e.Link, "up"))
+		})
+	}
+	return errors.Join(up(a), up(b))
 }
 
 // onThread runs f on a thread of its own and brings the thread home afterwards.
