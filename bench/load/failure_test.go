@@ -122,6 +122,38 @@ func TestRunWithoutSuccessTellsWhatFailed(t *testing.T) {
 	}
 }
 
+// What fails for good is endured where that is wanted, and told: as failures, and as
+// operations that did not end.
+func TestTargetThatFailsIsEndured(t *testing.T) {
+	var fails atomic.Bool
+	target := serve(t, func(c net.Conn) {
+		if passHello(c) != nil {
+			return
+		}
+		echo(c, func() {
+			if fails.Load() {
+				c.Close()
+			}
+		})
+	})
+	for _, w := range []Workload{Request, Connect} {
+		fails.Store(false)
+		var started atomic.Int64
+		o := Options{Target: target, Workload: w, Size: 64, ReplySize: 64, Connections: 4, Rate: 2000, Endure: true, Duration: 300 * time.Millisecond}
+		o.Started = func() {
+			started.Add(1)
+			fails.Store(true)
+		}
+		r := mustRun(t, o)
+		if started.Load() != 1 {
+			t.Errorf("%s: started %d times", w, started.Load())
+		}
+		if w == Request && (r.Errors != 4 || r.Unended < 100) || w == Connect && r.Failed < 100 {
+			t.Errorf("%s: %d errors, %d of them while it was measured, %d unended", w, r.Errors, r.Failed, r.Unended)
+		}
+	}
+}
+
 func TestErrorsHaveTheirKind(t *testing.T) {
 	for _, test := range []struct {
 		err  error

@@ -183,7 +183,7 @@ func (g *group) fail(c *conn, err error) {
 		g.lost++
 	}
 	g.l.fail(g, err)
-	if g.lost == g.size && g.l.failed == nil {
+	if g.lost == g.size && g.l.failed == nil && !g.l.opts.Endure {
 		g.l.failed = fmt.Errorf("every connection to %s is lost (%s), the last one: %w", g.l.to, g.l.failures, err)
 	}
 }

@@ -155,7 +155,7 @@ func (l *loop) record(began, now int64) {
 }
 
 // fail counts an error of a connection. Many without one success, or any before
-// the start, end the run.
+// the start, end the run; the latter even if it endures the former.
 func (l *loop) fail(g *group, err error) {
 	l.counters.errors.Add(1)
 	l.failures.add(Failure{kindOf(err), 1, err.Error()})
@@ -163,6 +163,7 @@ func (l *loop) fail(g *group, err error) {
 	switch {
 	case l.phase.start.Load() == 0:
 		l.failed = fmt.Errorf("%s: %w", l.to, err)
+	case l.opts.Endure:
 	case g.failures > tolerated:
 		l.failed = fmt.Errorf("%s: %d failures in a row (%s), the last: %w", l.to, g.failures, l.failures, err)
 	}

@@ -74,6 +74,14 @@ type Options struct {
 	Threads  int           // event loops; default 1
 	CPUs     []int         // the loops are pinned to these in turn; none: not pinned
 
+	// Endure goes on whatever fails once the requests may begin: for a target that is under
+	// attack. Otherwise many failures in a row end the run. It needs a Rate.
+	Endure bool
+	// Started is called once, when every connection is up and the requests begin. Nil is not.
+	Started func()
+	// Within calls what runs on a loop's thread, such as in a network namespace. Nil: as it is.
+	Within func(func() error) error
+
 	// Stop ends the counting early when it is closed; there is a result if it had begun.
 	// Nil never does.
 	Stop <-chan struct{}
@@ -145,6 +153,8 @@ func (o *Options) Check() error {
 		return fmt.Errorf("rate: want 0 to %.0f", maxRate)
 	case o.Rate > 0 && !paced:
 		return fmt.Errorf("rate: workload %s has none", o.Workload)
+	case o.Endure && o.Rate == 0:
+		return errors.New("a run that endures failures needs a rate: it would fail as fast as it can")
 	case !(o.BulkRate >= 0 && o.BulkRate <= maxBulkRate):
 		return fmt.Errorf("bulk rate: want 0 to %.0f bytes a second", maxBulkRate)
 	case o.BulkRate > 0 && !bulk:
@@ -166,6 +176,12 @@ func (o *Options) complete() {
 	orInt(&o.Connections, 1)
 	orInt(&o.BulkConnections, 16)
 	orInt(&o.Threads, 1)
+	if o.Started == nil {
+		o.Started = func() {}
+	}
+	if o.Within == nil {
+		o.Within = func(f func() error) error { return f() }
+	}
 	if o.Curve == 0 {
 		o.Curve = tls.X25519
 	}

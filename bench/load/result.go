@@ -24,6 +24,8 @@ type Result struct {
 	// than the median; without one, under way for longer than any that had ended. They
 	// are in Latency with the time that they had taken by then.
 	Unended uint64 `json:"unended"`
+	// Failed are connections that failed meanwhile.
+	Failed uint64 `json:"failed,omitempty"`
 	// Errors are those of the whole run, warm-up included; Failures names them.
 	Errors     uint64    `json:"errors"`
 	FirstError string    `json:"first_error,omitempty"`

@@ -45,7 +45,7 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 	var loops, watch sync.WaitGroup
 	for i, l := range r.loops {
 		loops.Go(func() {
-			if err := l.run(r.cpu(i)); err != nil {
+			if err := opts.Within(func() error { return l.run(r.cpu(i)) }); err != nil {
 				cancel(err)
 			}
 		})
@@ -160,6 +160,7 @@ func (r *run) conduct(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	r.phase.start.Store(max(r.now(), 1))
+	r.opts.Started()
 	if r.opts.Workload == Idle {
 		return r.conductIdle(ctx)
 	}

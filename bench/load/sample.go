@@ -51,7 +51,7 @@ func between(a, b moment) *Result {
 	s := b.at.Sub(a.at).Seconds()
 	r := &Result{
 		Seconds: s, Operations: b.operations - a.operations, Bytes: b.bytes - a.bytes,
-		Handshakes: b.handshakes - a.handshakes, Resumed: b.resumed - a.resumed,
+		Failed: b.errors - a.errors, Handshakes: b.handshakes - a.handshakes, Resumed: b.resumed - a.resumed,
 		CPU: use(a, b),
 	}
 	r.OperationsRate, r.BytesRate = float64(r.Operations)/s, float64(r.Bytes)/s

@@ -260,3 +260,22 @@ func delayed(t *testing.T, c net.Conn) bool {
 	t.Errorf("no socket of this process is %s", client)
 	return false
 }
+
+func TestEachThreadRunsWhereItShould(t *testing.T) {
+	target := serve(t, func(c net.Conn) {
+		if passHello(c) == nil {
+			echo(c, func() {})
+		}
+	})
+	var inside atomic.Int64
+	r := mustRun(t, Options{
+		Target: target, Workload: Request, Size: 64, Connections: 2, Threads: 2, Duration: 50 * time.Millisecond,
+		Within: func(f func() error) error {
+			inside.Add(1)
+			return f()
+		},
+	})
+	if inside.Load() != 2 || r.Operations == 0 {
+		t.Errorf("%d of 2 threads, %d operations", inside.Load(), r.Operations)
+	}
+}

@@ -72,6 +72,7 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 		"connections":     func(o *Options) { o.Connections = 1 << 30 },
 		"threads":         func(o *Options) { o.Threads = 2 },
 		"negative rate":   func(o *Options) { o.Rate = -1 },
+		"endless failure": func(o *Options) { o.Endure = true },
 		"rate of a flood": func(o *Options) { o.Workload, o.Rate = Download, 1 },
 		"negative bulk":   func(o *Options) { o.Workload, o.BulkRate = Download, -1 },
 		"bulk rate":       func(o *Options) { o.Workload, o.BulkRate = Upload, math.Inf(1) },
