@@ -4,14 +4,20 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"sallyport/bench/report"
 
 	"golang.org/x/sys/unix"
 )
 
-// Machine tells where the figures come from. What cannot be read is left out.
-func Machine() report.Machine {
+// NewHead is the head of a measurement that begins now.
+func NewHead() report.Head {
+	return report.Head{Machine: machine(), Started: time.Now().UTC().Truncate(time.Second), Versions: map[string]string{}}
+}
+
+// machine tells where the figures come from. What cannot be read is left out.
+func machine() report.Machine {
 	m := report.Machine{CPUs: runtime.NumCPU()}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// confine pins every thread of this process to one CPU, so that neither the generator
+// Confine pins every thread of this process to one CPU, so that neither the generator
 // nor the collector works where the proxy is measured. New threads inherit it. release
 // gives the threads their CPUs back.
-func confine(cpu int) (release func() error, err error) {
+func Confine(cpu int) (release func() error, err error) {
 	var before, set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return nil, fmt.Errorf("read this process's CPUs: %w", err)
@@ -62,10 +62,10 @@ func pinThreads(set *unix.CPUSet) error {
 // a proxy.
 const descriptors = 1 << 16
 
-// raiseLimit raises the limit of descriptors, of this process and of those that it
+// RaiseLimit raises the limit of descriptors, of this process and of those that it
 // starts, as far as it may, and tells how many connections a proxy then has room for:
 // two descriptors each, and what the gateway keeps in reserve for pipes and accepts.
-func raiseLimit() (connections int, err error) {
+func RaiseLimit() (connections int, err error) {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
 		return 0, fmt.Errorf("read the limit of descriptors: %w", err)

@@ -94,8 +94,8 @@ func Run(ctx context.Context, o Options) (*report.Results, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	results := &report.Results{Machine: Machine(), Started: time.Now().UTC().Truncate(time.Second), Versions: map[string]string{}}
-	room, err := raiseLimit()
+	results := &report.Results{Head: NewHead()}
+	room, err := RaiseLimit()
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func Run(ctx context.Context, o Options) (*report.Results, error) {
 		return nil, err
 	}
 	c.findPeers(ctx)
-	release, err := confine(o.LoadCPU)
+	release, err := Confine(o.LoadCPU)
 	if err != nil {
 		return nil, err
 	}

@@ -69,7 +69,7 @@ func TestEveryThreadIsConfinedAndReleased(t *testing.T) {
 	if before.Count() < 2 {
 		t.Skip("needs two CPUs")
 	}
-	release, err := confine(0)
+	release, err := Confine(0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,10 @@ import (
 
 // WriteMarkdown writes the goals with their verdicts, and a table of each workload.
 func (r *Results) WriteMarkdown(w io.Writer) {
-	r.writeHead(w)
+	r.WriteHead(w, r.Rounds())
+	if f := r.Foreign(); f.Rounds > 0 {
+		fmt.Fprintf(w, "What else ran took %.1f %% of the machine's CPU time (median of the runs; at most %.1f %%).\n\n", f.Median, f.Max)
+	}
 	r.writeVerdicts(w)
 	for _, wl := range r.Workloads {
 		r.writeWorkload(w, wl)
@@ -21,20 +24,18 @@ func (r *Results) WriteMarkdown(w io.Writer) {
 	r.writeRemarks(w)
 }
 
-func (r *Results) writeHead(w io.Writer) {
-	m := r.Machine
-	fmt.Fprintf(w, "Measured on %s with `%s`: %d rounds, medians (min–max).\n\n", r.Started.Format(time.DateOnly), r.Command, r.Rounds())
-	if r.Quick {
+// WriteHead says when, where, how and with what it was measured.
+func (h *Head) WriteHead(w io.Writer, rounds int) {
+	m := h.Machine
+	fmt.Fprintf(w, "Measured on %s with `%s`: %d rounds, medians (min–max).\n\n", h.Started.Format(time.DateOnly), h.Command, rounds)
+	if h.Quick {
 		fmt.Fprint(w, "**A first look, in short rounds: not a result.**\n\n")
 	}
 	fmt.Fprintf(w, "Machine: %s, %d CPUs, %.1f GB, Linux %s.", m.CPU, m.CPUs, float64(m.Memory)/1e9, m.Kernel)
-	for _, name := range slices.Sorted(maps.Keys(r.Versions)) {
-		fmt.Fprintf(w, " %s %s.", name, r.Versions[name])
+	for _, name := range slices.Sorted(maps.Keys(h.Versions)) {
+		fmt.Fprintf(w, " %s %s.", name, h.Versions[name])
 	}
 	fmt.Fprint(w, "\n\n")
-	if f := r.Foreign(); f.Rounds > 0 {
-		fmt.Fprintf(w, "What else ran took %.1f %% of the machine's CPU time (median of the runs; at most %.1f %%).\n\n", f.Median, f.Max)
-	}
 }
 
 func (r *Results) writeVerdicts(w io.Writer) {

@@ -13,15 +13,20 @@ import (
 
 // Results are one comparison: every round of every proxy under every workload.
 type Results struct {
-	Machine   Machine           `json:"machine"`
-	Started   time.Time         `json:"started"`
-	Ended     time.Time         `json:"ended"`
-	Command   string            `json:"command"` // repeats it
-	Versions  map[string]string `json:"versions"`
-	Quick     bool              `json:"quick,omitempty"` // one short round: a first look, not a result
-	Notes     []string          `json:"notes,omitempty"` // what could not be done
-	Workloads []Workload        `json:"workloads"`
-	Runs      []Run             `json:"runs"`
+	Head
+	Workloads []Workload `json:"workloads"`
+	Runs      []Run      `json:"runs"`
+}
+
+// A Head is what every measurement says of itself.
+type Head struct {
+	Machine  Machine           `json:"machine"`
+	Started  time.Time         `json:"started"`
+	Ended    time.Time         `json:"ended"`
+	Command  string            `json:"command"` // repeats it
+	Versions map[string]string `json:"versions"`
+	Quick    bool              `json:"quick,omitempty"` // one short round: a first look, not a result
+	Notes    []string          `json:"notes,omitempty"` // what could not be done
 }
 
 // A Machine is where the figures come from.

@@ -81,7 +81,8 @@ func workloads() []job {
 // Run measures each workload through the gateway and past it, in turn. The gateway's
 // process is metered in both: past it, that is its tunnel alone.
 func Run(ctx context.Context, o Options) (*report.Results, error) {
-	results := &report.Results{Machine: compare.Machine(), Started: time.Now().UTC().Truncate(time.Second), Versions: map[string]string{peers.Gateway: o.Version}}
+	results := &report.Results{Head: compare.NewHead()}
+	results.Versions[peers.Gateway] = o.Version
 	s := &site{opts: &o}
 	err := s.open(ctx)
 	if err == nil {
