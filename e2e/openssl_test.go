@@ -31,6 +31,7 @@ func TestOpenSSL(t *testing.T) {
 	}{
 		{"SpeaksTLS12", plain, []string{"-tls1_2"}, "New, TLSv1.2, Cipher is ECDHE-ECDSA-"},
 		{"SpeaksTLS13", plain, []string{"-tls1_3"}, "New, TLSv1.3, Cipher is TLS_"},
+		{"SpeaksTLS13WithSHA384", plain, []string{"-tls1_3", "-ciphersuites", "TLS_AES_256_GCM_SHA384"}, "Cipher is TLS_AES_256_GCM_SHA384"},
 		{"IsUnderstoodInUpperCase", strings.ToUpper(plain), nil, "Verify return code: 0 (ok)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -227,6 +227,8 @@ func (l *loop) fire(t *timer) {
 	switch {
 	case t.kind == timerAccept:
 		// The pause is over by itself: acceptAll asks whether its timer is armed.
+	case t.kind == timerTicket:
+		c.waitedForTicket()
 	case t.kind == timerIdle:
 		c.visitIdle()
 	case c.phase == waiting:

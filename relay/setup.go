@@ -189,7 +189,11 @@ func (s *setup) conclude() {
 	}
 	c.phase = relaying
 	c.last = s.l.now
-	s.l.arm(&c.timer, timerIdle)
+	if c.tls != nil && c.tls.wire.ticket != nil {
+		s.l.arm(&c.timer, timerTicket)
+	} else {
+		s.l.arm(&c.timer, timerIdle)
+	}
 }
 
 // alertFor is the plaintext alert that goes with a refusal. After the ServerHello

@@ -19,6 +19,7 @@ const (
 	timerHandshake                  // TLS handshake
 	timerConnect                    // dialling, all tries together
 	timerHedge                      // until the next candidate is tried as well
+	timerTicket                     // until a client that is silent gets its ticket
 	timerIdle                       // visit of an idle check, not the idle time itself
 	timerLinger                     // a refused client may read its alert
 	timerAccept                     // pause after descriptors ran out
@@ -114,6 +115,7 @@ func (l *loop) setTimeouts(t Timeouts) {
 		timerHandshake: t.Handshake,
 		timerConnect:   t.Connect,
 		timerHedge:     t.Hedge,
+		timerTicket:    min(ticketWait, idleVisitEvery(t.Idle)),
 		timerIdle:      idleVisitEvery(t.Idle),
 		timerLinger:    lingerTime,
 		timerAccept:    acceptPause,

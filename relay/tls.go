@@ -58,6 +58,7 @@ func (s *setup) acceptTLS() Reason {
 		}
 		return HandshakeFailed
 	}
+	acknowledge(c.client.fd)
 	s.l.engine.metrics.handshakeTime.Observe(time.Since(began).Seconds())
 	return goOn
 }

@@ -21,6 +21,7 @@ type wire struct {
 	setup  *setup // while the handshake runs
 	replay *chunk // the hello, read before crypto/tls was asked
 	out    *chunk // written by crypto/tls, not yet taken by the socket
+	ticket []byte // kept back until something else is written (ticket.go)
 	direct bool   // writes go to the loop's buffer, which is flushed at once
 	// answers counts the bytes in out that crypto/tls wrote by itself.
 	answers int
@@ -83,6 +84,17 @@ func (w *wire) Read(p []byte) (int, error) {
 
 // Write takes all of p.
 func (w *wire) Write(p []byte) (int, error) {
+	n := len(p)
+	w.sendTicket()
+	if w.setup != nil {
+		p = w.keepTicket(p)
+	}
+	w.put(p)
+	return n, nil
+}
+
+// put has p sent.
+func (w *wire) put(p []byte) {
 	l := w.c.loop
 	if w.direct {
 		l.out = append(l.out, p...)
@@ -90,7 +102,6 @@ func (w *wire) Write(p []byte) (int, error) {
 		w.out = l.chunks.keep(w.out, p)
 		w.answers += len(p)
 	}
-	return len(p), nil
 }
 
 // flush sends what the socket takes; true means that nothing is left.
@@ -120,7 +131,7 @@ func (w *wire) dropOut() {
 func (w *wire) release() {
 	w.dropOut()
 	w.c.loop.chunks.put(w.replay)
-	w.replay = nil
+	w.replay, w.ticket = nil, nil
 }
 
 // Close and the deadlines are not crypto/tls's business here: the loop closes
