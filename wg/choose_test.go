@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -91,6 +93,39 @@ func TestKernelModeWithoutTheModuleSaysSo(t *testing.T) {
 		}
 	})
 	nothingLeft(t, h, o.Interface)
+}
+
+// google/nftables alone would wait for ever for what such a kernel never answers.
+func TestKernelWithoutPacketFilterIsSaidAndAutoGoesOn(t *testing.T) {
+	if c, err := nftables.New(); err != nil {
+		t.Fatal(err)
+	} else if _, err := c.ListTables(); err == nil {
+		t.Skip("the kernel has nf_tables")
+	}
+	o := autoOptions(t)
+	for _, o.Mode = range []Mode{ModeKernel, ModeUserspace} {
+		if _, err := Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), "modprobe nf_tables") {
+			t.Errorf("mode %s: error %v", o.Mode, err)
+		}
+		if _, err := netlink.LinkByName(o.Interface); err == nil {
+			t.Errorf("mode %s: interface %s is left", o.Mode, o.Interface)
+		}
+	}
+	var log bytes.Buffer
+	o.Mode, o.Log = ModeAuto, slog.New(slog.NewTextHandler(&log, nil))
+	d, err := Open(t.Context(), o)
+	must(t, err)
+	defer d.Close()
+	if d.Mode() != ModeNetstack || !strings.Contains(log.String(), "modprobe nf_tables") {
+		t.Errorf("mode %s, log %s", d.Mode(), log.String())
+	}
+}
+
+func TestGuestNeedsNoPacketFilter(t *testing.T) {
+	h := newHost(t)
+	o := autoOptions(t)
+	o.Mode, o.Guest = tunnelMode(), true
+	must(t, h.open(o).Ready())
 }
 
 func TestModeNoneCountsEveryPeerAsAlive(t *testing.T) {

@@ -90,8 +90,7 @@ func (t *tunnel) writeRules() error {
 	t.rule(forward, expr.VerdictDrop, from)
 	t.rule(forward, expr.VerdictDrop, to)
 	if err := t.nft.Flush(); err != nil {
-		return fmt.Errorf("%w: isolate interface %s (needs CAP_NET_ADMIN and nf_tables in the kernel; mode netstack isolates without): %w",
-			errNotPossible, t.o.Interface, err)
+		return noFilter(fmt.Errorf("isolate interface %s: %w", t.o.Interface, err))
 	}
 	return nil
 }

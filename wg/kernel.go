@@ -34,7 +34,7 @@ func (t *tunnel) checkKey() error {
 	if err := t.openControl(); err != nil {
 		return err
 	}
-	dev, err := t.wg.Device(t.o.Interface)
+	dev, err := t.read()
 	if err != nil {
 		return fmt.Errorf("read interface %s: %w", t.o.Interface, err)
 	}

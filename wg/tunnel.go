@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/wgctrl"
@@ -23,14 +22,15 @@ import (
 // between the kernel's and wireguard-go's: addresses, isolation, peers and dumps
 // go through netlink and wgctrl for both.
 //
-// All sockets are opened once and kept, so that the tunnel stays in the network
-// namespace of the thread that opened it.
+// All sockets are opened once and kept. Each conversation through them has a
+// deadline: whoever waits for the kernel has the device's turn.
 type tunnel struct {
-	o    Options
-	nl   *netlink.Handle
-	nft  *nftables.Conn
-	wg   *wgctrl.Client
-	link netlink.Link
+	o      Options
+	inside *namespace
+	nl     *netlink.Handle
+	nft    *filter // nil for a guest
+	wg     *wgctrl.Client
+	link   netlink.Link
 	// bind takes the UDP port, for a device whose link does not do it when it comes up.
 	bind func() error
 	undo []func() error // what close does, last first
@@ -66,14 +66,24 @@ func openTunnel(o Options, mk maker) (backend, error) {
 }
 
 func (t *tunnel) openSockets() (err error) {
+	if t.inside, err = currentNamespace(); err != nil {
+		return err
+	}
+	t.later(t.inside.close)
 	if t.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return fmt.Errorf("%w: netlink: %w", errNotPossible, err)
 	}
 	t.later(func() error { t.nl.Close(); return nil })
-	if t.nft, err = nftables.New(nftables.AsLasting()); err != nil {
-		return fmt.Errorf("%w: netlink for nftables: %w", errNotPossible, err)
+	if err := t.nl.SetSocketTimeout(kernelPatience); err != nil {
+		return fmt.Errorf("netlink: %w", err)
 	}
-	t.later(t.nft.CloseLasting)
+	if t.o.Guest {
+		return nil
+	}
+	if t.nft, err = openFilter(t.inside); err != nil {
+		return noFilter(err)
+	}
+	t.later(t.nft.close)
 	return nil
 }
 
@@ -86,9 +96,28 @@ func (t *tunnel) openControl() (err error) {
 	if t.wg, err = wgctrl.New(); err != nil {
 		return fmt.Errorf("%w: generic netlink: %w", errNotPossible, err)
 	}
-	t.later(t.wg.Close)
+	t.later(func() error { return t.wg.Close() })
 	return nil
 }
+
+// control is one conversation with the device about keys and peers. wgctrl has no
+// deadlines: its sockets are closed to end one, and opened anew.
+func (t *tunnel) control(talk func(*wgctrl.Client) error) error {
+	late := time.AfterFunc(devicePatience, func() { _ = t.wg.Close() })
+	err := talk(t.wg)
+	if late.Stop() {
+		return err
+	}
+	again := t.inside.do(func() (err error) {
+		t.wg, err = wgctrl.New()
+		return err
+	})
+	return errors.Join(fmt.Errorf("the device did not answer within %s: %w", devicePatience, err), again)
+}
+
+// devicePatience is how long one conversation with the device may take. The kernel
+// needs 26 s to remove MaxPeers peers.
+const devicePatience = time.Minute
 
 // checkAddress refuses an address or a network that another interface has: the
 // kernel would route the guests' packets to either of them.
@@ -144,7 +173,7 @@ func (t *tunnel) make(mk func(*tunnel) error) error {
 // configure sets what the device does not have yet: setting the port of an
 // adopted device again would make it forget where its peers are.
 func (t *tunnel) configure() error {
-	cur, err := t.wg.Device(t.o.Interface)
+	cur, err := t.read()
 	if err != nil {
 		return fmt.Errorf("read device: %w", err)
 	}
@@ -158,7 +187,19 @@ func (t *tunnel) configure() error {
 	if c.PrivateKey == nil && c.ListenPort == nil {
 		return nil
 	}
-	return t.portError(t.wg.ConfigureDevice(t.o.Interface, c))
+	return t.portError(t.write(c))
+}
+
+func (t *tunnel) read() (dev *wgtypes.Device, err error) {
+	err = t.control(func(c *wgctrl.Client) error {
+		dev, err = c.Device(t.o.Interface)
+		return err
+	})
+	return dev, err
+}
+
+func (t *tunnel) write(cfg wgtypes.Config) error {
+	return t.control(func(c *wgctrl.Client) error { return c.ConfigureDevice(t.o.Interface, cfg) })
 }
 
 // setAddress leaves the interface with our address alone; its prefix makes the
@@ -225,11 +266,11 @@ func (t *tunnel) apply(c change) error {
 			p.Endpoint = net.UDPAddrFromAddrPort(c.endpoint)
 		}
 	}
-	return t.wg.ConfigureDevice(t.o.Interface, wgtypes.Config{Peers: []wgtypes.PeerConfig{p}})
+	return t.write(wgtypes.Config{Peers: []wgtypes.PeerConfig{p}})
 }
 
 func (t *tunnel) dump() (state, error) {
-	dev, err := t.wg.Device(t.o.Interface)
+	dev, err := t.read()
 	if err != nil {
 		return state{}, err
 	}
