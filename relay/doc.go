@@ -16,6 +16,7 @@
 //	dial.go           connect to a candidate, hedged (dialer.go: without a kernel route;
 //	                  dialtls.go: encrypted again, if its certificate is believed)
 //	tls.go            TLS handshake, if it ends here (wire.go: what crypto/tls reads and writes)
+//	ticket.go           its last flight, for clients without TCP_NODELAY
 //	preface.go        what the backend must hear first
 //	flow.go         relayed: each direction copies …
 //	splice.go       … or splices (pipes.go: the pool and its quota)
