@@ -47,6 +47,10 @@ type Options struct {
 	// once for each request, concurrently.
 	Status func() Status
 
+	// Hosts are the names by which it may be asked, besides localhost and the addresses
+	// at which it listens (host.go).
+	Hosts []string
+
 	// Profiles shows the runtime's profiles below /debug/pprof/.
 	Profiles bool
 
@@ -57,6 +61,7 @@ type Options struct {
 // Server is the operators' HTTP server. Its methods may be called concurrently.
 type Server struct {
 	log     *slog.Logger
+	hosts   []string
 	handler http.Handler
 }
 
@@ -90,14 +95,14 @@ func New(o Options) *Server {
 	if o.Profiles {
 		serveProfiles(mux)
 	}
-	return &Server{log: log, handler: guard(mux)}
+	return &Server{log: log, hosts: o.Hosts, handler: guard(mux)}
 }
 
 // Serve answers on l until ctx ends, then lets the requests under way finish
 // and returns nil. It closes l in every case; any other end is an error.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
-		Handler:           s.handler,
+		Handler:           named(s.hosts, l.Addr(), s.handler),
 		ReadTimeout:       readTimeout,
 		ReadHeaderTimeout: readTimeout,
 		WriteTimeout:      writeTimeout,

@@ -312,6 +312,9 @@ type Admin struct {
 	// network. Default 127.0.0.1:9901; "" or "off" is no listener, and the zero
 	// AddrPort here. Port 0 takes any free port.
 	Listen netip.AddrPort `toml:"listen"`
+	// Hosts are the names by which it may be asked, besides localhost and its address;
+	// requests for any other name are refused. Default none.
+	Hosts []string `toml:"hosts"`
 	// Pprof shows the Go runtime's profiles there. Default false.
 	Pprof bool `toml:"pprof"`
 }

@@ -187,6 +187,9 @@ func TestProblemsOfTheSmallSections(t *testing.T) {
 		{name: "admin where clients are", file: "[proxy]\nlisten = [\"0.0.0.0:9901\"]", want: []string{
 			`f:1:1: admin.listen: "127.0.0.1:9901" is taken by proxy.listen "0.0.0.0:9901": want another port`,
 		}},
+		{name: "admin asked by what is no name", file: "[admin]\nhosts = [\"10.0.0.5\"]", want: []string{
+			`f:6:10: admin.hosts: "10.0.0.5" is no DNS name: want one that does not end in a number, up to 253 bytes`,
+		}},
 		{name: "admin on a name", file: "[admin]\nlisten = \"localhost:9901\"", want: []string{
 			`f:6:1: admin.listen: "localhost:9901" is no address to listen on: want IP:port, such as "0.0.0.0:443" or "[::]:443"`,
 		}},

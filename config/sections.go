@@ -144,7 +144,7 @@ func readLog(t table) Log {
 }
 
 func readAdmin(t table, clients []netip.AddrPort, guests netip.AddrPort) Admin {
-	a := Admin{Listen: text(t, "listen", "127.0.0.1:9901", parseListenOrOff), Pprof: t.flag("pprof", false)}
+	a := Admin{Listen: text(t, "listen", "127.0.0.1:9901", parseListenOrOff), Hosts: list(t, "hosts", nil, parseName), Pprof: t.flag("pprof", false)}
 	if !t.taken("listen", a.Listen, "proxy.listen", clients...) {
 		t.taken("listen", a.Listen, "rpc.listen", guests)
 	}

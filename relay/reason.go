@@ -51,6 +51,7 @@ const (
 	UnknownApp
 	NoHealthyInstance
 	PortDenied
+	OwnListener // the instance's address and port are this process's own
 	NoProtocol
 	AppLimit
 	SourceLimit
@@ -119,6 +120,7 @@ var reasonTable = [reasons]reasonInfo{
 	UnknownApp:        {"unknown_app", Policy, alertUnrecognizedName, slog.LevelDebug},
 	NoHealthyInstance: {"no_healthy_instance", Instance, alertInternalError, slog.LevelInfo},
 	PortDenied:        {"port_denied", Policy, alertAccessDenied, slog.LevelInfo},
+	OwnListener:       {"own_listener", Policy, alertAccessDenied, slog.LevelInfo},
 	NoProtocol:        {"no_protocol", Policy, alertNoApplicationProtocol, slog.LevelDebug},
 	AppLimit:          {"app_limit", Policy, alertAccessDenied, slog.LevelInfo},
 	SourceLimit:       {"source_limit", Policy, alertAccessDenied, slog.LevelInfo},

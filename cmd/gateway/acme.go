@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -32,8 +33,9 @@ type issuer struct {
 	cfg     config.ACME
 	log     *slog.Logger
 	manager *acme.Manager
-	zones   *zoneKeeper // nil: no name server in this process
-	control *control    // nil until open; a command may ask there
+	zones   *zoneKeeper      // nil: no name server in this process
+	control *control         // nil until open; a command may ask there
+	addrs   []netip.AddrPort // of the name server
 }
 
 // The methods of proof, as CAA records and orders name them.
@@ -122,6 +124,7 @@ func (i *issuer) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("[acme.embedded] %w", err)
 	}
+	i.addrs = addrs
 	for _, a := range addrs {
 		i.log.Info("answering DNS", "address", a.String())
 	}

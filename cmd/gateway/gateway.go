@@ -19,6 +19,7 @@ import (
 	"sallyport/config"
 	"sallyport/customdomain"
 	"sallyport/health"
+	"sallyport/internal/selfdial"
 	"sallyport/internal/vm"
 	"sallyport/registry"
 	"sallyport/relay"
@@ -45,6 +46,9 @@ type gateway struct {
 	admin    *admin.Server
 	addrs    []netip.AddrPort // where clients connect
 	adminAt  net.Listener     // nil: none
+
+	listeners *selfdial.Listeners // all of this process's: no client is led to one
+
 	started  time.Time
 	draining atomic.Bool
 
@@ -70,7 +74,7 @@ func (g *gateway) open(ctx context.Context) (err error) {
 	}()
 	for _, step := range []func(context.Context) error{
 		g.openCerts, g.openStore, g.openIssuer, g.openTunnel, g.openHealth, g.openAttestation, g.openRegistry,
-		g.openDomains, g.openUpstreams, g.openRelay, g.openRPC, g.openAdmin,
+		g.openDomains, g.openUpstreams, g.openRelay, g.openRPC, g.openAdmin, g.noteListeners,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -158,7 +162,7 @@ func (g *gateway) openRelay(context.Context) error {
 }
 
 func (g *gateway) openAdmin(ctx context.Context) error {
-	opts := admin.Options{Log: g.log, Status: g.report, Profiles: g.cfg.Admin.Pprof}
+	opts := admin.Options{Log: g.log, Status: g.report, Hosts: g.cfg.Admin.Hosts, Profiles: g.cfg.Admin.Pprof}
 	opts.Checks = []admin.Check{
 		{Name: "certificate", Ready: g.certified},
 		{Name: "tunnel", Ready: g.tunnel.Ready},

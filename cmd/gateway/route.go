@@ -33,7 +33,7 @@ func (g *gateway) route(h *hello.Hello, client netip.AddrPort, d *relay.Decision
 
 // decide makes the router's decision the relay's.
 func (g *gateway) decide(decided *router.Decision, h *hello.Hello, d *relay.Decision) {
-	adopt(decided, d)
+	g.adopt(decided, d)
 	if d.Refuse != 0 || decided.Mode == router.Passthrough {
 		return
 	}
@@ -59,13 +59,17 @@ func (g *gateway) end(domain, protocol string, h *hello.Hello, d *relay.Decision
 }
 
 // adopt is decide for a connection that is passed through.
-func adopt(decided *router.Decision, d *relay.Decision) {
+func (g *gateway) adopt(decided *router.Decision, d *relay.Decision) {
 	d.Mode = modes[decided.Mode]
 	if decided.App != nil {
 		d.App = string(decided.App.ID)
 	}
 	if decided.Refusal != router.None {
 		d.Refuse, d.Detail = refusals[decided.Refusal], decided.Detail
+		return
+	}
+	if !g.leaveOutOwn(decided) {
+		d.Refuse, d.Detail = relay.OwnListener, "the gateway itself listens at the instance's address and port"
 		return
 	}
 	d.Limit = decided.App.Open
@@ -84,14 +88,14 @@ func adopt(decided *router.Decision, d *relay.Decision) {
 // anything else on a goroutine.
 func (g *gateway) routeCustom(r *router.Router, name []byte, client netip.AddrPort, d *relay.Decision) {
 	if target, ok := g.domains.Cached(name); ok {
-		routeTarget(r, target, d)
+		g.routeTarget(r, target, d)
 		return
 	}
 	asked := string(name)
 	d.Later = func(ctx context.Context, d *relay.Decision) {
 		target, err := g.domains.Lookup(ctx, asked, client.Addr())
 		if err == nil {
-			routeTarget(r, target, d)
+			g.routeTarget(r, target, d)
 			return
 		}
 		d.Detail = err.Error() // which quotes what strangers wrote, and bounds it
@@ -109,9 +113,9 @@ func (g *gateway) routeCustom(r *router.Router, name []byte, client netip.AddrPo
 }
 
 // routeTarget decides for a connection whose name's owner says that target serves it.
-func routeTarget(r *router.Router, target customdomain.Target, d *relay.Decision) {
+func (g *gateway) routeTarget(r *router.Router, target customdomain.Target, d *relay.Decision) {
 	decided := r.RouteTarget(target.ID.Bytes(), target.Port)
-	adopt(&decided, d)
+	g.adopt(&decided, d)
 	if decided.Refusal == router.UnknownApp {
 		d.Detail = "the TXT record says " + target.String()
 	}
