@@ -81,7 +81,7 @@ func (p *chunks) keep(k *chunk, b []byte) *chunk {
 	if k == nil {
 		k = p.get(len(b))
 	} else if k.end+len(b) > len(k.b) {
-		k = p.grow(k, k.len()+len(b))
+		k = p.grow(k, max(k.len()+len(b), 2*k.len())) // a sum of copies that stays linear
 	}
 	k.end += copy(k.b[k.end:], b)
 	return k

@@ -80,7 +80,23 @@ func (e *Engine) reach(ctx context.Context, b *Backend) (net.Conn, error) {
 }
 
 // link is the transport of a TLS that begins on a goroutine and goes on in a loop.
-type link struct{ net.Conn }
+type link struct {
+	net.Conn
+	shaking *wire // during the handshake: the one with which it will go on
+}
+
+// Read bounds how many records the handshake takes.
+func (l *link) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if w := l.shaking; w != nil {
+		_, ended := w.borders.pass(p[:n], n)
+		w.empties.ended += ended
+		if w.empties.ended > handshakeRecords {
+			return 0, errRecords
+		}
+	}
+	return n, err
+}
 
 // secure does the handshake on raw until ctx ends. What it returns belongs to c's
 // loop.
@@ -103,8 +119,8 @@ func (c *conn) secure(ctx context.Context, raw net.Conn, judge func(context.Cont
 	conf = conf.Clone()
 	conf.MinVersion = tls.VersionTLS13
 	conf.ClientSessionCache = nil // each connection hears the verdict of now
-	l := &link{raw}
 	t := &tlsSide{means: &instanceWords, wire: wire{c: c, end: &c.backend}}
+	l := &link{raw, &t.wire}
 	t.conn = tls.Client(l, conf)
 	if err := t.conn.HandshakeContext(ctx); err != nil {
 		return nil, err
@@ -112,7 +128,8 @@ func (c *conn) secure(ctx context.Context, raw net.Conn, judge func(context.Cont
 	if !stop() {
 		return nil, ctx.Err()
 	}
-	l.Conn = &t.wire
+	t.wire.shaken()
+	l.Conn, l.shaking = &t.wire, nil
 	return t, nil
 }
 

@@ -21,7 +21,8 @@
 //	flow.go         relayed: each direction copies …
 //	splice.go       … or splices (pipes.go: the pool and its quota)
 //	mute.go         a sender that is ahead of its receiver does not wake the loop
-//	tlsflow.go      … or encrypts and decrypts (retls.go: both, on either side)
+//	tlsflow.go      … or encrypts and decrypts (retls.go: both, on either side), in turns
+//	                  (turn.go) that bound what a peer can make crypto/tls do
 //	refuse.go       or it was refused: an alert, and time to read it
 //	evict.go        or it is ended from outside: its backend has gone, or the gateway goes
 //	end.go          the end: exactly one Reason (reason.go), one access line, one count

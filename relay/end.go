@@ -32,9 +32,9 @@ func (c *conn) finish() {
 	// A reset is passed on as a reset, so that bytes cut off do not look like an end;
 	// but never at the cost of bytes that are under way.
 	switch {
-	case (c.reason == ClientReset || c.reason == BadRecord) && unsent(c.backend.fd) == 0:
+	case c.reason.broken(Client) && unsent(c.backend.fd) == 0:
 		resetOnClose(c.backend.fd)
-	case (c.reason == InstanceReset || c.reason == InstanceBadRecord) && unsent(c.client.fd) == 0:
+	case c.reason.broken(Instance) && unsent(c.client.fd) == 0:
 		resetOnClose(c.client.fd)
 	}
 	c.report()

@@ -44,7 +44,7 @@ func (c *conn) pump() {
 		}
 	}
 	moved := c.up.bytes + c.down.bytes - before
-	c.bulk = moved >= bulkSize
+	c.bulk = moved >= bulkSize || c.tls != nil && c.tls.heavy()
 	if moved > 0 {
 		c.last = c.loop.now
 	}

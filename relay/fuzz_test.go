@@ -81,3 +81,35 @@ func FuzzRelay(f *testing.F) {
 		}
 	})
 }
+
+// FuzzBorders holds the borders of records against a stream that is read at once, however
+// it is cut into pieces and whatever the bound.
+func FuzzBorders(f *testing.F) {
+	f.Add([]byte{23, 3, 3, 0, 0, 23, 3, 3, 0, 2, 1, 2, 23, 3, 3, 1, 0}, []byte{1, 4, 2}, byte(1))
+	f.Add(bytes.Repeat([]byte{22, 3, 1, 0, 1, 7}, 40), []byte{7, 200}, byte(3))
+	f.Fuzz(func(t *testing.T, stream, cuts []byte, bound byte) {
+		var ends []int // of records
+		for at := 0; at+5 <= len(stream); {
+			at += 5 + int(stream[at+3])<<8 + int(stream[at+4])
+			ends = append(ends, at)
+		}
+		var b borders
+		most := 1 + int(bound)
+		for at, seen, turn := 0, 0, 0; at < len(stream); turn++ {
+			piece := stream[at:]
+			if len(cuts) > 0 {
+				piece = piece[:min(len(piece), 1+int(cuts[turn%len(cuts)]))]
+			}
+			n, ended := b.pass(piece, most)
+			if ended > most || n == 0 || n < len(piece) && ended < most {
+				t.Fatalf("%d bytes of %d with %d records, of at most %d", n, len(piece), ended, most)
+			}
+			for at += n; seen < len(ends) && ends[seen] <= at; seen++ {
+				ended--
+			}
+			if ended != 0 {
+				t.Fatalf("%d records too many at byte %d", ended, at)
+			}
+		}
+	})
+}

@@ -71,6 +71,8 @@ const (
 	IdleTimeout
 	BadRecord // the client broke the TLS record layer
 	InstanceBadRecord
+	EmptyRecords // the client sent too many TLS records that bring nothing (turn.go)
+	InstanceEmpty
 	InstanceRemoved
 	Drained    // still open when the drain time was over
 	Descriptor // no descriptor left
@@ -136,6 +138,8 @@ var reasonTable = [reasons]reasonInfo{
 	IdleTimeout:       {"idle_timeout", Gateway, alertNone, slog.LevelDebug},
 	BadRecord:         {"bad_record", Client, alertNone, slog.LevelDebug},
 	InstanceBadRecord: {"instance_bad_record", Instance, alertNone, slog.LevelInfo},
+	EmptyRecords:      {"empty_records", Client, alertNone, slog.LevelDebug},
+	InstanceEmpty:     {"instance_empty_records", Instance, alertNone, slog.LevelInfo},
 	InstanceRemoved:   {"instance_removed", Policy, alertInternalError, slog.LevelInfo},
 	Drained:           {"drained", Gateway, alertInternalError, slog.LevelInfo},
 	Descriptor:        {"no_descriptor", Gateway, alertInternalError, slog.LevelWarn},
@@ -150,6 +154,16 @@ func (r Reason) Party() Party { return reasonTable[r].party }
 
 // ordinary reports whether the connection just came to its end.
 func (r Reason) ordinary() bool { return r == ClientClosed || r == InstanceClosed }
+
+// broken reports whether by broke the connection: the other side is to see that.
+func (r Reason) broken(by Party) bool {
+	switch r {
+	case ClientReset, BadRecord, EmptyRecords, InstanceReset, InstanceBadRecord, InstanceEmpty:
+		return r.Party() == by
+	default:
+		return false
+	}
+}
 
 // level is the severity of the line that tells of the reason.
 func (r Reason) level() slog.Level { return reasonTable[r].level }

@@ -39,7 +39,7 @@ func (t *tlsSide) reencrypt(c *conn, f *flow, to *tlsSide) bool {
 				return false
 			}
 		case to.bye:
-			f.closed = true
+			f.closed, to.wire.silent = true, true
 			// The second direction to end needs no FIN of its own, and what broke
 			// passes on no clean end.
 			if (!c.up.closed || !c.down.closed) && !t.wire.end.deaf {
@@ -48,15 +48,19 @@ func (t *tlsSide) reencrypt(c *conn, f *flow, to *tlsSide) bool {
 			return false
 		case t.over:
 			to.sayBye(t.clean)
-		case t.clogged() && !t.wire.flush():
+		case t.wire.clogged() && !t.wire.flush():
 			return false
 		case moved >= pushBudget:
 			return true
 		default:
 			size := c.loop.appetite(f)
 			n := t.read(c, size)
-			if n == 0 && !t.over {
-				return false
+			switch {
+			case n > 0 || t.over:
+			case t.wire.clogged():
+				continue
+			default:
+				return t.wire.turn.over()
 			}
 			moved += n
 			c.count(f, crypting, n)

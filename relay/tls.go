@@ -22,11 +22,11 @@ type tlsSide struct {
 }
 
 // lastWords are the reasons that follow from how a peer ends its TLS.
-type lastWords struct{ closed, truncated, reset, bad Reason }
+type lastWords struct{ closed, truncated, reset, bad, empty Reason }
 
 var (
-	clientWords   = lastWords{ClientClosed, ClientTruncated, ClientReset, BadRecord}
-	instanceWords = lastWords{InstanceClosed, InstanceTruncated, InstanceReset, InstanceBadRecord}
+	clientWords   = lastWords{ClientClosed, ClientTruncated, ClientReset, BadRecord, EmptyRecords}
+	instanceWords = lastWords{InstanceClosed, InstanceTruncated, InstanceReset, InstanceBadRecord, InstanceEmpty}
 )
 
 // acceptTLS does the handshake, if TLS ends here. It comes after dialling, because
@@ -40,14 +40,14 @@ func (s *setup) acceptTLS() Reason {
 	s.sealed = true
 	c := s.c
 	t := &tlsSide{means: &clientWords, instance: s.instance}
-	t.wire = wire{c: c, end: &c.client, replay: s.in, setup: s}
+	t.wire = wire{c: c, end: &c.client, ahead: s.in, setup: s}
 	s.in = nil
 	t.conn = tls.Server(&t.wire, s.decision.TLS)
 	c.tls = t
 	began := time.Now()
 	// A context that can end would cost a goroutine for each handshake.
 	err := t.conn.HandshakeContext(context.Background())
-	t.wire.setup = nil
+	t.wire.shaken()
 	t.wire.flush()
 	if err != nil {
 		t.wire.release()

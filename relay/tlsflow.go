@@ -37,19 +37,25 @@ func (f *flow) fed(n, size int, all bool) {
 
 // pump moves both directions; true means that one stopped for fairness.
 func (t *tlsSide) pump(c *conn) bool {
+	t.wire.turn = turn{}
 	if t.instance != nil {
+		t.instance.wire.turn = turn{}
 		return t.repump(c)
 	}
 	again := t.decrypt(c)
-	clogged := t.clogged()
+	clogged := t.wire.clogged()
 	again = t.encrypt(c) || again
-	if c.oneIsGone() || clogged && !t.clogged() {
+	if c.oneIsGone() || clogged && !t.wire.clogged() {
 		again = t.decrypt(c) || again
+		t.wire.flush()
 	}
 	return again
 }
 
-func (t *tlsSide) clogged() bool { return t.wire.answers > maxAnswers }
+// heavy reports whether the last pump was much work, however little it moved.
+func (t *tlsSide) heavy() bool {
+	return t.wire.turn.heavy() || t.instance != nil && t.instance.wire.turn.heavy()
+}
 
 // decrypt moves client to backend. crypto/tls may hold bytes that it has read and
 // not yet given, so it is asked whether the socket is readable or not.
@@ -68,7 +74,7 @@ func (t *tlsSide) decrypt(c *conn) bool {
 		case t.over:
 			c.passBye(f, to)
 			return false
-		case t.clogged():
+		case t.wire.clogged():
 			return false
 		case moved >= pushBudget:
 			return true
@@ -76,7 +82,7 @@ func (t *tlsSide) decrypt(c *conn) bool {
 			size := c.loop.appetite(f)
 			n := t.read(c, size)
 			if n == 0 && !t.over {
-				return false
+				return t.wire.turn.over()
 			}
 			c.count(f, crypting, n)
 			w := to.write(c.loop.in[:n])
@@ -95,6 +101,9 @@ func (t *tlsSide) read(c *conn, size int) int {
 	for p := c.loop.in[:size]; n < len(p); {
 		m, err := t.conn.Read(p[n:])
 		n += m
+		if m > 0 {
+			t.wire.empties.used++
+		}
 		if err == nil {
 			continue
 		}
@@ -111,7 +120,11 @@ func (t *tlsSide) read(c *conn, size int) int {
 		case t.wire.end.broken:
 			c.endedBy(t.means.reset)
 		default:
-			c.endedBy(t.means.bad)
+			if errors.Is(err, errRecords) {
+				c.endedBy(t.means.empty)
+			} else {
+				c.endedBy(t.means.bad)
+			}
 			t.wire.flush() // crypto/tls has written its alert; nothing else may follow
 			t.wire.end.deaf = true
 		}
@@ -145,7 +158,7 @@ func (t *tlsSide) encrypt(c *conn) bool {
 				return false
 			}
 		case t.bye:
-			f.closed = true
+			f.closed, t.wire.silent = true, true
 			if !c.up.closed {
 				shutdownWrite(c.client.fd)
 			}

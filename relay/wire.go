@@ -10,23 +10,28 @@ import (
 // crypto/tls believes that it has an ordinary net.Conn. While the handshake runs, that
 // conn's Read awaits in the coroutine. Afterwards there is no coroutine, and Read answers
 // "would block" with a temporary error, for which crypto/tls keeps its state and may be
-// asked again (conn.go: errors that are Temporary do not stick). Write always accepts,
-// into a buffer that is flushed once a round; back-pressure is the relay's business: it
-// reads nothing while the buffer has something.
+// asked again (conn.go: errors that are Temporary do not stick). Read gives no more than a
+// turn allows (turn.go). Write always accepts, into a buffer that is flushed once a round;
+// back-pressure is the relay's business: it reads nothing while the buffer has something.
 
 // wire is the net.Conn that crypto/tls gets.
 type wire struct {
 	c      *conn
 	end    *end   // of c
 	setup  *setup // while the handshake runs
-	replay *chunk // the hello, read before crypto/tls was asked
+	ahead  *chunk // read and not yet given to crypto/tls: the hello, what a turn did not allow
 	out    *chunk // written by crypto/tls, not yet taken by the socket
 	ticket []byte // kept back until something else is written (ticket.go)
 	direct bool   // writes go to the loop's buffer, which is flushed at once
 	// answers counts the bytes in out that crypto/tls wrote by itself.
 	answers int
+	silent  bool   // nothing more is said to the peer
 	eof     bool   // the socket said EOF, and crypto/tls was told
 	ended   Reason // why Read gave up during the handshake
+
+	turn    turn
+	borders borders
+	empties empties
 }
 
 var _ net.Conn = (*wire)(nil)
@@ -43,19 +48,66 @@ var (
 	wouldBlock    error     = errWouldBlock{}
 	errSetupEnded           = errors.New("setup ended")
 	errReset                = errors.New("connection reset")
+	errRecords              = errors.New("too many records that bring nothing")
 )
 
-// Read gives crypto/tls the peer's bytes.
+// Read gives crypto/tls the peer's bytes. It is asked when what it gave before is used up.
 func (w *wire) Read(p []byte) (int, error) {
-	if w.replay != nil {
-		n := copy(p, w.replay.bytes())
-		w.replay.off += n
-		if w.replay.len() == 0 {
-			w.c.loop.chunks.put(w.replay)
-			w.replay = nil
-		}
-		return n, nil
+	if err := w.mayRead(); err != nil {
+		return 0, err
 	}
+	if w.ahead != nil {
+		return w.reread(p), nil
+	}
+	n, err := w.receive(p)
+	if err != nil {
+		return 0, err
+	}
+	m := w.allow(p[:n])
+	w.ahead = w.c.loop.chunks.keep(nil, p[m:n])
+	return m, nil
+}
+
+// mayRead tells why crypto/tls gets nothing now, or nothing any more.
+func (w *wire) mayRead() error {
+	if w.setup != nil {
+		return w.mayShake()
+	}
+	switch {
+	case w.empties.tooMany(w.c.loop.now):
+		return errRecords
+	case w.turn.over(), w.clogged():
+		return wouldBlock
+	}
+	return nil
+}
+
+// mayShake is mayRead during the handshake, which can wait for its next turn.
+func (w *wire) mayShake() error {
+	switch {
+	case w.empties.ended > handshakeRecords:
+		return errRecords
+	case w.turn.over():
+		w.c.loop.wake(w.c)
+		return w.wait()
+	}
+	return nil
+}
+
+// reread gives what was read ahead.
+func (w *wire) reread(p []byte) int {
+	b := w.ahead.bytes()
+	b = b[:min(len(b), len(p))]
+	n := copy(p, b[:w.allow(b)])
+	w.ahead.off += n
+	if w.ahead.len() == 0 {
+		w.dropAhead()
+	}
+	return n
+}
+
+// receive reads from the socket, and waits for it during the handshake.
+func (w *wire) receive(p []byte) (int, error) {
 	e := w.end
 	for {
 		n := e.read(p)
@@ -73,13 +125,36 @@ func (w *wire) Read(p []byte) (int, error) {
 		case w.setup == nil:
 			return 0, wouldBlock
 		}
-		w.flush()
-		if r := w.setup.wait(); r != goOn {
-			w.ended = r
-			return 0, errSetupEnded
+		if err := w.wait(); err != nil {
+			return 0, err
 		}
-		w.flush()
 	}
+}
+
+// wait has the loop go on until something happens to the connection in setup.
+func (w *wire) wait() error {
+	w.flush()
+	if r := w.setup.wait(); r != goOn {
+		w.ended = r
+		return errSetupEnded
+	}
+	w.turn = turn{}
+	w.flush()
+	return nil
+}
+
+// allow tells how much of b crypto/tls gets in this turn.
+func (w *wire) allow(b []byte) int {
+	n, ended := w.borders.pass(b, turnRecords-w.turn.records)
+	w.turn.records += ended
+	w.turn.bytes += n
+	w.empties.ended += ended
+	return n
+}
+
+// shaken ends the handshake, whose records count no more.
+func (w *wire) shaken() {
+	w.setup, w.empties = nil, empties{}
 }
 
 // Write takes all of p.
@@ -96,13 +171,18 @@ func (w *wire) Write(p []byte) (int, error) {
 // put has p sent.
 func (w *wire) put(p []byte) {
 	l := w.c.loop
-	if w.direct {
+	switch {
+	case w.direct:
 		l.out = append(l.out, p...)
-	} else {
+	case w.silent || w.end.deaf:
+	default:
 		w.out = l.chunks.keep(w.out, p)
 		w.answers += len(p)
 	}
 }
+
+// clogged reports whether the peer leaves too many answers unread: it is not read either.
+func (w *wire) clogged() bool { return w.answers > maxAnswers }
 
 // flush sends what the socket takes; true means that nothing is left.
 func (w *wire) flush() bool {
@@ -127,11 +207,16 @@ func (w *wire) dropOut() {
 	w.out, w.answers = nil, 0
 }
 
+func (w *wire) dropAhead() {
+	w.c.loop.chunks.put(w.ahead)
+	w.ahead = nil
+}
+
 // release gives back the buffers.
 func (w *wire) release() {
 	w.dropOut()
-	w.c.loop.chunks.put(w.replay)
-	w.replay, w.ticket = nil, nil
+	w.dropAhead()
+	w.ticket = nil
 }
 
 // Close and the deadlines are not crypto/tls's business here: the loop closes

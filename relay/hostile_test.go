@@ -1,0 +1,98 @@
+package relay
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/binary"
+	"io"
+	"net"
+	"strings"
+	"testing"
+)
+
+// Peers that have TLS do much work for little.
+
+func TestFloodOfEmptyRecordsEndsTheConnection(t *testing.T) {
+	g := start(t, nil).to(serve(t, echo))
+	c, f := g.forged()
+	var sent []byte
+	for range 1000 {
+		for range 15 {
+			sent = f.keyUpdate(sent, true)
+		}
+		sent = f.data(sent, 1)
+	}
+	_, _ = c.NetConn().Write(sent)
+	if got := g.ended(); got != "empty_records" {
+		t.Errorf("reason %s", got)
+	}
+}
+
+func TestInstanceIsBoundedAsClientsAre(t *testing.T) {
+	for reason, flood := range map[string]func(*forger) []byte{
+		"instance_empty_records": func(f *forger) (b []byte) {
+			for range 1000 {
+				for range 15 {
+					b = f.keyUpdate(b, true)
+				}
+				b = f.data(b, 1)
+			}
+			return b
+		},
+		"instance_bad_record": func(f *forger) []byte { // after all bytes have arrived
+			return append(f.data(nil, 5000), bytes.Repeat([]byte{typeApplication, 3, 3, 0, 1}, 9)...)
+		},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			a := newApps(t)
+			g := start(t, nil).toTLS(a, serveForged(t, a.good(), func(raw *net.TCPConn, f *forger) {
+				_, _ = raw.Write(flood(f))
+				_, _ = io.Copy(io.Discard, raw)
+			}))
+			got, _ := io.ReadAll(g.tls())
+			if reason == "instance_bad_record" && len(got) != 5000 {
+				t.Errorf("%d bytes arrived", len(got))
+			}
+			if got := g.ended(); got != reason {
+				t.Errorf("reason %s", got)
+			}
+		})
+	}
+}
+
+// In TLS 1.2 a handshake message may come in records of one byte, in the clear.
+func TestHandshakeInTinyRecordsEnds(t *testing.T) {
+	g := start(t, nil).to(serve(t, echo))
+	r := &recorder{}
+	_ = tls.Client(r, &tls.Config{ServerName: "tls.test", MaxVersion: tls.VersionTLS12}).Handshake()
+	raw := g.dial()
+	write(t, raw, helloOnly(r.Bytes()))
+	const clientKeyExchange, length = 16, 60000
+	var sent []byte
+	for _, b := range binary.BigEndian.AppendUint32(nil, clientKeyExchange<<24|length) {
+		sent = append(sent, typeHandshake, 3, 3, 0, 1, b)
+	}
+	sent = append(sent, bytes.Repeat([]byte{typeHandshake, 3, 3, 0, 1, 0}, handshakeRecords)...)
+	write(t, raw, sent)
+	// It waits for some 59,000 bytes more, if it has not given up.
+	if got := g.ended(); got != "handshake_failed" {
+		t.Errorf("reason %s", got)
+	}
+}
+
+// A hostile instance has a message of its handshake come in tiny records.
+func TestInstanceHandshakeInTinyRecordsEnds(t *testing.T) {
+	a := newApps(t)
+	g := start(t, nil).toTLS(a, serve(t, func(raw *net.TCPConn) {
+		readHelloFrom(t, raw)
+		sent := []byte{typeHandshake, 3, 3, 0, 4, 2, 0, 0xff, 0} // a ServerHello of 65,280 bytes
+		sent = append(sent, bytes.Repeat([]byte{typeHandshake, 3, 3, 0, 1, 0}, handshakeRecords)...)
+		_, _ = raw.Write(sent)
+		_, _ = io.Copy(io.Discard, raw)
+	}))
+	_ = tls.Client(g.dial(), &tls.Config{ServerName: "tls.test", RootCAs: g.roots}).Handshake()
+	line := g.log.wait(t, "msg=connection ")
+	if !strings.Contains(line, "reason=attestation_failed") || !strings.Contains(line, errRecords.Error()) {
+		t.Error(line)
+	}
+}

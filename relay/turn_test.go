@@ -1,0 +1,249 @@
+package relay
+
+import (
+	"bytes"
+	"crypto/tls"
+	"iter"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminating makes a connection whose TLS ends here, on sockets: what the forger makes
+// and is written to client arrives at backend as plaintext.
+func terminating(t *testing.T, l *loop) (c *conn, f *forger, client, backend int32) {
+	t.Helper()
+	c, client, backend = watchedPassing(t, l)
+	cert, roots := certificate(t)
+	var keys strings.Builder
+	side := &tlsSide{means: &clientWords, wire: wire{c: c, end: &c.client}}
+	link := &link{connOf(t, c.client.fd), &side.wire}
+	side.conn = tls.Server(link, &tls.Config{Certificates: []tls.Certificate{cert}})
+	done := make(chan error, 1)
+	go func() {
+		done <- tls.Client(connOf(t, client), &tls.Config{ServerName: "tls.test", RootCAs: roots, KeyLogWriter: &keys}).Handshake()
+	}()
+	if err := side.conn.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	side.wire.shaken()
+	link.Conn, link.shaking = &side.wire, nil
+	c.tls = side
+	look(l)
+	return c, forge(t, keys.String(), "CLIENT_TRAFFIC_SECRET_0"), client, backend
+}
+
+// connOf is a net.Conn of its own on the socket of fd.
+func connOf(t *testing.T, fd int32) net.Conn {
+	t.Helper()
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(dup), "socket")
+	defer file.Close()
+	c, err := net.FileConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// pumps gives c its turns until it has nothing left to do, and tells how many.
+func pumps(t *testing.T, l *loop, c *conn, after func()) (n int) {
+	t.Helper()
+	c.client.onEvents(unix.EPOLLIN)
+	for l.later(c); len(l.ready) > 0; n++ {
+		l.ready, c.queued = rest(l.ready, 1), false
+		c.pump()
+		after()
+	}
+	return n
+}
+
+func TestTurnIsBoundedInRecords(t *testing.T) {
+	const turns = 10
+	l := testLoop(t)
+	c, f, client, backend := terminating(t, l)
+	sent := f.data(nil, turns*turnRecords)
+	if n, _ := send(client, sent); n != len(sent) {
+		t.Fatalf("the socket takes %d bytes of %d", n, len(sent))
+	}
+	var before uint64
+	n := pumps(t, l, c, func() {
+		if got := c.up.bytes - before; got > turnRecords {
+			t.Errorf("a turn took %d records of one byte", got)
+		}
+		before = c.up.bytes
+	})
+	if n < turns || c.up.bytes != turns*turnRecords {
+		t.Errorf("%d bytes of %d in %d turns", c.up.bytes, turns*turnRecords, n)
+	}
+	if n, _ := read(backend, make([]byte, readSize)); n != turns*turnRecords {
+		t.Errorf("the backend got %d bytes", n)
+	}
+	if c.tls.wire.ahead != nil {
+		t.Error("an idle connection holds a chunk")
+	}
+}
+
+// A record may be padded up to 16 KiB (RFC 8446, 5.4).
+func TestTurnIsBoundedInBytes(t *testing.T) {
+	const records = turnRecords - 1
+	l := testLoop(t)
+	c, f, _, _ := terminating(t, l)
+	w := &c.tls.wire
+	for range records { // more than a socket takes at once
+		w.ahead = l.chunks.keep(w.ahead, f.record(nil, typeApplication, []byte{'x'}, 16<<10-1))
+	}
+	n := pumps(t, l, c, func() {
+		if got := w.turn.bytes; got > turnBytes+readSize {
+			t.Errorf("a turn took %d bytes", got)
+		}
+		if w.ahead != nil && !c.bulk {
+			t.Error("padding is not taken for bulk")
+		}
+	})
+	if n < 2 || c.up.bytes != records {
+		t.Errorf("%d bytes arrived in %d turns", c.up.bytes, n)
+	}
+}
+
+func TestManySmallRecordsWaitBehindRequests(t *testing.T) {
+	l := testLoop(t)
+	c, f, client, _ := terminating(t, l)
+	request, asking, asked := watchedPassing(t, l)
+	look(l)
+	send(client, f.data(nil, bulkRecords))
+	look(l)
+	if !c.bulk {
+		t.Fatalf("%d records at once are not taken for bulk", bulkRecords)
+	}
+	done := c.up.bytes
+	send(client, f.data(nil, 1))
+	send(asking, []byte("ping"))
+	l.event(c, clientSide, unix.EPOLLIN)
+	l.event(request, clientSide, unix.EPOLLIN)
+	if n, _ := read(asked, make([]byte, 10)); n != len("ping") || c.up.bytes != done {
+		t.Errorf("the request got %d bytes through, the small records before it %d", n, c.up.bytes-done)
+	}
+	look(l)
+	if c.up.bytes != done+1 || c.bulk {
+		t.Errorf("%d bytes in its turn; bulk still: %v", c.up.bytes-done, c.bulk)
+	}
+}
+
+// A row of 15 KeyUpdates and a byte is what crypto/tls allows without end.
+func TestKeyUpdatesAreLimited(t *testing.T) {
+	for name, ask := range map[string]bool{"that ask for one": true, "that do not": false} {
+		t.Run(name, func(t *testing.T) {
+			l := testLoop(t)
+			c, f, client, _ := terminating(t, l)
+			var sent []byte
+			for range 20 {
+				for range 15 {
+					sent = f.keyUpdate(sent, ask)
+				}
+				sent = f.data(sent, 1)
+			}
+			send(client, sent)
+			pumps(t, l, c, func() {
+				if got := c.tls.wire.empties.n; got > emptyRecords+turnRecords {
+					t.Errorf("%d KeyUpdates were followed", got)
+				}
+			})
+			if c.reason != EmptyRecords {
+				t.Errorf("reason %s after %d bytes", c.reason, c.up.bytes)
+			}
+		})
+	}
+}
+
+func TestEmptyRecordsAreForgivenWithTime(t *testing.T) {
+	const second = int64(time.Second)
+	var e empties
+	now := 1000 * second
+	if e.ended = 5; e.tooMany(now) || e.n != 5 {
+		t.Fatalf("5 records that brought nothing count %d", e.n)
+	}
+	if e.ended, e.used = 100, 100; e.tooMany(now) || e.n != 5 {
+		t.Errorf("records that bring something count: %d", e.n)
+	}
+	if e.ended, e.used = 1, 3; e.tooMany(now) || e.n != 5 {
+		t.Errorf("who brings more earns something: %d", e.n)
+	}
+	for range 1000 { // an hour of those is nothing
+		now += second
+		if e.ended = 1; e.tooMany(now) {
+			t.Fatal("one each second is too many")
+		}
+	}
+	e.ended = emptyRecords
+	for range 2 {
+		e.ended++
+		if e.tooMany(now) {
+			return
+		}
+	}
+	t.Errorf("%d at once are not too many", e.n)
+}
+
+// The loop turns to others while a client's handshake has more to read.
+func TestHandshakeTakesTurns(t *testing.T) {
+	l := testLoop(t)
+	l.tick()
+	c, client, _ := passing(t, l)
+	c.phase = settingUp
+	c.client.onEvents(unix.EPOLLIN)
+	sent := bytes.Repeat([]byte{typeHandshake, 3, 3, 0, 1, 0}, 4*turnRecords)
+	send(client, sent)
+
+	got := 0
+	co := &coro{setup: setup{c: c, l: l}}
+	c.co = co
+	w := &wire{c: c, end: &c.client, setup: &co.setup}
+	next, stop := iter.Pull(func(yield func(struct{}) bool) {
+		co.yield = yield
+		for p := make([]byte, readSize); ; {
+			n, err := w.Read(p)
+			if got += n; err != nil {
+				return
+			}
+		}
+	})
+	defer stop()
+	for turns := 1; got < len(sent); turns++ {
+		if next(); got > turns*6*turnRecords {
+			t.Fatalf("%d bytes in %d turns", got, turns)
+		}
+		if !c.queued && got < len(sent) {
+			t.Fatalf("nobody wakes it after %d bytes", got)
+		}
+		l.setups, c.queued = nil, false
+	}
+	c.reason = Drained
+	next()
+}
+
+// The buffer of what a peer leaves unread must not be copied whole for each record.
+func TestChunksGrowGeometrically(t *testing.T) {
+	var p chunks
+	var k *chunk
+	moves, at := 0, (*byte)(nil)
+	for range 1 << 20 / 27 {
+		if k = p.keep(k, make([]byte, 27)); &k.b[0] != at {
+			moves, at = moves+1, &k.b[0]
+		}
+	}
+	if moves > 12 {
+		t.Errorf("%d bytes were moved %d times", k.len(), moves)
+	}
+}
