@@ -55,7 +55,7 @@ func (f *filter) dial() error {
 // ask finds out whether the kernel has tables for IPv4 and IPv6 together.
 func (f *filter) ask() error {
 	return f.within(func() error {
-		_, err := f.Conn.ListTablesOfFamily(nftables.TableFamilyINet)
+		_, err := f.ListTablesOfFamily(nftables.TableFamilyINet)
 		return err
 	})
 }

@@ -46,10 +46,10 @@ func TestQuestionWithoutADeadlineFailsAtOnce(t *testing.T) {
 	newHost(t).do(func() {
 		inside, err := currentNamespace()
 		must(t, err)
-		defer inside.close()
+		defer func() { must(t, inside.close()) }()
 		f, err := openFilter(inside)
 		must(t, err)
-		defer f.close()
+		defer func() { must(t, f.close()) }()
 		if _, err := f.ListChains(); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("error %v", err)
 		}

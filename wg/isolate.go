@@ -44,7 +44,7 @@ func (t *tunnel) isolate() error {
 	if err := t.writeRules(); err != nil {
 		return err
 	}
-	t.later(t.unisolate)
+	t.filtered = true
 	return nil
 }
 

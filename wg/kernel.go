@@ -70,10 +70,16 @@ func nameTaken(link netlink.Link) error {
 		name, link.Type(), name)
 }
 
+// removeLink removes the peers first, in one request, while the kernel holds the
+// lock that makes it wait for each by an expedited grace period. With the interface
+// it would wait for each by an ordinary one: 17.5 ms, or 18 s for 1,000 peers.
 func (t *tunnel) removeLink() error {
 	link, err := t.nl.LinkByName(t.o.Interface)
 	if _, gone := errors.AsType[netlink.LinkNotFoundError](err); gone {
 		return nil
+	}
+	if err == nil && t.wg != nil {
+		err = t.write(wgtypes.Config{ReplacePeers: true})
 	}
 	if err == nil {
 		err = t.nl.LinkDel(link)

@@ -32,8 +32,10 @@ type tunnel struct {
 	wg     *wgctrl.Client
 	link   netlink.Link
 	// bind takes the UDP port, for a device whose link does not do it when it comes up.
-	bind func() error
-	undo []func() error // what close does, last first
+	bind     func() error
+	filtered bool // the table may be there
+
+	undo []func() error // takes away what maker made or adopted, last first
 }
 
 // maker is what the two kinds differ in. Both set t.link.
@@ -69,11 +71,9 @@ func (t *tunnel) openSockets() (err error) {
 	if t.inside, err = currentNamespace(); err != nil {
 		return err
 	}
-	t.later(t.inside.close)
 	if t.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return fmt.Errorf("%w: netlink: %w", errNotPossible, err)
 	}
-	t.later(func() error { t.nl.Close(); return nil })
 	if err := t.nl.SetSocketTimeout(kernelPatience); err != nil {
 		return fmt.Errorf("netlink: %w", err)
 	}
@@ -83,7 +83,6 @@ func (t *tunnel) openSockets() (err error) {
 	if t.nft, err = openFilter(t.inside); err != nil {
 		return noFilter(err)
 	}
-	t.later(t.nft.close)
 	return nil
 }
 
@@ -96,7 +95,6 @@ func (t *tunnel) openControl() (err error) {
 	if t.wg, err = wgctrl.New(); err != nil {
 		return fmt.Errorf("%w: generic netlink: %w", errNotPossible, err)
 	}
-	t.later(func() error { return t.wg.Close() })
 	return nil
 }
 
@@ -115,8 +113,8 @@ func (t *tunnel) control(talk func(*wgctrl.Client) error) error {
 	return errors.Join(fmt.Errorf("the device did not answer within %s: %w", devicePatience, err), again)
 }
 
-// devicePatience is how long one conversation with the device may take. The kernel
-// needs 26 s to remove MaxPeers peers.
+// devicePatience is how long one conversation with the device may take. To remove
+// MaxPeers peers takes a kernel some 11 s.
 const devicePatience = time.Minute
 
 // checkAddress refuses an address or a network that another interface has: the
@@ -305,12 +303,39 @@ func (t *tunnel) listen(netip.AddrPort) (net.Listener, error) { return nil, errN
 
 func (t *tunnel) later(f func() error) { t.undo = append(t.undo, f) }
 
+// close takes the interface away, and then what kept others safe from it: if it
+// stays, so do the rules.
 func (t *tunnel) close() error {
+	err := t.unmake()
+	if t.filtered && err == nil {
+		err = t.unisolate()
+	}
+	return errors.Join(err, t.closeSockets())
+}
+
+func (t *tunnel) unmake() error {
 	var errs []error
 	for _, undo := range slices.Backward(t.undo) {
 		errs = append(errs, undo())
 	}
-	t.undo = nil
+	t.undo, t.link = nil, nil
+	return errors.Join(errs...)
+}
+
+func (t *tunnel) closeSockets() error {
+	var errs []error
+	if t.wg != nil {
+		errs = append(errs, t.wg.Close())
+	}
+	if t.nft != nil {
+		errs = append(errs, t.nft.close())
+	}
+	if t.nl != nil {
+		t.nl.Close()
+	}
+	if t.inside != nil {
+		errs = append(errs, t.inside.close())
+	}
 	return errors.Join(errs...)
 }
 
