@@ -97,7 +97,7 @@ type domain struct {
 	index   *Index
 	served  atomic.Pointer[pair] // nil: no certificate yet
 	toldAt  atomic.Int64         // when it was last logged that there is none, in seconds since 1970
-	configs [alpnCount]*tls.Config
+	configs [len(ready)]*tls.Config
 
 	// awaited: it is there from the start, and the gateway is not ready without it. One
 	// that is added later must not take a gateway from its load balancer.

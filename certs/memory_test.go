@@ -31,7 +31,7 @@ func (c issued) pair(t *testing.T) *tls.Certificate {
 func TestMadeCertificateIsServedOnceItIsThere(t *testing.T) {
 	ca := newAuthority(t)
 	x := open(t, Options{}, made)
-	conf := x.TLSConfig("gw.example", ALPNNone)
+	conf := x.TLSConfig("gw.example", "")
 	for n := 1; n <= 2; n++ {
 		if err := x.Set("gw.example", ca.issue(t, nil).pair(t)); err != nil {
 			t.Fatal(err)
@@ -40,7 +40,7 @@ func TestMadeCertificateIsServedOnceItIsThere(t *testing.T) {
 			t.Errorf("serves %s, want %s", got, want)
 		}
 	}
-	if x.TLSConfig("gw.example", ALPNNone) != conf {
+	if x.TLSConfig("gw.example", "") != conf {
 		t.Error("the config's pointer changed")
 	}
 	if st := x.Status()[0]; st.Serial != "a2" || st.Source != "acme" {
@@ -58,7 +58,7 @@ func TestHandshakeBeforeTheCertificateIsRefusedWithAnAlertAndALine(t *testing.T)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13, tls.VersionTLS13} {
 		cl := client(ca)
 		cl.MaxVersion = version
-		_, err := handshake(x.TLSConfig("gw.example", ALPNHTTP1), cl)
+		_, err := handshake(x.TLSConfig("gw.example", "http/1.1"), cl)
 		if fmt.Sprint(err) != "remote error: tls: internal error" {
 			t.Errorf("%s: %v, want the alert internal_error", tls.VersionName(version), err)
 		}
@@ -155,7 +155,7 @@ func TestDomainsComeAndGo(t *testing.T) {
 	ca, dir := newAuthority(t), t.TempDir()
 	file := ca.issue(t, nil).save(t, dir, "gw.example")
 	x := open(t, Options{}, file)
-	conf := x.TLSConfig("gw.example", ALPNNone)
+	conf := x.TLSConfig("gw.example", "")
 	cl := client(ca)
 	cl.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	if _, err := handshake(conf, cl); err != nil {
@@ -165,10 +165,10 @@ func TestDomainsComeAndGo(t *testing.T) {
 	if err := x.SetSources([]Source{other, file}); err != nil {
 		t.Fatal(err)
 	}
-	if x.TLSConfig("gw.example", ALPNNone) != conf || x.TLSConfig("b.example", ALPNNone) == nil {
+	if x.TLSConfig("gw.example", "") != conf || x.TLSConfig("b.example", "") == nil {
 		t.Error("the domain that stays has a new config, or the new one has none")
 	}
-	if st, err := handshake(x.TLSConfig("gw.example", ALPNNone), cl); err != nil || !st.DidResume {
+	if st, err := handshake(x.TLSConfig("gw.example", ""), cl); err != nil || !st.DidResume {
 		t.Errorf("resumed %v, %v", st.DidResume, err)
 	}
 	if err := x.SetSources([]Source{{Domain: "c.example", CertFile: dir, KeyFile: dir}}); err == nil || len(x.Status()) != 2 {
@@ -178,7 +178,7 @@ func TestDomainsComeAndGo(t *testing.T) {
 	if err := x.SetSources([]Source{made}); err != nil {
 		t.Fatal(err)
 	}
-	if got := serial(t, x, ca); got != "a1" || x.TLSConfig("b.example", ALPNNone) != nil {
+	if got := serial(t, x, ca); got != "a1" || x.TLSConfig("b.example", "") != nil {
 		t.Errorf("serves %s", got)
 	}
 }
@@ -202,7 +202,7 @@ func TestApexHasACertificateOfItsOwn(t *testing.T) {
 	if err := x.Ready(); err != nil {
 		t.Error(err)
 	}
-	for apex, conf := range map[bool]*tls.Config{false: x.TLSConfig("gw.example", ALPNHTTP1), true: x.ApexTLSConfig("gw.example", ALPNHTTP1)} {
+	for apex, conf := range map[bool]*tls.Config{false: x.TLSConfig("gw.example", "http/1.1"), true: x.ApexTLSConfig("gw.example", "http/1.1")} {
 		cert, err := conf.GetCertificate(&tls.ClientHelloInfo{})
 		if err != nil || (cert.Leaf.DNSNames[0] == "gw.example") != apex {
 			t.Errorf("apex %t: %v, %v", apex, cert, err)
@@ -211,7 +211,7 @@ func TestApexHasACertificateOfItsOwn(t *testing.T) {
 	if err := x.SetSources([]Source{made}); err != nil {
 		t.Fatal(err)
 	}
-	if x.ApexTLSConfig("gw.example", ALPNHTTP1) != nil || x.TLSConfig("gw.example", ALPNHTTP1) == nil {
+	if x.ApexTLSConfig("gw.example", "http/1.1") != nil || x.TLSConfig("gw.example", "http/1.1") == nil {
 		t.Error("the removed source is served, or the other is not")
 	}
 	if err := x.SetApex("gw.example", own); err == nil {

@@ -20,7 +20,7 @@ import (
 // serial is what a client of gw.example is served with.
 func serial(t *testing.T, x *Index, ca *authority) string {
 	t.Helper()
-	st, err := handshake(x.TLSConfig("gw.example", ALPNNone), client(ca))
+	st, err := handshake(x.TLSConfig("gw.example", ""), client(ca))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestReloadCountsWhatChanged(t *testing.T) {
 	if n, err := x.Reload(); n != 0 || err != nil {
 		t.Errorf("nothing new: %d, %v", n, err)
 	}
-	before := x.TLSConfig("gw.example", ALPNNone)
+	before := x.TLSConfig("gw.example", "")
 	ca.issue(t, nil).save(t, dir, "gw.example")
 	if n, err := x.Reload(); n != 1 || err != nil {
 		t.Errorf("one new: %d, %v", n, err)
@@ -51,7 +51,7 @@ func TestReloadCountsWhatChanged(t *testing.T) {
 	if got := serial(t, x, ca); got != "a2" {
 		t.Errorf("serves %s", got)
 	}
-	if x.TLSConfig("gw.example", ALPNNone) != before {
+	if x.TLSConfig("gw.example", "") != before {
 		t.Error("the config's pointer changed")
 	}
 }
@@ -169,7 +169,7 @@ func TestHandshakesGoOnWhileCertificatesAreReplaced(t *testing.T) {
 	for range 2 {
 		clients.Go(func() {
 			for !stop.Load() {
-				st, err := handshake(x.TLSConfig("gw.example", ALPNHTTP1), cl)
+				st, err := handshake(x.TLSConfig("gw.example", "http/1.1"), cl)
 				if err != nil {
 					t.Error(err)
 					return

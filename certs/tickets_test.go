@@ -34,7 +34,7 @@ func TestTicketIsResumedWithEveryConfig(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		cl := client(ca)
 		cl.ClientSessionCache, cl.MaxVersion = tls.NewLRUClientSessionCache(1), version
-		for i, a := range []ALPN{ALPNNone, ALPNHTTP1, ALPNPostgreSQL, ALPNH2} {
+		for i, a := range []string{"", "http/1.1", "mqtt", "postgresql", "mqtt", "h2"} {
 			st, err := handshake(x.TLSConfig("gw.example", a), cl)
 			if err != nil || st.DidResume != (i > 0) {
 				t.Errorf("%s, %q: resumed %v, %v", tls.VersionName(version), a, st.DidResume, err)
@@ -51,13 +51,13 @@ func TestTicketOutlivesARotationAndANewCertificate(t *testing.T) {
 		defer run(t, x)()
 		cl := client(ca)
 		cl.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-		if _, err := handshake(x.TLSConfig("gw.example", ALPNNone), cl); err != nil {
+		if _, err := handshake(x.TLSConfig("gw.example", ""), cl); err != nil {
 			t.Fatal(err)
 		}
 		first := x.tickets[0].key
 		ca.issue(t, nil).save(t, dir, "gw.example")
 		pass(ticketRotation + time.Minute)
-		st, err := handshake(x.TLSConfig("gw.example", ALPNHTTP1), cl)
+		st, err := handshake(x.TLSConfig("gw.example", "http/1.1"), cl)
 		if err != nil || !st.DidResume {
 			t.Errorf("resumed %v, %v", st.DidResume, err)
 		}
@@ -73,7 +73,7 @@ func TestTicketOfAnotherProcessIsAFullHandshake(t *testing.T) {
 	cl := client(ca)
 	cl.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	for range 2 {
-		st, err := handshake(open(t, Options{}, s).TLSConfig("gw.example", ALPNNone), cl)
+		st, err := handshake(open(t, Options{}, s).TLSConfig("gw.example", ""), cl)
 		if err != nil || st.DidResume {
 			t.Errorf("resumed %v, %v", st.DidResume, err)
 		}

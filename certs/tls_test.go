@@ -58,7 +58,7 @@ func TestHandshakeByVersion(t *testing.T) {
 			x := open(t, Options{MinVersion: tc.least}, s)
 			cl := client(ca)
 			cl.MinVersion, cl.MaxVersion, cl.CurvePreferences = tls.VersionTLS10, tc.client, tc.clientKeyShares
-			st, err := handshake(x.TLSConfig("gw.example", ALPNNone), cl)
+			st, err := handshake(x.TLSConfig("gw.example", ""), cl)
 			if (err != nil) != tc.wantErr {
 				t.Fatal(err)
 			}
@@ -102,7 +102,7 @@ func TestSuitesOfTLS12(t *testing.T) {
 		} {
 			cl := client(ca)
 			cl.MaxVersion, cl.CipherSuites = tls.VersionTLS12, []uint16{suite.ID}
-			st, err := handshake(open(t, tc.opts, s).TLSConfig("gw.example", ALPNNone), cl)
+			st, err := handshake(open(t, tc.opts, s).TLSConfig("gw.example", ""), cl)
 			if (err == nil) != tc.want || tc.want && st.CipherSuite != suite.ID {
 				t.Errorf("%s with %s: %v", suite.Name, ciphers.Names(tc.opts.CipherSuites), err)
 			}
@@ -114,19 +114,23 @@ func TestConfigSelectsItsProtocol(t *testing.T) {
 	ca := newAuthority(t)
 	x := open(t, Options{}, ca.issue(t, nil).save(t, t.TempDir(), "gw.example"))
 	all := []string{"h2", "http/1.1", "postgresql"}
+	long := strings.Repeat("\x00", 255)
 	for _, tc := range []struct {
-		config  ALPN
+		config  string
 		offers  []string
 		want    string
 		wantErr bool
 	}{
-		{config: ALPNNone, offers: all},
-		{config: ALPNHTTP1, offers: all, want: "http/1.1"},
-		{config: ALPNPostgreSQL, offers: all, want: "postgresql"},
-		{config: ALPNH2, offers: all, want: "h2"},
-		{config: ALPNH2},
-		{config: ALPNH2, offers: []string{"http/1.1"}}, // crypto/tls, not us: see TLSConfig
-		{config: ALPNHTTP1, offers: []string{"h2"}, wantErr: true},
+		{config: "", offers: all},
+		{config: "http/1.1", offers: all, want: "http/1.1"},
+		{config: "postgresql", offers: all, want: "postgresql"},
+		{config: "h2", offers: all, want: "h2"},
+		{config: "mqtt", offers: []string{"h2", "mqtt"}, want: "mqtt"},
+		{config: long, offers: []string{long}, want: long},
+		{config: "mqtt", offers: all, wantErr: true},
+		{config: "h2"},
+		{config: "h2", offers: []string{"http/1.1"}}, // crypto/tls, not us: see TLSConfig
+		{config: "http/1.1", offers: []string{"h2"}, wantErr: true},
 	} {
 		st, err := handshake(x.TLSConfig("gw.example", tc.config), client(ca, tc.offers...))
 		if (err != nil) != tc.wantErr || st.NegotiatedProtocol != tc.want {
@@ -135,16 +139,16 @@ func TestConfigSelectsItsProtocol(t *testing.T) {
 	}
 }
 
-func TestUnknownDomainOrProtocolHasNoConfig(t *testing.T) {
+func TestUnknownDomainHasNoConfig(t *testing.T) {
 	x := open(t, Options{}, newAuthority(t).issue(t, nil).save(t, t.TempDir(), "gw.example"))
-	if x.TLSConfig("example", ALPNNone) != nil || x.TLSConfig("gw.example", alpnCount) != nil {
+	if x.TLSConfig("example", "") != nil || x.TLSConfig("example", "mqtt") != nil {
 		t.Error("a config for what is not served")
 	}
 }
 
 func TestChoosingAConfigDoesNotAllocate(t *testing.T) {
 	x := open(t, Options{}, newAuthority(t).issue(t, nil).save(t, t.TempDir(), "gw.example"))
-	if n := testing.AllocsPerRun(100, func() { x.TLSConfig("gw.example", ALPNH2) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { x.TLSConfig("gw.example", "h2") }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -154,7 +158,7 @@ func TestChainIsSentWhole(t *testing.T) {
 	c := ca.issue(t, nil)
 	c.cert = slices.Concat(c.cert, pemBlock("CERTIFICATE", ca.cert.Raw))
 	x := open(t, Options{}, c.save(t, t.TempDir(), "gw.example"))
-	st, err := handshake(x.TLSConfig("gw.example", ALPNNone), client(ca))
+	st, err := handshake(x.TLSConfig("gw.example", ""), client(ca))
 	if err != nil || len(st.PeerCertificates) != 2 {
 		t.Errorf("%d certificates, %v", len(st.PeerCertificates), err)
 	}

@@ -7,30 +7,9 @@ import (
 	"time"
 )
 
-// ALPN is the application protocol that the gateway selects when it terminates
-// a connection.
-type ALPN uint8
-
-// What can be selected.
-const (
-	ALPNNone       ALPN = iota // the client offered none, or none that is known
-	ALPNHTTP1                  // "http/1.1"
-	ALPNPostgreSQL             // "postgresql"
-	ALPNH2                     // "h2"
-
-	alpnCount
-)
-
-// alpnNames is indexed by ALPN.
-var alpnNames = [alpnCount]string{ALPNHTTP1: "http/1.1", ALPNPostgreSQL: "postgresql", ALPNH2: "h2"}
-
-// String is the protocol's name on the wire, "" for none.
-func (a ALPN) String() string {
-	if a < alpnCount {
-		return alpnNames[a]
-	}
-	return ""
-}
+// ready are the protocols for which a domain has a config at hand: nearly all that
+// clients are confirmed.
+var ready = [...]string{"", "http/1.1", "postgresql", "h2"}
 
 // curves are the key exchanges. crypto/tls ignores the order and prefers the
 // post-quantum hybrid itself. Its defaults P-521 and the hybrids with P-256 and
@@ -38,10 +17,12 @@ func (a ALPN) String() string {
 // that has one of them has one of these too.
 var curves = []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384}
 
-// TLSConfig is what a connection of a name below the domain is terminated with.
-// It is nil for an unknown domain or protocol. The pointer stays the same for
-// the life of the domain: a new certificate is served by the same config. It
-// does not allocate. domain must be lower case; the caller must not change the
+// TLSConfig is what a connection of a name below the domain is terminated with, if
+// the client is confirmed the protocol, "" for none. It is nil for an unknown domain.
+// For the protocols of everyday it does not allocate, and the pointer stays the same
+// for the life of the domain: a new certificate is served by the same config. For
+// another one, which a client chooses, the config is the connection's own, and
+// nothing of it is kept. domain must be lower case; the caller must not change the
 // config. While the domain has no certificate yet, a handshake ends with the alert
 // internal_error (RFC 8446, 6.2), and the log says why.
 //
@@ -49,35 +30,40 @@ var curves = []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.Cu
 // crypto/tls also lets one through that offers http/1.1 and not h2 where h2
 // alone is served (Go issue 46310): whoever wants it refused looks at the
 // hello first.
-func (x *Index) TLSConfig(domain string, proto ALPN) *tls.Config {
-	return x.table.Load().byName[domain].config(proto)
+func (x *Index) TLSConfig(domain, protocol string) *tls.Config {
+	return x.table.Load().byName[domain].config(protocol)
 }
 
 // ApexTLSConfig is TLSConfig for the domain itself; nil if it has no source with Apex.
-func (x *Index) ApexTLSConfig(domain string, proto ALPN) *tls.Config {
-	return x.table.Load().apexes[domain].config(proto)
+func (x *Index) ApexTLSConfig(domain, protocol string) *tls.Config {
+	return x.table.Load().apexes[domain].config(protocol)
 }
 
-func (d *domain) config(proto ALPN) *tls.Config {
-	if d == nil || proto >= alpnCount {
+func (d *domain) config(protocol string) *tls.Config {
+	if d == nil {
 		return nil
 	}
-	return d.configs[proto]
+	if i := slices.Index(ready[:], protocol); i >= 0 {
+		return d.configs[i]
+	}
+	c := d.configs[0].Clone() // with the ticket keys: sessions are resumed
+	c.NextProtos = []string{protocol}
+	return c
 }
 
-// newConfigs makes the domain's configs, one per protocol.
-func (d *domain) newConfigs(opts Options) (configs [alpnCount]*tls.Config) {
-	for a := range configs {
+// newConfigs makes the domain's configs, one for each protocol of ready.
+func (d *domain) newConfigs(opts Options) (configs [len(ready)]*tls.Config) {
+	for i, protocol := range ready {
 		c := &tls.Config{
 			MinVersion:       opts.MinVersion,
 			CipherSuites:     opts.CipherSuites,
 			CurvePreferences: curves,
 			GetCertificate:   d.certificate,
 		}
-		if name := ALPN(a).String(); name != "" {
-			c.NextProtos = []string{name}
+		if protocol != "" {
+			c.NextProtos = []string{protocol}
 		}
-		configs[a] = c
+		configs[i] = c
 	}
 	return configs
 }

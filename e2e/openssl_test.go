@@ -73,6 +73,46 @@ func TestOpenSSL(t *testing.T) {
 	})
 }
 
+// A name without suffix is for any protocol but HTTP/2. A client that offers only
+// protocols which the gateway does not know is confirmed the first, not none.
+func TestALPN(t *testing.T) {
+	w := newWorld(t, "openssl")
+	g := w.start()
+	w.cvms[0].serveHTTP(t, ":80", http.HandlerFunc(describe))
+	for _, tt := range []struct{ name, serverName, offer, want string }{
+		{"OfHTTP", name("alpha", ""), "h2,http/1.1", "ALPN protocol: http/1.1"},
+		{"OfOthers", name("alpha", "80"), "mqtt,imap", "ALPN protocol: mqtt"},
+		{"OfOthersBesideHTTP2", name("alpha", ""), "h2,xmpp-client", "ALPN protocol: xmpp-client"},
+		{"NeverTheProofOfAName", name("alpha", ""), "acme-tls/1,imap", "ALPN protocol: imap"},
+		{"NotOffered", name("alpha", ""), "", "No ALPN negotiated"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var args []string
+			if tt.offer != "" {
+				args = []string{"-alpn", tt.offer}
+			}
+			out, err := w.in(t).sClient(tt.serverName, args...)
+			if err != nil || !strings.Contains(out, tt.want) || !strings.Contains(out, "HTTP/1.0 /page") {
+				t.Errorf("%v, want %q and an answer: %s", err, tt.want, out)
+			}
+		})
+	}
+	for _, tt := range []struct{ name, serverName, offer, detail string }{
+		{"OfHTTP2AloneIsRefused", name("alpha", "8080"), "h2", "alpha-8080g is the name for it"},
+		{"WithoutHTTP2IsRefusedOnAGName", name("alpha", "g"), "http/1.1", "alpha is the name for other protocols"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := w.in(t).sClient(tt.serverName, "-alpn", tt.offer)
+			if err == nil || !strings.Contains(out, "alert no application protocol") {
+				t.Errorf("%v: %s", err, out)
+			}
+			if line := g.in(t).access(tt.serverName); !strings.Contains(line, tt.detail) {
+				t.Errorf("the log does not say %q: %s", tt.detail, line)
+			}
+		})
+	}
+}
+
 // The server's key rings first, the client speaks second: nothing may wait for
 // the client's first byte inside of TLS.
 func TestServerThatSpeaksFirstIsHeard(t *testing.T) {

@@ -1,5 +1,7 @@
 package router
 
+import "sallyport/internal/hello"
+
 // Mode is how a connection is served.
 type Mode uint8
 
@@ -27,28 +29,52 @@ func (m Mode) port() uint16 {
 	return 80
 }
 
-// ALPN chooses the protocol to confirm to the client, "" for none. empty says
-// that the client sent no ALPN at all, offers whether it offers a protocol.
+// ALPN chooses the protocol to confirm to a client that offers these, "" for none: the
+// client sent no ALPN at all, or the instance will choose.
 //
 // An instance behind a name without suffix is never spoken HTTP/2 to: it expects
-// what it would get on a plain port. To a client that offers only other protocols
-// nothing is confirmed, and it decides itself whether to go on without.
-func (m Mode) ALPN(empty bool, offers func(protocol string) bool) (protocol string, r Refusal) {
-	switch {
-	case m == Undecided:
-		return "", NoProtocol
-	case m == Passthrough || empty:
-		return "", None
-	case m == TerminateH2:
-		if offers("h2") {
-			return "h2", None
-		}
-		return "", NoProtocol
-	case offers("http/1.1"):
-		return "http/1.1", None
-	case offers("postgresql"):
-		return "postgresql", None
-	default:
+// what it would get on a plain port. Of what else a client offers the first is
+// confirmed, whatever it is: bytes are moved for any protocol, and a client that
+// offers some and is confirmed none may well go on as if it were spoken (RFC 7301,
+// 3.2, therefore has it refused).
+func (m Mode) ALPN(offered hello.ALPN) (protocol string, r Refusal) {
+	if m == Passthrough {
 		return "", None
 	}
+	postgres := false
+	var other []byte
+	for p := range offered.All() {
+		switch {
+		case m == TerminateH2 && string(p) == "h2":
+			return "h2", None
+		case m != Terminate:
+		case string(p) == "http/1.1":
+			return "http/1.1", None
+		case string(p) == "postgresql":
+			postgres = true
+		case other == nil && !isNotPlain(p):
+			other = p
+		}
+	}
+	switch {
+	case postgres:
+		return "postgresql", None
+	case other != nil:
+		return string(other), None
+	case offered.Empty() && m != Undecided:
+		return "", None
+	}
+	return "", NoProtocol
+}
+
+// isNotPlain reports whether a protocol must not be confirmed for a name without
+// suffix: HTTP/2, which gRPC once called grpc-exp; the proof that one controls a name
+// (RFC 8737), which is not the instance's to give; and GREASE (RFC 8701), which is
+// offered to find out who confirms what he does not know.
+func isNotPlain(p []byte) bool {
+	switch string(p) {
+	case "h2", "grpc-exp", "acme-tls/1":
+		return true
+	}
+	return len(p) == 2 && p[0] == p[1] && p[0]&0x0f == 0x0a
 }

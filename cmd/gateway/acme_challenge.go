@@ -30,7 +30,10 @@ func isValidation(offered hello.ALPN) bool {
 	return n == 1 && offered.Offers(acme.ALPNProtocol)
 }
 
-// answerValidation decides for a validation of a name that ends here.
+const noValidation = "no validation of this name is under way"
+
+// answerValidation decides for a validation of a domain's own name. Below it no name is
+// ever validated, and router.Mode.ALPN refuses all that try.
 func (g *gateway) answerValidation(name string, d *relay.Decision) {
 	if g.issuer != nil && g.issuer.challenges != nil {
 		if cert, ok := g.issuer.challenges.Certificate(name); ok {
@@ -41,7 +44,7 @@ func (g *gateway) answerValidation(name string, d *relay.Decision) {
 		}
 	}
 	d.Mode, d.N = relay.Terminate, 0
-	d.Refuse, d.Detail = relay.NoProtocol, "no validation of this name is under way"
+	d.Refuse, d.Detail = relay.NoProtocol, noValidation
 }
 
 // nothing is a relay.Backend's dial that leads nowhere: the handshake is the answer,

@@ -61,7 +61,7 @@ func (p published) ACMEInfo(domain string) (*gatewaypb.AcmeInfoResponse, bool) {
 // servedInfo tells of a certificate that no authority gave to this gateway.
 func (p published) servedInfo(s certs.Status) *gatewaypb.AcmeInfoResponse {
 	out := &gatewaypb.AcmeInfoResponse{BaseDomain: s.Domain, Evidence: "none: there is no certificate yet"}
-	conf := p.certs.TLSConfig(s.Domain, certs.ALPNNone)
+	conf := p.certs.TLSConfig(s.Domain, "")
 	if s.NotAfter.IsZero() || conf == nil {
 		return out
 	}

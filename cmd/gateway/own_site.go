@@ -90,9 +90,7 @@ func (g *gateway) routeOwn(decided *router.Decision, h *hello.Hello, d *relay.De
 		g.decide(decided, h, d)
 		return
 	}
-	protocol, _ := router.Terminate.ALPN(h.ALPN.Empty(), h.ALPN.Offers)
-	g.lead(d)
-	g.end(decided.Domain, protocol, h, d)
+	g.end(decided.Domain, g.lead(h, d), d)
 }
 
 // routeApex decides for a domain's own name, with a certificate of its own.
@@ -101,16 +99,23 @@ func (g *gateway) routeApex(domain string, h *hello.Hello, d *relay.Decision) {
 		g.answerValidation(domain, d)
 		return
 	}
-	protocol, _ := router.Terminate.ALPN(h.ALPN.Empty(), h.ALPN.Offers)
-	g.lead(d)
-	if d.TLS = g.certs.ApexTLSConfig(domain, alpns[protocol]); d.TLS == nil {
+	if d.TLS = g.certs.ApexTLSConfig(domain, g.lead(h, d)); d.TLS == nil {
 		d.Refuse = relay.UnknownDomain // it is about to go
 	}
 }
 
-// lead leads to the gateway's own site.
-func (g *gateway) lead(d *relay.Decision) {
+// lead leads to the gateway's own site, which speaks HTTP/1.1 and nothing else, and
+// returns the protocol to confirm.
+func (g *gateway) lead(h *hello.Hello, d *relay.Decision) (protocol string) {
 	d.Mode, d.App = relay.Terminate, ownName
 	d.Backends[0] = relay.Backend{Name: ownName, Dial: g.own.dial}
 	d.N = 1
+	const spoken = "http/1.1"
+	switch {
+	case h.ALPN.Offers(spoken):
+		return spoken
+	case !h.ALPN.Empty():
+		d.Refuse, d.Detail = relay.NoProtocol, "the gateway's own site speaks "+spoken
+	}
+	return ""
 }

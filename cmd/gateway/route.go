@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/netip"
 
-	"sallyport/certs"
 	"sallyport/customdomain"
 	"sallyport/internal/hello"
 	"sallyport/relay"
@@ -37,25 +37,40 @@ func (g *gateway) decide(decided *router.Decision, h *hello.Hello, d *relay.Deci
 	if d.Refuse != 0 || decided.Mode == router.Passthrough {
 		return
 	}
-	protocol, refusal := decided.Mode.ALPN(h.ALPN.Empty(), h.ALPN.Offers)
-	if refusal != router.None {
-		d.Refuse = refusals[refusal]
+	protocol, refusal := decided.Mode.ALPN(h.ALPN)
+	if g.end(decided.Domain, protocol, d); d.Refuse != 0 {
 		return
 	}
-	if g.end(decided.Domain, protocol, h, d); d.Refuse != 0 {
+	if refusal != router.None {
+		d.Refuse, d.Detail = refusals[refusal], otherName(h)
 		return
 	}
 	g.upstream.secure(decided, h.ServerName, protocol, d)
 }
 
 // end has a connection to a name below the domain end here.
-func (g *gateway) end(domain, protocol string, h *hello.Hello, d *relay.Decision) {
-	switch d.TLS = g.certs.TLSConfig(domain, alpns[protocol]); {
-	case d.TLS == nil:
+func (g *gateway) end(domain, protocol string, d *relay.Decision) {
+	if d.TLS = g.certs.TLSConfig(domain, protocol); d.TLS == nil {
 		d.Refuse, d.Detail = relay.UnknownDomain, "[[domain]] wildcard = false: there is no certificate for such names"
-	case protocol == "" && isValidation(h.ALPN):
-		g.answerValidation("", d)
 	}
+}
+
+// otherName says which name serves what a client offers that offers nothing that the
+// name it asks for serves.
+func otherName(h *hello.Hello) string {
+	label, _, _ := bytes.Cut(bytes.ToLower(h.ServerName), []byte("."))
+	name, err := router.ParseName(label)
+	switch {
+	case err != nil: // a name that is refused before anybody looks at ALPN
+		return ""
+	case isValidation(h.ALPN):
+		return noValidation
+	case name.Mode == router.TerminateH2:
+		name.Mode = router.Terminate
+		return "h2 is not offered: " + name.String() + " is the name for other protocols"
+	}
+	name.Mode = router.TerminateH2
+	return "HTTP/2 alone is offered: " + name.String() + " is the name for it"
 }
 
 // adopt is decide for a connection that is passed through.
@@ -126,10 +141,6 @@ var modes = [...]relay.Mode{
 	router.Terminate:   relay.Terminate,
 	router.TerminateH2: relay.TerminateH2,
 	router.Passthrough: relay.Passthrough,
-}
-
-var alpns = map[string]certs.ALPN{
-	"": certs.ALPNNone, "http/1.1": certs.ALPNHTTP1, "postgresql": certs.ALPNPostgreSQL, "h2": certs.ALPNH2,
 }
 
 var refusals = [...]relay.Reason{
