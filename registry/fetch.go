@@ -2,8 +2,6 @@ package registry
 
 import (
 	"context"
-	"net"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -26,8 +24,8 @@ type fetcher struct {
 	wanted map[vm.InstanceID]vm.Spec // in queue, or being fetched
 }
 
-func newFetcher(dial func(context.Context, netip.AddrPort) (net.Conn, error)) *fetcher {
-	return &fetcher{agent: newAgent(dial), wake: make(chan struct{}, 1), wanted: make(map[vm.InstanceID]vm.Spec)}
+func newFetcher(tunnel Tunnel) *fetcher {
+	return &fetcher{agent: newAgent(tunnel), wake: make(chan struct{}, 1), wanted: make(map[vm.InstanceID]vm.Spec)}
 }
 
 // fetchIfUnknown has the policy of an instance fetched that has told none. Until then

@@ -129,7 +129,7 @@ func ok(body string) func(int32, io.Writer) error {
 // oldGuest registers an instance that reports no policy, at a gateway that runs.
 func oldGuest(t testing.TB, a *guest, file string) (g *rig, stop func()) {
 	t.Helper()
-	g = newRig(t, func(o *Options) { o.Dial = a.dial })
+	g = newRig(t, func(o *Options) { o.Tunnel = &device{dial: a.dial} })
 	stop = g.run(t)
 	q := request("app", "one")
 	q.Policy, q.Compose = nil, compose(file)

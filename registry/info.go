@@ -38,12 +38,14 @@ func refused(format string, args ...any) error { return refusedError{fmt.Errorf(
 // agent asks guests' agents.
 type agent struct{ client http.Client }
 
-// newAgent reaches nothing but the address that it is told: no proxy, no redirect.
-func newAgent(dial func(context.Context, netip.AddrPort) (net.Conn, error)) *agent {
-	if dial == nil {
-		dial = func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", to.String())
-		}
+// newAgent reaches nothing but the address that it is told: no proxy, no redirect,
+// and where there is a tunnel, no other way.
+func newAgent(tunnel Tunnel) *agent {
+	dial := func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", to.String())
+	}
+	if tunnel != nil {
+		dial = tunnel.Dial
 	}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, to string) (net.Conn, error) {

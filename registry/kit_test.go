@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -25,10 +26,18 @@ type device struct {
 	calls  int
 	before func(call string) error // nil, or asked before each call
 	after  func(call string) error // and after it was done
+	dial   func(context.Context, netip.AddrPort) (net.Conn, error)
 }
 
 func newDevice() *device {
 	return &device{peers: make(map[vm.WGKey]netip.Addr), owners: make(map[netip.Addr]vm.WGKey)}
+}
+
+func (d *device) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	if d.dial == nil {
+		return nil, errors.New("unreachable")
+	}
+	return d.dial(ctx, to)
 }
 
 func (d *device) SetPeer(_ context.Context, key vm.WGKey, address netip.Addr) error {
@@ -167,6 +176,9 @@ func (g *rig) open(t testing.TB) {
 	}
 	g.opts.Store = g.store
 	g.dev, g.board = newDevice(), newBoard()
+	if given, ok := g.opts.Tunnel.(*device); ok {
+		g.dev.dial = given.dial
+	}
 	g.opts.Tunnel, g.opts.Publisher = g.dev, g.board
 	if g.Registry, err = Open(t.Context(), g.opts); err != nil {
 		g.store.Close()

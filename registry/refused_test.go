@@ -127,10 +127,10 @@ func TestPolicyOfARefusedInstanceIsNotFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dials atomic.Int32
 		g, court := newCourtRig(t, func(o *Options) {
-			o.Dial = func(context.Context, netip.AddrPort) (net.Conn, error) {
+			o.Tunnel = &device{dial: func(context.Context, netip.AddrPort) (net.Conn, error) {
 				dials.Add(1)
 				return nil, errors.New("unreachable")
-			}
+			}}
 		})
 		q := proven("app", "one", "good")
 		q.Policy = nil

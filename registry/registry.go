@@ -23,6 +23,8 @@ type Tunnel interface {
 	RemovePeer(ctx context.Context, key vm.WGKey) error
 	// RemovePeersExcept forgets every other key, also those of an earlier process.
 	RemovePeersExcept(ctx context.Context, keep []vm.WGKey) error
+	// Dial connects to a peer's address through the tunnel, and by no other way.
+	Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 }
 
 // Publisher shows instances to the data plane. Its methods may be called
@@ -80,9 +82,6 @@ type Options struct {
 	// a good value. 0: only after a start and when Reattest asks for it.
 	ReattestInterval time.Duration
 
-	// Dial reaches an instance's address in the tunnel; nil is the system's own.
-	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
-
 	Log *slog.Logger // nil discards
 }
 
@@ -130,7 +129,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	r := &Registry{o: o, table: table, lanes: lanes{busy: make(map[vm.InstanceID]*lane)}}
-	r.fetcher = newFetcher(o.Dial)
+	r.fetcher = newFetcher(o.Tunnel)
 	r.metrics = newMetrics(table)
 	if err := r.load(ctx); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)

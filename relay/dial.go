@@ -20,6 +20,7 @@ type dialing struct {
 	hedged   bool   // the hedge time has passed
 	starved  bool   // there was no descriptor for a try
 	panicked bool   // a try met a bug
+	noWay    bool   // there was no way to the backends for a try
 	serial   uint64 // which race of the loop this is
 	ctx      context.Context
 	cancel   context.CancelFunc // of the tries on goroutines
@@ -98,6 +99,8 @@ func (s *setup) race() Reason {
 			return Descriptor
 		case pending == 0 && d.panicked:
 			return Internal
+		case pending == 0 && d.noWay:
+			return NoTunnel
 		case pending == 0:
 			return s.unproven(DialFailed)
 		}
@@ -142,6 +145,7 @@ func (s *setup) tryNext() {
 	if err != nil {
 		s.l.engine.warnDial(to, err)
 		d.starved = d.starved || errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
+		d.noWay = d.noWay || errors.Is(err, errNoWay)
 		t.state, t.verdict = failed, ours
 	}
 }
@@ -157,6 +161,10 @@ func (l *loop) connect(to netip.AddrPort) (int32, error) {
 		return -1, err
 	}
 	fd := int32(s)
+	if err := l.engine.bind(s); err != nil {
+		closeFD(fd)
+		return -1, err
+	}
 	l.engine.limitMSS(fd)
 	setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	if errno := connect(fd, to); errno != 0 && errno != unix.EINPROGRESS {

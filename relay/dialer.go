@@ -85,6 +85,7 @@ func (s *setup) dialed(i int, got dialled, err error) {
 	if err != nil {
 		t.state, t.verdict = failed, judge(err)
 		s.dialing.panicked = s.dialing.panicked || errors.Is(err, errPanic)
+		s.dialing.noWay = s.dialing.noWay || errors.Is(err, errNoWay)
 		s.tellUnproven(i, err)
 	} else {
 		t.state = connected
@@ -101,7 +102,7 @@ func judge(err error) verdict {
 		return unproven
 	case errors.As(err, &late) && late.Timeout() || errors.Is(err, context.Canceled):
 		return silence
-	case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, errPanic):
+	case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, errPanic) || errors.Is(err, errNoWay):
 		return ours
 	}
 	return refused

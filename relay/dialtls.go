@@ -74,7 +74,12 @@ func (e *Engine) reach(ctx context.Context, b *Backend) (net.Conn, error) {
 		return e.opts.Dial(ctx, b.Addr)
 	}
 	d := net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) { e.limitMSS(int32(fd)) })
+		var bound error
+		err := c.Control(func(fd uintptr) {
+			bound = e.bind(int(fd))
+			e.limitMSS(int32(fd))
+		})
+		return errors.Join(err, bound)
 	}}
 	return d.DialContext(ctx, "tcp", b.Addr.String())
 }

@@ -14,7 +14,8 @@
 //	readhello.go      the ClientHello
 //	setup.go          the decision (lookup.go: one that has to wait)
 //	dial.go           connect to a candidate, hedged (dialer.go: without a kernel route;
-//	                  dialtls.go: encrypted again, if its certificate is believed)
+//	                  dialtls.go: encrypted again, if its certificate is believed;
+//	                  bind.go: by no way but the tunnel)
 //	tls.go            TLS handshake, if it ends here (wire.go: what crypto/tls reads and writes)
 //	ticket.go           its last flight, for clients without TCP_NODELAY
 //	preface.go        what the backend must hear first

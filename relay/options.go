@@ -29,6 +29,12 @@ type Options struct {
 	// is called on a goroutine of its own for each try.
 	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 
+	// Bind, if not nil, ties a socket to the way to the backends before it connects, so
+	// that no other route takes the stream out of a tunnel. An error means that there is
+	// no way: the dial is given up with NoTunnel. It is called on the loops' threads and
+	// on goroutines, by several at once, and must not block.
+	Bind func(fd int) error
+
 	Timeouts Timeouts
 
 	// Loops is the number of event loops; 0 is one for each CPU that the process may keep

@@ -62,6 +62,7 @@ const (
 	// Setting up.
 	DialFailed
 	DialTimeout
+	NoTunnel          // the gateway's own way to the instances is not there
 	AttestationFailed // instances were reached, but did not prove to be the app
 	PostgresRefused   // the instance does not speak TLS for PostgreSQL
 	HandshakeFailed
@@ -131,6 +132,7 @@ var reasonTable = [reasons]reasonInfo{
 	LookupFailed:      {"lookup_failed", Gateway, alertInternalError, slog.LevelInfo},
 	DialFailed:        {"dial_failed", Instance, alertInternalError, slog.LevelInfo},
 	DialTimeout:       {"dial_timeout", Instance, alertInternalError, slog.LevelInfo},
+	NoTunnel:          {"no_tunnel", Gateway, alertInternalError, slog.LevelWarn},
 	AttestationFailed: {"attestation_failed", Instance, alertInternalError, slog.LevelInfo},
 	PostgresRefused:   {"postgres_refused", Instance, alertHandshakeFailure, slog.LevelInfo},
 	HandshakeFailed:   {"handshake_failed", Client, alertNone, slog.LevelDebug}, // crypto/tls has sent its own

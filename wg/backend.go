@@ -13,13 +13,14 @@ import (
 	"sallyport/internal/vm"
 )
 
-// backend is a device of one kind. Its calls come one at a time, but dial and
-// listen at any time.
+// backend is a device of one kind. Its calls come one at a time, but bind, dial
+// and listen at any time.
 type backend interface {
 	apply(change) error
 	dump() (state, error)
-	ready() error
+	ready() error                      // decides also whether bind and dial are open
 	guard() (restored bool, err error) // puts back isolation that somebody removed
+	bind(fd int) error
 	dial(context.Context, netip.AddrPort) (net.Conn, error)
 	listen(netip.AddrPort) (net.Listener, error)
 	close() error // removes what open made
@@ -64,7 +65,8 @@ var (
 	// the next mode. Any other error (a name or a port in use) is for the operator.
 	errNotPossible = errors.New("not possible here")
 
-	errNoSockets = errors.New("wg: only a netstack device has sockets of its own: use the system's")
+	errNoSockets   = errors.New("wg: only a netstack device has sockets of its own: use the system's")
+	errNoKernelWay = errors.New("wg: in this mode no socket of the system's leads into a tunnel")
 )
 
 type opener func(Options) (backend, error)
@@ -137,6 +139,7 @@ func (n *noTunnel) dump() (state, error) {
 
 func (n *noTunnel) ready() error         { return nil }
 func (n *noTunnel) guard() (bool, error) { return false, nil }
+func (n *noTunnel) bind(int) error       { return errNoKernelWay }
 func (n *noTunnel) close() error         { return nil }
 
 func (n *noTunnel) dial(context.Context, netip.AddrPort) (net.Conn, error) {

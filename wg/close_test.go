@@ -112,7 +112,7 @@ func TestNameInUseInAnotherNamespaceIsSaid(t *testing.T) {
 }
 
 func TestAddressInUseIsSaid(t *testing.T) {
-	for _, taken := range []string{"10.8.0.1/32", "10.8.7.7/16"} {
+	for _, taken := range []string{"10.8.0.1/32", "10.8.7.7/16", "10.8.0.9/24", "10.0.0.1/8"} {
 		h := newHost(t)
 		o := autoOptions(t)
 		o.Mode = ModeUserspace
@@ -124,6 +124,32 @@ func TestAddressInUseIsSaid(t *testing.T) {
 			must(t, netlink.AddrAdd(link, addr))
 			if _, err := Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), link.Name) {
 				t.Errorf("%s taken: error %v", taken, err)
+			}
+		})
+		nothingLeft(t, h, o.Interface)
+	}
+}
+
+func TestRouteIntoTheTunnelNetworkIsSaid(t *testing.T) {
+	for to, refused := range map[string]bool{
+		"10.8.0.0/16": true, "10.8.3.0/24": true, "10.8.0.2/32": true, "10.0.0.0/8": false, "10.9.0.0/24": false,
+	} {
+		h := newHost(t)
+		o := autoOptions(t)
+		o.Mode = ModeUserspace
+		h.do(func() {
+			link := veth(unusedName())
+			must(t, netlink.LinkAdd(link))
+			must(t, netlink.LinkSetUp(link))
+			_, network, err := net.ParseCIDR(to)
+			must(t, err)
+			must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: network, Scope: netlink.SCOPE_LINK}))
+			d, err := Open(t.Context(), o)
+			if err == nil {
+				must(t, d.Close())
+			}
+			if said := err != nil && strings.Contains(err.Error(), to); said != refused {
+				t.Errorf("route to %s: error %v", to, err)
 			}
 		})
 		nothingLeft(t, h, o.Interface)

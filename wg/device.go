@@ -34,6 +34,7 @@ type Device struct {
 	endpoints map[vm.WGKey]netip.AddrPort // last seen, or restored and not seen yet
 	unsaved   bool                        // endpoints changed since they were saved
 	dumped    time.Time                   // when last dumped
+	fault     string                      // what was wrong with the tunnel when Run looked last
 }
 
 // peer is one peer of the device.
@@ -114,8 +115,9 @@ func (d *Device) Address() netip.Prefix { return d.o.Address }
 // ListenPort is the UDP port in use.
 func (d *Device) ListenPort() int { return d.listenPort }
 
-// Dial opens a TCP connection through a netstack device. In the other modes the
-// system's own sockets reach the tunnel, and Dial is an error.
+// Dial opens a TCP connection to a peer: through a netstack device, or by a socket
+// that is tied to the interface. In mode none there is no tunnel, and Dial is an
+// error.
 func (d *Device) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	return d.backend.dial(ctx, to)
 }

@@ -14,7 +14,8 @@
 //
 // How to read it: [Open] in device.go tries the modes of backend.go; a kernel
 // interface is built in tunnel.go (kernel.go and userspace.go make it, isolate.go
-// shuts it off), the unprivileged stack in netstack.go and stack.go. Peers change
+// shuts it off, way.go ties sockets to it), the unprivileged stack in netstack.go
+// and stack.go. Peers change
 // in peers.go; handshakes.go reads a dump through the pure rules of ages.go;
 // endpoints.go is the file format; run.go keeps the file up to date and the rules in
 // place.

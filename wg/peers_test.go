@@ -22,6 +22,7 @@ type fakeBackend struct {
 	state  state
 	fail   func(change) error
 	dumpOK error
+	fault  error
 }
 
 func (f *fakeBackend) apply(c change) error {
@@ -43,6 +44,8 @@ func (f *fakeBackend) apply(c change) error {
 	f.state.peers[c.key] = p
 	return nil
 }
+
+func (f *fakeBackend) ready() error { return f.fault }
 
 func (f *fakeBackend) dump() (state, error) { return f.state, f.dumpOK }
 

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// guardEvery is how long a removed isolation may go unnoticed.
+	// guardEvery is how long a fault of the tunnel or a removed isolation may go
+	// unnoticed.
 	guardEvery = time.Second
 	// saveEvery is how often the endpoints file is written, if anything changed. A
 	// guest whose endpoint is lost in a crash does not notice for two minutes.
@@ -21,8 +22,8 @@ const (
 	lookEvery = 30 * time.Second
 )
 
-// Run watches over the isolation of the interface and keeps the endpoints file up
-// to date, until ctx ends; then it writes the file once more. It returns nil, or
+// Run watches over the interface and its isolation, and keeps the endpoints file
+// up to date, until ctx ends; then it writes the file once more. It returns nil, or
 // why the last write failed. Close comes after it.
 func (d *Device) Run(ctx context.Context) error {
 	guard, save := time.NewTicker(guardEvery), time.NewTicker(saveEvery)
@@ -31,10 +32,7 @@ func (d *Device) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-guard.C:
-			if err := d.guard(ctx); err != nil && ctx.Err() == nil {
-				d.o.Log.Error("the tunnel is not isolated, guests may reach this host: restore CAP_NET_ADMIN or stop the gateway",
-					"interface", d.o.Interface, "error", err.Error())
-			}
+			d.guard(ctx)
 		case <-save.C:
 			if err := d.keepEndpoints(ctx, lookEvery); err != nil && ctx.Err() == nil {
 				d.o.Log.Warn("peers' endpoints are not kept: after a restart peers are reachable only when they speak",
@@ -46,15 +44,34 @@ func (d *Device) Run(ctx context.Context) error {
 	}
 }
 
-func (d *Device) guard(ctx context.Context) error {
-	return d.inTurn(ctx, func() error {
+// guard puts back what is missing, and looks whether the tunnel is ready.
+func (d *Device) guard(ctx context.Context) {
+	_ = d.inTurn(ctx, func() error { // it fails only when ctx ends, or the device is closed
 		restored, err := d.backend.guard()
 		if restored && err == nil {
 			d.o.Log.Warn("nftables rules of the tunnel were removed and are back: reload the firewall without flush ruleset",
 				"interface", d.o.Interface, "table", tableName(d.o.Interface))
 		}
-		return err
+		d.tell(errors.Join(err, d.backend.ready()))
+		return nil
 	})
+}
+
+// tell logs what is wrong with the tunnel when that changes.
+func (d *Device) tell(fault error) {
+	now := ""
+	if fault != nil {
+		now = fault.Error()
+	}
+	if now == d.fault {
+		return
+	}
+	d.fault = now
+	if fault == nil {
+		d.o.Log.Info("the tunnel is ready again", "interface", d.o.Interface)
+		return
+	}
+	d.o.Log.Error("the tunnel is not ready: until it is, no new connection is made through it", "interface", d.o.Interface, "error", now)
 }
 
 // keepEndpoints looks at the device if the last look is older than stale, and

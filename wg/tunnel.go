@@ -1,7 +1,6 @@
 package wg
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -31,8 +30,9 @@ type tunnel struct {
 	nft    *filter // nil for a guest
 	wg     *wgctrl.Client
 	link   netlink.Link
-	// bind takes the UDP port, for a device whose link does not do it when it comes up.
-	bind     func() error
+	way    way
+	// start takes the UDP port, for a device whose link does not do it when it comes up.
+	start    func() error
 	filtered bool // the table may be there
 
 	undo []func() error // takes away what maker made or adopted, last first
@@ -47,18 +47,20 @@ type maker struct {
 // openTunnel builds a tunnel. Isolation comes before the interface, and the key
 // before the link is up: no packet passes a half-made tunnel.
 func openTunnel(o Options, mk maker) (backend, error) {
-	t := &tunnel{o: o, bind: func() error { return nil }}
+	t := &tunnel{o: o, start: func() error { return nil }}
 	for _, step := range []func() error{
 		t.openSockets,
-		t.checkAddress,
+		t.checkOverlap,
 		func() error { return t.find(mk.adopt) },
 		t.isolate,
 		func() error { return t.make(mk.make) },
+		t.checkBind,
 		t.openControl,
 		t.configure,
 		t.setAddress,
 		t.disableIPv6,
 		t.up,
+		t.ready,
 	} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, t.close())
@@ -116,29 +118,6 @@ func (t *tunnel) control(talk func(*wgctrl.Client) error) error {
 // devicePatience is how long one conversation with the device may take. To remove
 // MaxPeers peers takes a kernel some 11 s.
 const devicePatience = time.Minute
-
-// checkAddress refuses an address or a network that another interface has: the
-// kernel would route the guests' packets to either of them.
-func (t *tunnel) checkAddress() error {
-	own := t.o.Address
-	addrs, err := t.nl.AddrList(nil, netlink.FAMILY_V4)
-	if err != nil {
-		return fmt.Errorf("list addresses: %w", err)
-	}
-	for _, a := range addrs {
-		p, ok := prefixOf(a.IPNet)
-		if !ok || (p.Addr() != own.Addr() && p.Masked() != own.Masked()) {
-			continue
-		}
-		link, err := t.nl.LinkByIndex(a.LinkIndex)
-		if err != nil || link.Attrs().Name == t.o.Interface {
-			continue // gone meanwhile, or ours of before
-		}
-		return fmt.Errorf("address %s collides with %s on interface %s: choose another [wireguard] address, or take that one away",
-			own, p, link.Attrs().Name)
-	}
-	return nil
-}
 
 // find looks for an interface of our name. It comes before isolate, which must
 // not filter what belongs to somebody else.
@@ -236,7 +215,7 @@ func (t *tunnel) disableIPv6() error {
 }
 
 func (t *tunnel) up() error {
-	if err := t.portError(t.bind()); err != nil {
+	if err := t.portError(t.start()); err != nil {
 		return err
 	}
 	return t.portError(t.nl.LinkSetUp(t.link))
@@ -283,22 +262,6 @@ func (t *tunnel) dump() (state, error) {
 	return s, nil
 }
 
-func (t *tunnel) ready() error {
-	link, err := t.nl.LinkByName(t.o.Interface)
-	if err != nil {
-		return fmt.Errorf("wg: interface %s: restart the gateway to make it again: %w", t.o.Interface, err)
-	}
-	if link.Attrs().Flags&net.FlagUp == 0 {
-		return fmt.Errorf("wg: interface %s is down: run ip link set %s up", t.o.Interface, t.o.Interface)
-	}
-	if !t.isolated() {
-		return fmt.Errorf("wg: interface %s is not isolated: nftables table %s was removed or changed", t.o.Interface, tableName(t.o.Interface))
-	}
-	return nil
-}
-
-func (t *tunnel) dial(context.Context, netip.AddrPort) (net.Conn, error) { return nil, errNoSockets }
-
 func (t *tunnel) listen(netip.AddrPort) (net.Listener, error) { return nil, errNoSockets }
 
 func (t *tunnel) later(f func() error) { t.undo = append(t.undo, f) }
@@ -306,6 +269,7 @@ func (t *tunnel) later(f func() error) { t.undo = append(t.undo, f) }
 // close takes the interface away, and then what kept others safe from it: if it
 // stays, so do the rules.
 func (t *tunnel) close() error {
+	t.way.index.Store(0)
 	err := t.unmake()
 	if t.filtered && err == nil {
 		err = t.unisolate()

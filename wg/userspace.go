@@ -39,7 +39,7 @@ func makeUserspace(t *tunnel) error {
 	}
 	quiet := newQuietTUN(dev)
 	wgo := device.NewDevice(quiet, conn.NewDefaultBind(), deviceLogger(t.o.Log))
-	t.bind = wgo.Up
+	t.start = wgo.Up
 	t.later(func() error { wgo.Close(); quiet.wait(); return nil })
 	sock, err := serveUAPI(t.o.Interface, wgo.IpcHandle)
 	if err != nil {

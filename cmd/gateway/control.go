@@ -72,9 +72,6 @@ func (g *gateway) openRegistry(ctx context.Context) error {
 		opts.Tunnel = peers{g.tunnel}
 		opts.Handshakes = g.tunnel.Handshakes
 	}
-	if g.tunnel.Mode() == wg.ModeNetstack {
-		opts.Dial = g.tunnel.Dial
-	}
 	if hook := g.cfg.RPC.Auth; hook.URL != nil {
 		webhook, err := registry.NewWebhook(hook.URL.String(), hook.Timeout)
 		if err != nil {

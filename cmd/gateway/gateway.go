@@ -145,7 +145,7 @@ func (g *gateway) openRelay(context.Context) error {
 	case wg.ModeNetstack:
 		opts.Dial = g.tunnel.Dial
 	case wg.ModeKernel, wg.ModeUserspace:
-		opts.BackendMSS = wg.MSS(g.cfg.WireGuard.MTU)
+		opts.Bind, opts.BackendMSS = g.tunnel.Bind, wg.MSS(g.cfg.WireGuard.MTU)
 	default: // mode none: no tunnel, no limit of its own
 	}
 	var err error

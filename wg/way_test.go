@@ -1,0 +1,193 @@
+package wg
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/vishvananda/netlink"
+)
+
+// faults are what befalls an interface while a gateway runs. After each of them
+// the system's routes lead to the impostor.
+var faults = map[string]struct {
+	befall func(t *testing.T, tunnel, elsewhere netlink.Link)
+	ready  string // what Ready says; "": it is ready
+}{
+	"deleted": {func(t *testing.T, tunnel, _ netlink.Link) {
+		must(t, netlink.LinkDel(tunnel))
+	}, "restart the gateway"},
+	"down": {func(t *testing.T, tunnel, _ netlink.Link) {
+		must(t, netlink.LinkSetDown(tunnel))
+	}, "is down"},
+	"renamed": {func(t *testing.T, tunnel, elsewhere netlink.Link) {
+		must(t, netlink.LinkSetDown(tunnel))
+		must(t, netlink.LinkSetName(tunnel, unusedName()))
+		must(t, netlink.LinkSetName(elsewhere, tunnel.Attrs().Name))
+	}, "was renamed"},
+	"without its address": {func(t *testing.T, tunnel, _ netlink.Link) {
+		addrs, err := netlink.AddrList(tunnel, netlink.FAMILY_V4)
+		must(t, err)
+		must(t, netlink.AddrDel(tunnel, &addrs[0]))
+	}, "lost its address"},
+	"without its route": {func(t *testing.T, tunnel, _ netlink.Link) {
+		_, network, err := net.ParseCIDR("10.8.0.0/16")
+		must(t, err)
+		must(t, netlink.RouteDel(&netlink.Route{LinkIndex: tunnel.Attrs().Index, Dst: network, Scope: netlink.SCOPE_LINK}))
+	}, "no route leads"},
+	"beside an overlapping network": {func(t *testing.T, _, elsewhere netlink.Link) {
+		addr, err := netlink.ParseAddr("10.8.0.9/24")
+		must(t, err)
+		must(t, netlink.AddrAdd(elsewhere, addr))
+	}, ""},
+	"beside a more specific route": {func(t *testing.T, _, elsewhere netlink.Link) {
+		_, guest, err := net.ParseCIDR("10.8.0.2/32")
+		must(t, err)
+		must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: elsewhere.Attrs().Index, Dst: guest, Scope: netlink.SCOPE_LINK}))
+	}, ""},
+}
+
+// withImpostor is a gateway's host with the tunnel to a guest, and a default route to somebody
+// who answers as that guest.
+func withImpostor(t *testing.T) (s *site, elsewhere netlink.Link, claimed netip.AddrPort) {
+	t.Helper()
+	s = newSite(t)
+	s.open()
+	impostor := newHost(t)
+	cable(s.gateway, impostor, "192.0.2.9", "192.0.2.10")
+	impostor.do(func() {
+		lo, err := netlink.LinkByName("lo")
+		must(t, err)
+		addr, err := netlink.ParseAddr(s.guests[0].address.String() + "/32")
+		must(t, err)
+		must(t, netlink.AddrAdd(lo, addr))
+		must(t, netlink.RouteAdd(&netlink.Route{Gw: net.IPv4(192, 0, 2, 9)}))
+	})
+	s.gateway.do(func() {
+		routes, err := netlink.RouteGet(net.IPv4(192, 0, 2, 10))
+		must(t, err)
+		elsewhere, err = netlink.LinkByIndex(routes[0].LinkIndex)
+		must(t, err)
+		must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: elsewhere.Attrs().Index, Gw: net.IPv4(192, 0, 2, 10)}))
+	})
+	return s, elsewhere, impostor.echo(s.guests[0].address.String() + ":0")
+}
+
+func TestDialNeverLeavesTheTunnel(t *testing.T) {
+	for name, f := range faults {
+		t.Run(name, func(t *testing.T) {
+			s, elsewhere, guest := withImpostor(t)
+			s.gateway.do(func() {
+				tunnel, err := netlink.LinkByName(s.options.Interface)
+				must(t, err)
+				f.befall(t, tunnel, elsewhere)
+			})
+			if c, err := s.dial(guest, time.Second); err == nil {
+				c.Close()
+				t.Error("reached somebody else, without knowing of the fault")
+			}
+			if err := s.device.Ready(); f.ready == "" {
+				must(t, err)
+			} else if err == nil || !strings.Contains(err.Error(), f.ready) {
+				t.Errorf("ready: %v", err)
+			} else if _, err := s.dial(guest, time.Second); err == nil || !strings.Contains(err.Error(), errNoWay.Error()) {
+				t.Errorf("dial while not ready: %v", err)
+			}
+			c, err := s.gateway.dial(guest, patience)
+			must(t, err) // a socket that is not tied does reach him
+			mustEcho(t, c)
+		})
+	}
+}
+
+// dial connects through the device.
+func (s *site) dial(to netip.AddrPort, patience time.Duration) (c net.Conn, err error) {
+	s.gateway.do(func() {
+		ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+		defer cancel()
+		c, err = s.device.Dial(ctx, to)
+	})
+	return c, err
+}
+
+func TestDialThroughTheDeviceReachesGuest(t *testing.T) {
+	s := newSite(t)
+	s.open()
+	s.join(s.guests[0])
+	c, err := s.dial(s.guests[0].echo(s.guests[0].address.String()+":0"), patience)
+	must(t, err)
+	mustEcho(t, c)
+}
+
+func TestDialIsOpenAgainAfterTheFault(t *testing.T) {
+	s := newSite(t)
+	s.open()
+	s.join(s.guests[0])
+	guest := s.guests[0].echo(s.guests[0].address.String() + ":0")
+	change := func(f func(netlink.Link) error) {
+		s.gateway.do(func() {
+			link, err := netlink.LinkByName(s.options.Interface)
+			must(t, err)
+			must(t, f(link))
+		})
+	}
+	change(netlink.LinkSetDown)
+	if s.device.Ready() == nil {
+		t.Fatal("ready")
+	}
+	change(netlink.LinkSetUp)
+	must(t, s.device.Ready())
+	c, err := s.dial(guest, patience)
+	must(t, err)
+	mustEcho(t, c)
+}
+
+func TestWithoutATunnelNoSocketIsTied(t *testing.T) {
+	netstack, _, _ := netstackPair(t)
+	none, err := Open(t.Context(), Options{Mode: ModeNone})
+	must(t, err)
+	defer none.Close()
+	for _, d := range []*Device{netstack, none} {
+		if err := d.Bind(0); err == nil {
+			t.Errorf("mode %s: tied", d.Mode())
+		}
+	}
+}
+
+func TestSomeGuestIsNeitherTheGatewayNorABroadcastAddress(t *testing.T) {
+	for own, want := range map[string]string{
+		"10.8.0.1/16": "10.8.0.2", "10.8.255.254/16": "10.8.255.253", "10.8.0.1/30": "10.8.0.2", "10.8.0.2/30": "10.8.0.1",
+	} {
+		if got := someGuest(netip.MustParsePrefix(own)); got.String() != want {
+			t.Errorf("%s: %s, want %s", own, got, want)
+		}
+	}
+}
+
+// Run closes the way when it sees a fault, opens it again, and tells of both once.
+func TestRunSaysOnceThatTheTunnelIsNotReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, f := fakeDevice(t, nil)
+		var log bytes.Buffer
+		d.o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		fault := func(err error) {
+			must(t, d.inTurn(t.Context(), func() error { f.fault = err; return nil }))
+			time.Sleep(5 * time.Second) //nolint:forbidigo // the bubble's clock
+		}
+		stop := running(t, d)
+		fault(errors.New("interface wg-test is down"))
+		fault(nil)
+		must(t, stop())
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 2 || !strings.Contains(lines[0], "wg-test is down") || !strings.Contains(lines[1], "ready again") {
+			t.Errorf("log: %q", lines)
+		}
+	})
+}
