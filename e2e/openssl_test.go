@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,10 +20,19 @@ func (w *world) sClient(serverName string, args ...string) (string, error) {
 	}, args...)...)
 }
 
+// large is the size of a page that takes several records.
+const large = 100_000
+
+// applicationRecords finds the lengths of the records with data that s_client -msg tells.
+var applicationRecords = regexp.MustCompile(`<<< TLS 1\.\d, RecordHeader \[length 0005\]\s+17 03 03 (..) (..)`)
+
 func TestOpenSSL(t *testing.T) {
 	w := newWorld(t, "openssl")
 	w.start()
 	w.cvms[0].serveHTTP(t, ":80", http.HandlerFunc(describe))
+	w.cvms[0].serveHTTP(t, ":81", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(make([]byte, large)) // the client counts
+	}))
 	plain := name("alpha", "")
 	for _, tt := range []struct {
 		name, serverName string
@@ -51,6 +61,20 @@ func TestOpenSSL(t *testing.T) {
 			t.Errorf("%v: %s", err, out)
 		}
 	})
+	for _, version := range []string{"-tls1_2", "-tls1_3"} {
+		t.Run("GetsSmallRecordsIfItAsksForThem"+version, func(t *testing.T) {
+			out, err := w.sClient(name("alpha", "81"), version, "-maxfraglen", "512", "-msg")
+			sizes := applicationRecords.FindAllStringSubmatch(out, -1)
+			if err != nil || len(sizes) < large/512 {
+				t.Fatalf("%v: %d records", err, len(sizes))
+			}
+			for _, size := range sizes {
+				if n, _ := strconv.ParseInt(size[1]+size[2], 16, 32); n > 512+64 {
+					t.Errorf("a record of %d bytes", n)
+				}
+			}
+		})
+	}
 	t.Run("IsRefusedWithATrailingDot", func(t *testing.T) {
 		// RFC 6066, 3: the name has none, and crypto/tls holds a client to it. Only
 		// passthrough can let it pass (hello_test.go).

@@ -50,10 +50,10 @@ func (t *tlsSide) reencrypt(c *conn, f *flow, to *tlsSide) bool {
 			to.sayBye(t.clean)
 		case t.wire.clogged() && !t.wire.flush():
 			return false
-		case moved >= pushBudget:
+		case moved >= pushBudget, to.wire.turn.made >= turnRecords:
 			return true
 		default:
-			size := c.loop.appetite(f)
+			size := to.portion(c.loop.appetite(f))
 			n := t.read(c, size)
 			switch {
 			case n > 0 || t.over:

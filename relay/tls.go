@@ -17,6 +17,7 @@ type tlsSide struct {
 	over  bool // the peer has said its last word …
 	clean bool // … and it was a close_notify
 	bye   bool // ours is in the buffer
+	limit int  // the most bytes that a record to the peer carries; 0: as many as may be
 
 	instance *tlsSide // of a client's side: where it is encrypted again; else nil
 }
@@ -39,7 +40,7 @@ func (s *setup) acceptTLS() Reason {
 	s.until(timerHandshake, HandshakeTimeout)
 	s.sealed = true
 	c := s.c
-	t := &tlsSide{means: &clientWords, instance: s.instance}
+	t := &tlsSide{means: &clientWords, instance: s.instance, limit: s.parser.Hello().MaxPlaintext}
 	t.wire = wire{c: c, end: &c.client, ahead: s.in, setup: s}
 	s.in = nil
 	t.conn = tls.Server(&t.wire, s.decision.TLS)

@@ -35,6 +35,14 @@ func (f *flow) fed(n, size int, all bool) {
 	}
 }
 
+// portion is how much of size goes to t's peer at once: no more than a turn of its records.
+func (t *tlsSide) portion(size int) int {
+	if t.limit > 0 {
+		return min(size, turnRecords*t.limit)
+	}
+	return size
+}
+
 // pump moves both directions; true means that one stopped for fairness.
 func (t *tlsSide) pump(c *conn) bool {
 	t.wire.turn = turn{}
@@ -168,10 +176,10 @@ func (t *tlsSide) encrypt(c *conn) bool {
 			t.sayBye(c.backend.eof)
 		case !c.backend.readable:
 			return false
-		case moved >= pushBudget:
+		case moved >= pushBudget, t.wire.turn.made >= turnRecords:
 			return true
 		default:
-			size := l.appetite(f)
+			size := t.portion(l.appetite(f))
 			n := c.backend.read(l.in[:size])
 			if n > 0 {
 				moved += n
@@ -184,12 +192,24 @@ func (t *tlsSide) encrypt(c *conn) bool {
 	return false
 }
 
-// write encrypts p and sends it in one go; what the socket does not take is kept.
+// write encrypts p and sends it in one go; what the socket does not take is kept. A peer
+// that wants small records gets them, though crypto/tls does not say that it knows the
+// extension: smaller is always allowed. Messages of the handshake stay whole: small
+// clients are the ones that cannot join their pieces (Mbed TLS before 3.6.3).
 func (t *tlsSide) write(c *conn, p []byte) {
 	l := c.loop
 	l.out = l.out[:0]
 	t.wire.direct = true
-	_, err := t.conn.Write(p)
+	var err error
+	for err == nil && len(p) > 0 {
+		n := len(p)
+		if t.limit > 0 {
+			n = min(n, t.limit)
+		}
+		_, err = t.conn.Write(p[:n])
+		p = p[n:]
+		t.wire.turn.made++
+	}
 	t.wire.direct = false
 	n := t.wire.end.write(l.out)
 	t.wire.out = l.chunks.keep(nil, l.out[n:])

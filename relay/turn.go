@@ -28,13 +28,19 @@ const (
 	handshakeRecords = 1024
 )
 
-// turn is what crypto/tls was fed since the connection was last pumped.
-type turn struct{ records, bytes int }
+// turn is what crypto/tls has done since the connection was last pumped.
+type turn struct {
+	records, bytes int // fed to it
+	made           int // records that it made, at least
+}
 
+// over reports whether it is fed no more.
 func (t turn) over() bool { return t.records >= turnRecords || t.bytes >= turnBytes }
 
 // heavy reports whether that was as much work as bulk is.
-func (t turn) heavy() bool { return t.records >= bulkRecords || t.bytes >= bulkSize }
+func (t turn) heavy() bool {
+	return t.records >= bulkRecords || t.bytes >= bulkSize || t.made >= bulkRecords
+}
 
 // borders follows the borders of TLS records in a stream (RFC 8446, 5.1), of which it
 // sees one piece after the other.

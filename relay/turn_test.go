@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/binary"
 	"iter"
 	"net"
 	"os"
@@ -245,5 +246,39 @@ func TestChunksGrowGeometrically(t *testing.T) {
 	}
 	if moves > 12 {
 		t.Errorf("%d bytes were moved %d times", k.len(), moves)
+	}
+}
+
+func TestSmallRecordsForWhoAsksForThem(t *testing.T) {
+	const limit = 512
+	l := testLoop(t)
+	c, _, client, backend := terminating(t, l)
+	c.tls.limit = limit
+	sent := make([]byte, 100*limit+1)
+	send(backend, sent)
+	c.backend.onEvents(unix.EPOLLIN)
+	var stream []byte
+	for l.later(c); len(l.ready) > 0; {
+		before := c.down.bytes
+		l.ready, c.queued = rest(l.ready, 1), false
+		c.pump()
+		if got := c.down.bytes - before; got > turnRecords*limit || got > 0 && !c.bulk {
+			t.Errorf("a turn made records of %d bytes; bulk: %v", got, c.bulk)
+		}
+		b := make([]byte, readMost)
+		for n := 1; n > 0; stream = append(stream, b[:max(n, 0)]...) {
+			n, _ = read(client, b)
+		}
+	}
+	if c.down.bytes != uint64(len(sent)) {
+		t.Fatalf("%d bytes of %d", c.down.bytes, len(sent))
+	}
+	const overhead = 1 + 16 // RFC 8446, 5.2: the type, the tag
+	for len(stream) > 0 {
+		n := int(binary.BigEndian.Uint16(stream[3:]))
+		if n > limit+overhead {
+			t.Fatalf("a record of %d bytes", n)
+		}
+		stream = stream[recordHeader+n:]
 	}
 }

@@ -16,6 +16,9 @@ type Hello struct {
 	ALPN       ALPN
 	Versions   Versions
 	SessionID  []byte // legacy_session_id, at most 32 bytes
+	// MaxPlaintext is the most bytes that a record to the client should carry; 0 is as
+	// many as TLS allows. Small devices ask for little (RFC 6066, 4, and RFC 8449).
+	MaxPlaintext int
 	// Length is the number of bytes of the stream that the hello's records
 	// take. Bytes after them (early data, say) were not looked at.
 	Length int

@@ -1,11 +1,12 @@
 package hello
 
 // The ClientHello (RFC 8446, 4.1.2). Only the frame of each extension and the
-// three extensions that a gateway acts on are checked: the others belong to
+// three extensions that a gateway decides by are checked: the others belong to
 // whoever terminates TLS, and may be of a kind that we do not know.
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 )
 
@@ -15,8 +16,12 @@ const (
 	compressionNull = 0
 
 	extServerName        = 0  // RFC 6066, 3
+	extMaxFragment       = 1  // RFC 6066, 4
 	extALPN              = 16 // RFC 7301
+	extRecordLimit       = 28 // RFC 8449, 4
 	extSupportedVersions = 43 // RFC 8446, 4.2.1
+
+	minRecordLimit = 64 // RFC 8449, 4
 
 	nameTypeHost = 0
 	maxName      = 255 // RFC 1035, 2.3.4
@@ -54,6 +59,7 @@ func (h *Hello) decode(message []byte) *Error {
 
 func (h *Hello) decodeExtensions(extensions []byte) *Error {
 	var seen extensionSet
+	var fragment, limit int
 	for len(extensions) > 0 {
 		if len(extensions) < 2 {
 			return errExtensions
@@ -74,11 +80,19 @@ func (h *Hello) decodeExtensions(extensions []byte) *Error {
 			h.ALPN, err = decodeALPN(data)
 		case extSupportedVersions:
 			h.Versions.list, err = decodeVersions(data)
+		case extMaxFragment:
+			fragment = decodeMaxFragment(data)
+		case extRecordLimit:
+			limit = decodeRecordLimit(data)
 		}
 		if err != nil {
 			return err
 		}
 		extensions = rest
+	}
+	h.MaxPlaintext = cmp.Or(limit, fragment) // the limit goes first (RFC 8449, 5)
+	if h.MaxPlaintext >= maxRecord {
+		h.MaxPlaintext = 0 // as much as there can be
 	}
 	return nil
 }
@@ -154,6 +168,28 @@ func decodeVersions(data []byte) ([]byte, *Error) {
 		return nil, errVersions
 	}
 	return list, nil
+}
+
+// decodeMaxFragment returns 512 to 4096, or 0 for what has no meaning: to refuse that is
+// for whoever honours the extension.
+func decodeMaxFragment(data []byte) int {
+	if len(data) != 1 || data[0] < 1 || data[0] > 4 {
+		return 0
+	}
+	return 1 << (8 + data[0])
+}
+
+// decodeRecordLimit returns how much of a record's limit is left for content: in TLS 1.3
+// its type is in it too.
+func decodeRecordLimit(data []byte) int {
+	if len(data) != 2 {
+		return 0
+	}
+	n := int(binary.BigEndian.Uint16(data))
+	if n < minRecordLimit {
+		return 0
+	}
+	return n - 1
 }
 
 // vector8 splits s behind a vector with a length of one byte (RFC 8446, 3.4).

@@ -212,3 +212,39 @@ func TestVersionsOffered(t *testing.T) {
 		})
 	}
 }
+
+func TestSmallRecordsAreAskedFor(t *testing.T) {
+	fragment := func(b ...byte) extension { return extension{extMaxFragment, b} }
+	limit := func(b ...byte) extension { return extension{extRecordLimit, b} }
+	for _, tt := range []struct {
+		extensions []extension
+		want       int
+	}{
+		{nil, 0},
+		{[]extension{fragment(1)}, 512},
+		{[]extension{fragment(2)}, 1024},
+		{[]extension{fragment(3)}, 2048},
+		{[]extension{fragment(4)}, 4096},
+		{[]extension{limit(0, 64)}, 63},
+		{[]extension{limit(2, 1)}, 512},
+		{[]extension{limit(0x40, 0)}, 16383},
+		{[]extension{limit(0x40, 1)}, 0}, // what Firefox sends: no limit in TLS 1.3
+		{[]extension{limit(0xff, 0xff)}, 0},
+		{[]extension{fragment(1), limit(4, 1)}, 1024},
+		{[]extension{limit(4, 1), fragment(1)}, 1024},
+		// Without a meaning: whoever honours it refuses it, and a gateway may pass it through.
+		{[]extension{fragment(0)}, 0},
+		{[]extension{fragment(5)}, 0},
+		{[]extension{fragment(200)}, 0},
+		{[]extension{fragment()}, 0},
+		{[]extension{fragment(1, 1)}, 0},
+		{[]extension{limit(0, 63)}, 0},
+		{[]extension{limit(2)}, 0},
+		{[]extension{limit()}, 0},
+	} {
+		h, done, err := parseMessage(clientHello{extensions: tt.extensions})
+		if !done || err != nil || h.MaxPlaintext != tt.want {
+			t.Errorf("%v: got %d, done %v, error %v; want %d", tt.extensions, h.MaxPlaintext, done, err, tt.want)
+		}
+	}
+}
