@@ -90,8 +90,12 @@ type Proxy struct {
 	// UpstreamRATLS are the apps whose terminated connections are encrypted again, to
 	// an instance that shows an RA-TLS certificate of its own app and instance id; ["*"]
 	// is all apps. Default none. What is passed through is the instance's own TLS.
-	UpstreamRATLS AppSet   `toml:"upstream_ratls"`
-	Timeouts      Timeouts `toml:"timeouts"`
+	UpstreamRATLS AppSet `toml:"upstream_ratls"`
+	// ProxyTLVs are the apps whose PROXY headers, on ports that ask for one, carry all
+	// that is known of the client; ["*"] is all apps. Default none: a header has up to
+	// 107 bytes, the most that nginx before 1.23 takes.
+	ProxyTLVs AppSet   `toml:"proxy_tlvs"`
+	Timeouts  Timeouts `toml:"timeouts"`
 }
 
 // Timeouts are the deadlines of a client's connection.

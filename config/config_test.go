@@ -101,6 +101,7 @@ proxy_protocol_from = ["192.0.2.0/24", "2001:db8::1"]
 tls_min_version = "1.3"
 tls12_ciphers = ["TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"]
 upstream_ratls = ["ABCD", "ef01"]
+proxy_tlvs = ["*"]
 timeouts = { hello = "1s", handshake = "2s", connect = "3s", hedge = "1ms", idle = "0s", drain = "4s" }
 [wireguard]
 mode = "userspace"
@@ -176,6 +177,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 			TLSMinVersion:     tls.VersionTLS13,
 			TLS12Ciphers:      []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA},
 			UpstreamRATLS:     AppSet{IDs: []vm.AppID{"abcd", "ef01"}},
+			ProxyTLVs:         AppSet{All: true},
 			Timeouts: Timeouts{
 				Hello: time.Second, Handshake: 2 * time.Second, Connect: 3 * time.Second,
 				Hedge: time.Millisecond, Drain: 4 * time.Second,

@@ -89,6 +89,7 @@ func readProxy(t table) Proxy {
 		TLSMinVersion:           text(t, "tls_min_version", "1.2", parseTLSVersion),
 		TLS12Ciphers:            list(t, "tls12_ciphers", ciphers.Names(ciphers.Intermediate()), ciphers.Parse),
 		UpstreamRATLS:           readApps(t, "upstream_ratls"),
+		ProxyTLVs:               readApps(t, "proxy_tlvs"),
 		Timeouts:                readTimeouts(t.sub("timeouts")),
 	}
 	if t.has("listen") && len(t.get("listen").items) == 0 {

@@ -92,6 +92,10 @@ type Decision struct {
 	// at the end.
 	Limit Limit
 
+	// ProxyTLVs has the PROXY headers of Backends carry all that is known of the client.
+	// They are over 107 bytes then, which some readers refuse.
+	ProxyTLVs bool
+
 	// App and Detail are words for the log: where it goes, and why not.
 	App, Detail string
 }
@@ -118,7 +122,7 @@ type Backend struct {
 
 	// SendProxy asks for a PROXY v2 header with the client's address before anything
 	// else. With TLS it goes out before the client's handshake, and so tells nothing of
-	// it, as for a connection that is passed through.
+	// it even with ProxyTLVs, as for a connection that is passed through.
 	SendProxy bool
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"sallyport/internal/hello"
@@ -91,6 +92,15 @@ func TestBelievedProxyHeaderNamesTheClient(t *testing.T) {
 	}
 }
 
+// withTLVs has PROXY headers tell all that is known.
+func withTLVs(_ *gateway, o *Options) {
+	route := o.Route
+	o.Route = func(h *hello.Hello, a netip.AddrPort, d *Decision) {
+		route(h, a, d)
+		d.ProxyTLVs = true
+	}
+}
+
 func TestInboundExtensionsArePassedOn(t *testing.T) {
 	got := make(chan proxyproto.Header, 1)
 	backend := serve(t, func(c *net.TCPConn) {
@@ -103,7 +113,10 @@ func TestInboundExtensionsArePassedOn(t *testing.T) {
 		readHelloFrom(t, c)
 		echo(c)
 	})
-	g := start(t, believing)
+	g := start(t, func(g *gateway, o *Options) {
+		believing(g, o)
+		withTLVs(g, o)
+	})
 	g.backends.Store(&[]Backend{{Addr: backend, SendProxy: true}})
 	in := proxyproto.Header{
 		Source: netip.MustParseAddrPort("192.0.2.7:1234"), Destination: netip.MustParseAddrPort("192.0.2.1:443"),
@@ -166,7 +179,7 @@ func TestBackendThatWantsItGetsAProxyHeader(t *testing.T) {
 				}
 				echo(c)
 			})
-			g := start(t, nil)
+			g := start(t, withTLVs)
 			g.backends.Store(&[]Backend{{Addr: backend, SendProxy: true}})
 			var c net.Conn = g.dial()
 			if name == "raw.test" {
@@ -190,6 +203,51 @@ func TestBackendThatWantsItGetsAProxyHeader(t *testing.T) {
 				t.Errorf("TLS extension %q", got)
 			}
 		})
+	}
+}
+
+// nginx before 1.23 resets a connection whose header has more than 107 bytes.
+func TestProxyHeaderIsShortUnlessMoreIsAskedFor(t *testing.T) {
+	name := func(n int) string { return strings.Repeat("a", n) }
+	const (
+		four, four2 = "192.0.2.7:1234", "192.0.2.1:443"
+		six, six2   = "[2001:db8::7]:1234", "[2001:db8::1]:443"
+	)
+	var inbound proxyproto.TLVs
+	if err := inbound.Add(0xEA, []byte("vpce-08d2bf15fac5001c9")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		client, server, name string
+		all                  bool
+		size                 int
+		named                bool
+	}{
+		{four, four2, name(76), false, 107, true},
+		{four, four2, name(77), false, 28, false},
+		{six, six2, name(52), false, 107, true},
+		{six, six2, name(53), false, 52, false},
+		{four, six2, name(53), false, 52, false},
+		{four, four2, name(253), false, 28, false},
+		{four, four2, name(10), true, 28 + 25 + 13 + 19, true},
+		{six, six2, name(253), true, 52 + 25 + 256 + 19, true},
+	} {
+		s := setup{c: &conn{addr: netip.MustParseAddrPort(tt.client)}, server: netip.MustParseAddrPort(tt.server)}
+		s.serverName, s.tlvs, s.decision.ProxyTLVs = []byte(tt.name), inbound, tt.all
+		b := s.proxyHeader()
+		h, n, err := proxyproto.Parse(b)
+		if err != nil || n != len(b) || n != tt.size {
+			t.Errorf("%s, %d bytes of name: %d bytes, %v; want %d", tt.client, len(tt.name), len(b), err, tt.size)
+		}
+		if h.Source.String() != tt.client || h.Destination.String() != tt.server {
+			t.Errorf("header %v → %v", h.Source, h.Destination)
+		}
+		if got, ok := h.TLVs.Get(proxyproto.TypeAuthority); ok != tt.named || ok && string(got) != tt.name {
+			t.Errorf("%s, %d bytes of name: authority %q", tt.client, len(tt.name), got)
+		}
+		if _, ok := h.TLVs.Get(0xEA); ok != tt.all {
+			t.Errorf("the inbound extension is there: %v", ok)
+		}
 	}
 }
 

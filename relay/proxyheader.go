@@ -67,8 +67,14 @@ func (s *setup) passOn(kind proxyproto.Type, value []byte) {
 	}
 }
 
-// proxyHeader is the header that tells a backend who its client is: the
-// addresses, the name it asked for, a unique id, and what TLS was if it has ended here.
+// maxShort is the longest header that every reader of version 2 takes: nginx before
+// 1.23 looks at the first 107 bytes, as many as a header of version 1 can have, and
+// resets the connection if they are not the whole.
+const maxShort = 107
+
+// proxyHeader is the header that tells a backend who its client is: the addresses,
+// and the name it asked for where that leaves it short; or all that is known, if the
+// decision asks for it. It is sent in one piece, for readers that look once.
 func (s *setup) proxyHeader() []byte {
 	if !s.server.IsValid() {
 		// Without an address of ours the header says UNSPEC, and the backend goes by the
@@ -76,6 +82,22 @@ func (s *setup) proxyHeader() []byte {
 		local, _ := boundTo(s.c.client.fd)
 		s.server = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
 	}
+	h := proxyproto.Header{Source: s.c.addr, Destination: s.server}
+	if s.decision.ProxyTLVs {
+		h.TLVs = s.allExtensions()
+		return proxyproto.AppendV2(nil, h)
+	}
+	bare := proxyproto.AppendV2(make([]byte, 0, maxShort), h)
+	_ = h.TLVs.Add(proxyproto.TypeAuthority, s.serverName) // there is room: it is a name
+	if named := proxyproto.AppendV2(nil, h); len(named) <= maxShort {
+		return named
+	}
+	return bare
+}
+
+// allExtensions are those that came with the inbound header, the name that the client
+// asked for, a unique id, and what TLS was if it has ended here.
+func (s *setup) allExtensions() proxyproto.TLVs {
 	tlvs := s.tlvs
 	add := func(kind proxyproto.Type, value []byte) { _ = tlvs.Add(kind, value) } // there is room: see passOn
 	add(proxyproto.TypeAuthority, s.serverName)
@@ -91,7 +113,7 @@ func (s *setup) proxyHeader() []byte {
 		}
 		add(proxyproto.TypeSSL, sslExtension(state.Version))
 	}
-	return proxyproto.AppendV2(nil, proxyproto.Header{Source: s.c.addr, Destination: s.server, TLVs: tlvs})
+	return tlvs
 }
 
 // sslExtension is PP2_TYPE_SSL (2.2.6 of the specification): the client used TLS,

@@ -8,11 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/miekg/dns"
 
+	"sallyport/admin"
 	"sallyport/internal/proxyproto"
 )
 
@@ -130,43 +133,79 @@ func TestTwoDomainsServeTheSameApps(t *testing.T) {
 }
 
 func TestMachineThatAsksForItLearnsItsClient(t *testing.T) {
+	s := newSite(t)
+	s.machine("vm1", vm1)
+	gw := s.gateway()
+	s.until("the gateway is up", serving(0))
+	at, headers := headerReader(t)
+	s.join("vm1", "--forward", "80="+at, "--port", "80,proxy")
+	s.until("the machine is up", serving(1))
+	learned := func() proxyproto.Header {
+		t.Helper()
+		if body, err := s.get(demoApp); body != "hello" {
+			t.Fatalf("%q, %v", body, err)
+		}
+		h := <-headers
+		if h.Source.Addr().String() != "127.0.0.1" || h.Destination.String() != s.clients {
+			t.Errorf("header %v → %v", h.Source, h.Destination)
+		}
+		if name, _ := h.TLVs.Get(proxyproto.TypeAuthority); string(name) != demoApp+".gw.test" {
+			t.Errorf("authority %q", name)
+		}
+		return h
+	}
+	if _, ok := learned().TLVs.Get(proxyproto.TypeUniqueID); ok {
+		t.Error("more than the name, and nobody asked for it")
+	}
+
+	// Those that are listed learn all that is known.
+	file, err := os.ReadFile(s.path("gateway.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := strings.Replace(string(file), "[proxy]\n", "[proxy]\nproxy_tlvs = [\""+demoApp+"\"]\n", 1)
+	if err := os.WriteFile(s.path("gateway.toml"), []byte(listed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := gw.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	s.until("the file has been read", func(*admin.Status) bool { return strings.Contains(s.log.String(), "configuration read") })
+	h := learned()
+	for _, kind := range []proxyproto.Type{proxyproto.TypeUniqueID, proxyproto.TypeSSL} {
+		if _, ok := h.TLVs.Get(kind); !ok {
+			t.Errorf("extension %#x is missing", kind)
+		}
+	}
+}
+
+// headerReader is a server that wants a PROXY header, which it tells, before HTTP.
+func headerReader(t *testing.T) (at string, headers <-chan proxyproto.Header) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	got := make(chan proxyproto.Header, 1)
+	t.Cleanup(func() { l.Close() })
+	got := make(chan proxyproto.Header, 10)
 	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			head := make([]byte, 16)
+			_, _ = io.ReadFull(c, head)
+			rest := make([]byte, int(head[14])<<8+int(head[15]))
+			_, _ = io.ReadFull(c, rest)
+			h, _, err := proxyproto.Parse(append(head, rest...))
+			if err != nil {
+				t.Error(err)
+			}
+			got <- h
+			_, _ = io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\nhello")
+			c.Close()
 		}
-		defer c.Close()
-		head := make([]byte, 16)
-		_, _ = io.ReadFull(c, head)
-		rest := make([]byte, int(head[14])<<8+int(head[15]))
-		_, _ = io.ReadFull(c, rest)
-		h, _, err := proxyproto.Parse(append(head, rest...))
-		if err != nil {
-			t.Error(err)
-		}
-		got <- h
-		_, _ = io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\nhello")
 	}()
-	s := newSite(t)
-	s.machine("vm1", vm1)
-	s.gateway()
-	s.until("the gateway is up", serving(0))
-	s.join("vm1", "--forward", "80="+l.Addr().String(), "--port", "80,proxy")
-	s.until("the machine is up", serving(1))
-	if body, err := s.get(demoApp); body != "hello" {
-		t.Errorf("%q, %v", body, err)
-	}
-	h := <-got
-	if h.Source.Addr().String() != "127.0.0.1" || h.Destination.String() != s.clients {
-		t.Errorf("header %v → %v", h.Source, h.Destination)
-	}
-	if name, _ := h.TLVs.Get(proxyproto.TypeAuthority); string(name) != demoApp+".gw.test" {
-		t.Errorf("authority %q", name)
-	}
+	return l.Addr().String(), got
 }

@@ -28,24 +28,25 @@ import (
 
 // gateway is one gateway: its parts, joined.
 type gateway struct {
-	cfg      *config.Config
-	log      *slog.Logger
-	certs    *certs.Index
-	ratls    *ratlsDomains // nil: no domain has a certificate by the gateway's own evidence
-	issuer   *issuer       // nil: no domain has one of an authority
-	attest   *appraiser
-	tunnel   *wg.Device
-	health   *health.Monitor
-	store    *registry.Bolt
-	registry *registry.Registry
-	rpc      *guestAPI              // nil: no guest can register
-	domains  *customdomain.Resolver // nil: not looked up
-	own      *ownSite
-	relay    *relay.Engine
-	upstream upstreams
-	admin    *admin.Server
-	addrs    []netip.AddrPort // where clients connect
-	adminAt  net.Listener     // nil: none
+	cfg       *config.Config
+	log       *slog.Logger
+	certs     *certs.Index
+	ratls     *ratlsDomains // nil: no domain has a certificate by the gateway's own evidence
+	issuer    *issuer       // nil: no domain has one of an authority
+	attest    *appraiser
+	tunnel    *wg.Device
+	health    *health.Monitor
+	store     *registry.Bolt
+	registry  *registry.Registry
+	rpc       *guestAPI              // nil: no guest can register
+	domains   *customdomain.Resolver // nil: not looked up
+	own       *ownSite
+	relay     *relay.Engine
+	upstream  upstreams
+	proxyTLVs appList
+	admin     *admin.Server
+	addrs     []netip.AddrPort // where clients connect
+	adminAt   net.Listener     // nil: none
 
 	listeners *selfdial.Listeners // all of this process's: no client is led to one
 
@@ -130,6 +131,7 @@ func (g *gateway) openHealth(context.Context) error {
 func (g *gateway) openRelay(context.Context) error {
 	g.domainsNow.Store(newDomains(g.cfg.Domains, g.health.Snapshot))
 	p := g.cfg.Proxy
+	g.proxyTLVs.set(p.ProxyTLVs)
 	opts := relay.Options{
 		Listen: p.Listen,
 		Route:  g.route,
@@ -282,6 +284,7 @@ func (g *gateway) reloadConfig(file string) {
 		g.log.Error("the configuration cannot be used; what is in force stays", "error", err)
 		return
 	}
+	g.proxyTLVs.set(cfg.Proxy.ProxyTLVs)
 	g.attest.reload(cfg.Attestation)
 	if !reflect.DeepEqual(cfg.ACME, g.cfg.ACME) {
 		g.log.Warn("[acme] has changed: that needs a restart; until then the old section is in force")

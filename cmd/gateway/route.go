@@ -88,6 +88,7 @@ func (g *gateway) adopt(decided *router.Decision, d *relay.Decision) {
 		return
 	}
 	d.Limit = decided.App.Open
+	d.ProxyTLVs = g.proxyTLVs.has(decided.App.ID)
 	d.N = decided.N
 	for i, c := range decided.Candidates[:decided.N] {
 		d.Backends[i] = relay.Backend{

@@ -25,7 +25,7 @@ func newRun() *cobra.Command {
 		Long: `run serves until SIGINT or SIGTERM, then refuses new connections and lets the
 open ones end for [proxy.timeouts] drain; a second signal ends them at once.
 SIGHUP reads anew: the certificates; and of the file, the domains (but for ratls),
-[proxy] upstream_ratls and the policy of [attestation]. SIGUSR1 switches debug logging on and off.`,
+[proxy] upstream_ratls and proxy_tlvs, and the policy of [attestation]. SIGUSR1 switches debug logging on and off.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(file)

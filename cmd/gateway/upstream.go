@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"sync/atomic"
 
 	"sallyport/config"
 	"sallyport/internal/vm"
@@ -27,12 +26,7 @@ type attestedTLS func(ctx context.Context, app vm.AppID, instance vm.InstanceID)
 // upstreams is the list in force, and who judges. set may be called at any time.
 type upstreams struct {
 	attested attestedTLS // nil: nobody judges, and the list must be empty
-	apps     atomic.Pointer[listedApps]
-}
-
-type listedApps struct {
-	all bool
-	ids map[vm.AppID]bool
+	apps     appList
 }
 
 var errNoVerifier = errors.New("[proxy] upstream_ratls: nothing here can verify an instance's certificate; remove it, or the apps could not be reached")
@@ -42,11 +36,7 @@ func (u *upstreams) set(apps config.AppSet) error {
 	if u.attested == nil && !apps.IsZero() {
 		return errNoVerifier
 	}
-	listed := &listedApps{all: apps.All, ids: make(map[vm.AppID]bool, len(apps.IDs))}
-	for _, id := range apps.IDs {
-		listed.ids[id] = true
-	}
-	u.apps.Store(listed)
+	u.apps.set(apps)
 	return nil
 }
 
@@ -54,8 +44,8 @@ func (u *upstreams) set(apps config.AppSet) error {
 // instance sees the name that the client asked for and the protocol that is confirmed
 // to it.
 func (u *upstreams) secure(decided *router.Decision, serverName []byte, protocol string, d *relay.Decision) {
-	listed, app := u.apps.Load(), decided.App.ID
-	if !listed.all && !listed.ids[app] {
+	app := decided.App.ID
+	if !u.apps.has(app) {
 		return
 	}
 	name := string(serverName)
