@@ -26,6 +26,7 @@ import (
 type tunnel struct {
 	o      Options
 	inside *namespace
+	name   *hold // of the interface
 	nl     *netlink.Handle
 	nft    *filter // nil for a guest
 	wg     *wgctrl.Client
@@ -50,6 +51,7 @@ func openTunnel(o Options, mk maker) (backend, error) {
 	t := &tunnel{o: o, start: func() error { return nil }}
 	for _, step := range []func() error{
 		t.openSockets,
+		t.holdName,
 		t.checkOverlap,
 		func() error { return t.find(mk.adopt) },
 		t.isolate,
@@ -67,6 +69,11 @@ func openTunnel(o Options, mk maker) (backend, error) {
 		}
 	}
 	return t, nil
+}
+
+func (t *tunnel) holdName() (err error) {
+	t.name, err = holdName(t.o.Interface)
+	return err
 }
 
 func (t *tunnel) openSockets() (err error) {
@@ -288,6 +295,9 @@ func (t *tunnel) unmake() error {
 
 func (t *tunnel) closeSockets() error {
 	var errs []error
+	if t.name != nil {
+		errs = append(errs, t.name.close())
+	}
 	if t.wg != nil {
 		errs = append(errs, t.wg.Close())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -34,6 +35,7 @@ type gateway struct {
 	ratls     *ratlsDomains // nil: no domain has a certificate by the gateway's own evidence
 	issuer    *issuer       // nil: no domain has one of an authority
 	attest    *appraiser
+	keyLock   io.Closer // nil: no tunnel
 	tunnel    *wg.Device
 	health    *health.Monitor
 	store     *registry.Bolt
@@ -106,6 +108,9 @@ func (g *gateway) openTunnel(ctx context.Context) error {
 	var err error
 	if opts.Mode != wg.ModeNone {
 		if opts.PrivateKey, err = wg.LoadOrCreateKey(c.PrivateKeyFile); err != nil {
+			return err
+		}
+		if g.keyLock, err = wg.LockKey(c.PrivateKeyFile, g.log); err != nil {
 			return err
 		}
 	}
@@ -304,6 +309,9 @@ func (g *gateway) close() error {
 	}
 	if g.tunnel != nil {
 		errs = append(errs, g.tunnel.Close())
+	}
+	if g.keyLock != nil {
+		errs = append(errs, g.keyLock.Close())
 	}
 	if g.store != nil {
 		errs = append(errs, g.store.Close())

@@ -101,7 +101,12 @@ func join(ctx context.Context, f joinFlags, log *slog.Logger) error {
 	if err := os.MkdirAll(f.state, 0o700); err != nil {
 		return err
 	}
-	key, err := wg.LoadOrCreateKey(filepath.Join(f.state, "wireguard.key"))
+	keyFile := filepath.Join(f.state, "wireguard.key")
+	key, err := wg.LoadOrCreateKey(keyFile)
+	if err != nil {
+		return err
+	}
+	lock, err := wg.LockKey(keyFile, log)
 	if err != nil {
 		return err
 	}
@@ -117,7 +122,7 @@ func join(ctx context.Context, f joinFlags, log *slog.Logger) error {
 	}
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return agent.Run(ctx) })
-	return errors.Join(parts.Wait(), tunnel.close())
+	return errors.Join(parts.Wait(), tunnel.close(), lock.Close())
 }
 
 // check refuses what cannot work before anything is begun.
