@@ -64,7 +64,7 @@ func (l *loop) admit(fd int32, addr netip.AddrPort) {
 		return
 	}
 	if err != nil {
-		e.opts.Log.Error("epoll takes no more descriptors; raise fs.epoll.max_user_watches", "error", err)
+		e.warnEpoll(err)
 		c.reason = Descriptor
 		c.refuse(alertNone)
 		return

@@ -1,11 +1,5 @@
 package relay
 
-import (
-	"context"
-	"log/slog"
-	"time"
-)
-
 // end ends a connection for a reason of the gateway's, whatever its phase.
 func (c *conn) end(r Reason) {
 	switch c.phase {
@@ -90,31 +84,4 @@ func (c *conn) endOnPanic() {
 			c.finish()
 		}
 	}
-}
-
-// report counts the connection under its reason and writes its access line.
-func (c *conn) report() {
-	l := c.loop
-	l.stats.ended[c.mode][c.reason].Add(1)
-	log := l.engine.opts.Log
-	if c.log == nil {
-		if level := c.reason.level(); level > slog.LevelDebug {
-			log.Log(context.Background(), level, "connection ended", "client", c.addr.String(), "reason", c.reason.String())
-		}
-		return
-	}
-	r := c.log
-	log.LogAttrs(context.Background(), slog.LevelInfo, "connection",
-		slog.String("client", c.addr.String()),
-		slog.String("server_name", r.serverName),
-		slog.String("app", r.app),
-		slog.String("instance", r.instance),
-		slog.String("mode", c.mode.String()),
-		slog.String("relay", max(c.up.mode, c.down.mode).String()),
-		slog.Uint64("bytes_up", c.up.bytes),
-		slog.Uint64("bytes_down", c.down.bytes),
-		slog.Duration("duration", time.Duration(l.clock()-r.began)),
-		slog.String("ended_by", c.reason.Party().String()),
-		slog.String("reason", c.reason.String()),
-		slog.String("detail", r.detail))
 }

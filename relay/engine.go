@@ -26,6 +26,7 @@ type Engine struct {
 	sources        sources
 	metrics        *metrics
 	warned         warnings
+	samples        samples
 
 	open     atomic.Int64 // connections, lingering ones included
 	stopping atomic.Bool  // the loops end with their last connection
@@ -146,6 +147,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		loops.Wait()
 		close(ended)
 	}()
+	e.background.Go(func() { e.tellHidden(ended) })
 	select {
 	case <-ctx.Done():
 	case <-e.aborted.Done():

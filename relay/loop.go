@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 // cannot starve connections that are up.
 type loop struct {
 	engine  *Engine
+	log     *slog.Logger
 	epoll   int32
 	now     int64 // ns since the engine was made, read once a round
 	slots   []slot
@@ -270,9 +272,12 @@ func newLoop(e *Engine) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{engine: e, epoll: int32(fd), reserve: openReserve(), in: make([]byte, readMost), out: make([]byte, 0, outMost)}
+	l := &loop{engine: e, log: e.opts.Log, epoll: int32(fd), reserve: openReserve(), in: make([]byte, readMost), out: make([]byte, 0, outMost)}
 	l.pipes = pipes{loop: l, max: int64(e.maxPipes / e.opts.Loops)}
 	l.setTimeouts(e.opts.Timeouts)
+	if e.opts.LoopLog != nil {
+		l.log = e.opts.LoopLog()
+	}
 	if err := l.inbox.open(l); err != nil {
 		closeFD(l.epoll)
 		return nil, err

@@ -59,9 +59,13 @@ type Options struct {
 	BackendMSS int
 
 	// Log takes one line per ended connection if Access is set, and the engine's own
-	// events. Required.
+	// events. Required. It must not block: a loop that logs would stop.
 	Log    *slog.Logger
 	Access bool
+
+	// LoopLog, if not nil, is called once for each loop and makes the logger that its
+	// thread alone uses, so that it shares no lock with the others. Nil: Log.
+	LoopLog func() *slog.Logger
 }
 
 // Timeouts of a connection's phases; see the configuration for their meaning.

@@ -14,8 +14,12 @@ import (
 // errPanic is what comes of a dial that panicked.
 var errPanic = errors.New("panic; the log has its stack")
 
-// tellPanic logs a panic with the stack of the goroutine that recovered it.
+// tellPanic logs a panic with the stack of the goroutine that recovered it. Whoever has
+// found a bug can meet it often: linesPerSecond are told.
 func (e *Engine) tellPanic(p any) {
+	if !e.warned.panic.take(e.second()) {
+		return
+	}
 	e.opts.Log.Error("panic; this connection is ended, please report it",
 		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }

@@ -17,6 +17,8 @@ var errPipeQuota = errors.New("the kernel gave a pipe of less than 64 KiB: the u
 type warnings struct {
 	pipes       sync.Once
 	descriptors atomic.Int64 // loop clock of the last complaint
+	epoll       atomic.Int64
+	panic       sample
 	dial        atomic.Int64
 	unproven    atomic.Int64
 }
@@ -34,6 +36,12 @@ func (e *Engine) warnDescriptors(errno unix.Errno) {
 	if e.due(&e.warned.descriptors) {
 		e.opts.Log.Warn("no descriptor for a new connection; raise the limit (ulimit -n, LimitNOFILE=) or lower max_connections",
 			"error", errno, "connections", e.Open())
+	}
+}
+
+func (e *Engine) warnEpoll(err error) {
+	if e.due(&e.warned.epoll) {
+		e.opts.Log.Error("epoll takes no more descriptors; raise fs.epoll.max_user_watches", "error", err, "connections", e.Open())
 	}
 }
 

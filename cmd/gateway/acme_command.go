@@ -62,7 +62,8 @@ Exit code 0: the real orders can be expected to succeed. 1: one cannot.`,
 			}
 			ctx, stop := untilSignal(cmd.Context(), func() {})
 			defer stop()
-			log, _ := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			log, _, flush := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			defer flush()
 			return testACME(ctx, cmd.OutOrStdout(), cfg, log)
 		},
 	}

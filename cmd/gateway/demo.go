@@ -58,7 +58,9 @@ func demo(ctx context.Context, listen netip.AddrPort, out, logs io.Writer) error
 	}
 	defer os.RemoveAll(dir)
 	d := &demonstration{dir: dir, out: out}
-	d.log, _ = newLogger(logs, config.Log{Level: slog.LevelWarn})
+	var flush func()
+	d.log, _, flush = newLogger(logs, config.Log{Level: slog.LevelWarn})
+	defer flush()
 	if err := d.prepare(listen); err != nil {
 		return err
 	}

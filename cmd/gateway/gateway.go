@@ -146,7 +146,7 @@ func (g *gateway) openRelay(context.Context) error {
 		},
 		Loops: p.Loops, MaxConnections: p.MaxConnections, MaxPerSource: p.MaxConnectionsPerSource,
 		ProxyProtocolFrom: p.ProxyProtocolFrom,
-		Log:               g.log, Access: g.cfg.Log.Access,
+		Log:               g.log, LoopLog: func() *slog.Logger { return ownLog(g.log) }, Access: g.cfg.Log.Access,
 	}
 	switch g.tunnel.Mode() {
 	case wg.ModeNetstack:
@@ -180,6 +180,7 @@ func (g *gateway) openAdmin(ctx context.Context) error {
 			return nil
 		}},
 	}
+	opts.Collectors = append(opts.Collectors, logCollectors(g.log)...)
 	opts.Collectors = append(opts.Collectors, g.relay.Collectors()...)
 	opts.Collectors = append(opts.Collectors, g.health.Collectors()...)
 	opts.Collectors = append(opts.Collectors, g.tunnel.Collectors()...)
@@ -230,7 +231,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	}
 	parts.Go(func() error { return g.attest.serve(background) })
 	parts.Go(func() error { return g.registry.Run(background) })
-	parts.Go(func() error { return g.own.serve(background, g.cfg.RPC.DstackAgent, g.published()) })
+	parts.Go(func() error { return g.own.serve(background, g.cfg.RPC.DstackAgent, g.published(), g.log) })
 	if g.rpc != nil {
 		parts.Go(func() error { return g.rpc.serve(background) })
 	}

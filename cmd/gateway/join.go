@@ -66,7 +66,9 @@ header); without --port all are open.`,
 			if f.debug {
 				level = slog.LevelDebug
 			}
-			log, _ := newLogger(cmd.ErrOrStderr(), config.Log{Level: level})
+			log, _, flush := newLogger(cmd.ErrOrStderr(), config.Log{Level: level})
+			defer flush()
+			logForLong(log)
 			ctx, stop := untilSignal(cmd.Context(), func() {})
 			defer stop()
 			return join(ctx, f, log)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -41,11 +42,25 @@ func realMain(args []string) int {
 	case errors.Is(err, errSaid):
 		return exitFailed
 	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "gateway: %v\n", err)
+		say(err)
 		return exitUsage
 	}
-	fmt.Fprintf(os.Stderr, "gateway: %v\n", err)
+	say(err)
 	return exitFailed
+}
+
+// say tells why the command failed, if somebody reads it: who reads no more must not
+// keep the process from its end.
+func say(err error) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		fmt.Fprintf(os.Stderr, "gateway: %v\n", err)
+	}()
+	select {
+	case <-said:
+	case <-time.After(flushTime):
+	}
 }
 
 func newRoot() *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -31,13 +32,14 @@ type ownSite struct {
 func newOwnSite() *ownSite { return &ownSite{conns: make(chan net.Conn), done: make(chan struct{})} }
 
 // serve answers until ctx is done. agent and certs are rpc.WellKnown's.
-func (o *ownSite) serve(ctx context.Context, agent string, certs rpc.Certificates) error {
+func (o *ownSite) serve(ctx context.Context, agent string, certs rpc.Certificates, log *slog.Logger) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", rpc.WellKnown(agent, certs))
 	mux.HandleFunc("/{$}", func(http.ResponseWriter, *http.Request) {})
 	srv := &http.Server{
 		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()

@@ -36,7 +36,9 @@ SIGHUP reads anew: the certificates; and of the file, the domains (but for ratls
 			if err != nil {
 				return err
 			}
-			log, level := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			log, level, flush := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			defer flush()
+			logForLong(log)
 			return run(cmd.Context(), file, cfg, log, level)
 		},
 	}
