@@ -74,8 +74,11 @@ type Proxy struct {
 	// MaxConnectionsPerApp limits the open connections to one app. Default
 	// 2000; 0 is no limit.
 	MaxConnectionsPerApp int `toml:"max_connections_per_app"`
-	// MaxConnectionsPerSource limits the open connections of one client IP
-	// (IPv6: of one /64). Default 0: no limit.
+	// MaxConnectionsPerAppAndSource limits those to one app of one client IP (IPv6: of
+	// one /64). Default a quarter of MaxConnectionsPerApp; 0 is no limit.
+	MaxConnectionsPerAppAndSource int `toml:"max_connections_per_app_and_source"`
+	// MaxConnectionsPerSource limits the open connections of one client IP (IPv6: of
+	// one /64), from when they are accepted. Default 0: no limit.
 	MaxConnectionsPerSource int `toml:"max_connections_per_source"`
 	// ProxyProtocolFrom are the networks whose PROXY v1/v2 header is required
 	// and believed; anyone in them can claim any client address. Default none.

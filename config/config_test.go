@@ -50,9 +50,9 @@ func TestSmallestFileHasAllDefaults(t *testing.T) {
 		},
 		Proxy: Proxy{
 			Listen:               []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:443"), netip.MustParseAddrPort("[::]:443")},
-			MaxConnectionsPerApp: 2000,
-			TLSMinVersion:        tls.VersionTLS12,
-			TLS12Ciphers:         ciphers.Intermediate(),
+			MaxConnectionsPerApp: 2000, MaxConnectionsPerAppAndSource: 500,
+			TLSMinVersion: tls.VersionTLS12,
+			TLS12Ciphers:  ciphers.Intermediate(),
 			Timeouts: Timeouts{
 				Hello: 5 * time.Second, Handshake: 10 * time.Second, Connect: 5 * time.Second,
 				Hedge: 250 * time.Millisecond, Idle: 10 * time.Minute, Drain: 30 * time.Second,
@@ -96,6 +96,7 @@ listen = ["127.0.0.1:0", "[::1]:8443"]
 loops = 2
 max_connections = 1_000
 max_connections_per_app = 0
+max_connections_per_app_and_source = 7
 max_connections_per_source = 0x10
 proxy_protocol_from = ["192.0.2.0/24", "2001:db8::1"]
 tls_min_version = "1.3"
@@ -172,7 +173,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		ACME:    parse(t, smallest).ACME, // its keys have a test of their own
 		Proxy: Proxy{
 			Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort("[::1]:8443")},
-			Loops:  2, MaxConnections: 1000, MaxConnectionsPerSource: 16,
+			Loops:  2, MaxConnections: 1000, MaxConnectionsPerAppAndSource: 7, MaxConnectionsPerSource: 16,
 			ProxyProtocolFrom: []netip.Prefix{prefix("192.0.2.0/24"), prefix("2001:db8::1/128")},
 			TLSMinVersion:     tls.VersionTLS13,
 			TLS12Ciphers:      []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA},
@@ -264,5 +265,21 @@ func TestFileAboveOneMebibyteIsRefused(t *testing.T) {
 	_, err := Parse("f", []byte(smallest+comment+"\n"))
 	if err == nil || err.Error() != "f:1:1: the file is larger than 1048576 bytes" {
 		t.Errorf("above the limit: %v", err)
+	}
+}
+
+func TestOneSourceHasAQuarterOfAnApp(t *testing.T) {
+	for text, want := range map[string]int{
+		"":                                       500,
+		"max_connections_per_app = 4":            1,
+		"max_connections_per_app = 5":            2,
+		"max_connections_per_app = 1":            1,
+		"max_connections_per_app = 0":            0,
+		"max_connections_per_app_and_source = 0": 0,
+		"max_connections_per_app = 10\nmax_connections_per_app_and_source = 10": 10,
+	} {
+		if got := parse(t, smallest+"[proxy]\n"+text).Proxy.MaxConnectionsPerAppAndSource; got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
 	}
 }

@@ -92,6 +92,8 @@ func readProxy(t table) Proxy {
 		ProxyTLVs:               readApps(t, "proxy_tlvs"),
 		Timeouts:                readTimeouts(t.sub("timeouts")),
 	}
+	// A quarter, rounded up: 0 is a quarter of no limit alone.
+	p.MaxConnectionsPerAppAndSource = t.limit("max_connections_per_app_and_source", p.MaxConnectionsPerApp/4+min(p.MaxConnectionsPerApp%4, 1))
 	if t.has("listen") && len(t.get("listen").items) == 0 {
 		t.fail("listen", `is empty: want at least one IP:port, such as "0.0.0.0:443"`)
 	}

@@ -133,11 +133,12 @@ func TestLimitRefusesOneMoreAndFreesThePlace(t *testing.T) {
 	for _, tt := range []struct{ key, reason string }{
 		{"proxy.max_connections", "connection_limit"},
 		{"proxy.max_connections_per_app", "app_limit"},
+		{"proxy.max_connections_per_app_and_source", "source_limit"},
 		{"proxy.max_connections_per_source", "source_limit"},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			w := newWorld(t)
-			g := w.start(setting{tt.key, 2})
+			g := w.start(setting{"proxy.max_connections_per_app_and_source", 0}, setting{tt.key, 2})
 			w.flow(modes[0])
 			second := w.flow(modes[2])
 
@@ -151,5 +152,35 @@ func TestLimitRefusesOneMoreAndFreesThePlace(t *testing.T) {
 			g.waitFor("the second connection to end", "gateway_connections_open", 1)
 			w.flow(modes[0]).mustEcho(t)
 		})
+	}
+}
+
+// A source that opens as many silent connections as an app may have keeps nobody else
+// out, and one that says nothing at all counts as well.
+func TestSilentHellosOfOneSourceDoNotShutAnAppOut(t *testing.T) {
+	w := newWorld(t)
+	g := w.start(setting{"proxy.max_connections_per_app", 40}, setting{"proxy.max_connections_per_source", 60})
+	w.cvms[0].host.Listen(t, ":80") // its kernel takes connections, and nobody reads them
+	refused := func(n int) func() bool {
+		return func() bool { return g.metric(`gateway_connections_total{reason="source_limit"}`) == float64(n) }
+	}
+	for range 40 {
+		mustWrite(t, w.dial(), helloFor(name("alpha", "80s")))
+	}
+	eventually(t, patience, "all but a quarter of the app's limit are refused", refused(30))
+	for range 60 {
+		w.dial()
+	}
+	eventually(t, patience, "silent clients beyond the limit per source are refused", refused(40))
+
+	c, err := w.client.Dial(t.Context(), "["+gateway6+"]:"+tlsPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	mustWrite(t, c, helloFor(name("alpha", "80s")))
+	g.waitFor("another source is served", "gateway_connections_open", 61)
+	if n := g.metric(`gateway_connections_total{reason="app_limit"}`); n != 0 {
+		t.Errorf("the app was shut out %v times", n)
 	}
 }

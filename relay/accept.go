@@ -49,7 +49,7 @@ func (l *loop) acceptOne(ln *listener) {
 // nothing costs a descriptor and 300 bytes.
 func (l *loop) admit(fd int32, addr netip.AddrPort) {
 	e := l.engine
-	c := &conn{loop: l, addr: addr, last: l.now}
+	c := &conn{loop: l, addr: addr, last: l.now, balancer: e.believes(addr.Addr())}
 	c.client.fd, c.backend.fd = fd, -1
 	c.timer.c = c
 	if e.opts.Access {
@@ -67,6 +67,11 @@ func (l *loop) admit(fd int32, addr netip.AddrPort) {
 		e.warnEpoll(err)
 		c.reason = Descriptor
 		c.refuse(alertNone)
+		return
+	}
+	if c.reason = c.admitSource(); c.reason != goOn {
+		c.client.writable = true
+		c.refuse(c.reason.alert())
 		return
 	}
 	l.stats.accepted.Add(1)

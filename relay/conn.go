@@ -36,7 +36,10 @@ type conn struct {
 	bulk    bool // moved much when it was pumped last
 	expired bool // the phase's deadline has passed
 	guarded bool // the kernel watches the backend for vanishing
-	counted bool // among those of its address
+
+	balancer bool // addr is that of a sender that must send a PROXY header: no client's
+	counted  bool // among those of its source
+	shared   bool // its place of limit is, too
 }
 
 type phase uint8

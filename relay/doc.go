@@ -6,10 +6,10 @@
 //
 // # A connection's way
 //
-//	accept.go       a descriptor becomes a conn; limits; what to do without descriptors
+//	accept.go       a descriptor becomes a conn; limits (source.go: per client address);
+//	                what to do without descriptors
 //	coro.go         its first byte gives it a coroutine, in which setup.go runs:
 //	proxyheader.go    PROXY header, from senders that must send one
-//	source.go         limit per client address
 //	postgres.go       PostgreSQL's SSLRequest
 //	readhello.go      the ClientHello
 //	setup.go          the decision (lookup.go: one that has to wait)

@@ -50,10 +50,7 @@ func (c *conn) closeBackend() {
 		c.watch.Closed()
 		c.watch = nil
 	}
-	if c.limit != nil {
-		c.limit.Release()
-		c.limit = nil
-	}
+	c.leavePlace()
 }
 
 // close gives the client's descriptor back: the last thing that happens to a
@@ -62,9 +59,7 @@ func (c *conn) close() {
 	l := c.loop
 	l.stop(&c.timer)
 	l.forget(c.client.fd)
-	if c.counted {
-		l.engine.sources.release(sourceOf(c.addr.Addr()))
-	}
+	c.releaseSource()
 	c.phase = closed
 	l.stats.open.Add(-1)
 	l.engine.open.Add(-1)

@@ -23,7 +23,7 @@ type Engine struct {
 	maxConnections int
 	maxPipes       int
 	loops          []*loop
-	sources        sources
+	sources        *sources
 	metrics        *metrics
 	warned         warnings
 	samples        samples
@@ -58,8 +58,7 @@ func New(opts Options) (*Engine, error) {
 	if opts.Loops == 0 {
 		opts.Loops = cpuquota.CPUs()
 	}
-	e := &Engine{opts: opts, began: time.Now(), metrics: newMetrics()}
-	e.sources.max = opts.MaxPerSource
+	e := &Engine{opts: opts, began: time.Now(), metrics: newMetrics(), sources: newSources()}
 	e.aborted, e.abort = context.WithCancel(context.Background())
 	return e, e.budget()
 }

@@ -45,8 +45,8 @@ type Options struct {
 	// limit allows.
 	MaxConnections int
 
-	// MaxPerSource bounds the connections from one client address (IPv6: one /64); 0
-	// is no limit.
+	// MaxPerSource bounds the connections from one client address (IPv6: one /64), those
+	// that are silent or still being set up included; 0 is no limit.
 	MaxPerSource int
 
 	// ProxyProtocolFrom are the senders whose PROXY header is required and
@@ -100,6 +100,10 @@ type Decision struct {
 	// They are over 107 bytes then, which some readers refuse.
 	ProxyTLVs bool
 
+	// Share is how many connections of Limit one client address (IPv6: one /64) may
+	// hold; 0 is no bound of its own.
+	Share int
+
 	// App and Detail are words for the log: where it goes, and why not.
 	App, Detail string
 }
@@ -138,7 +142,7 @@ type Watcher interface {
 	Closed()
 }
 
-// Limit is a bound on concurrent connections. Its methods are called on the
+// Limit is a bound on concurrent connections, and comparable. Its methods are called on the
 // loops' threads, by several at once, and must not block.
 type Limit interface {
 	Acquire() bool

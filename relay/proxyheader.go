@@ -15,7 +15,7 @@ import (
 // that must send it. Believing it from anybody else would let a client choose
 // the address that limits and logs go by.
 func (s *setup) readProxyHeader() Reason {
-	if !s.l.engine.believes(s.c.addr.Addr()) {
+	if !s.c.balancer {
 		return goOn
 	}
 	for {
@@ -24,7 +24,7 @@ func (s *setup) readProxyHeader() Reason {
 		case err == nil:
 			s.noteProxyHeader(h)
 			s.in.off += n
-			return goOn
+			return s.c.admitSource()
 		case !errors.Is(err, proxyproto.ErrIncomplete):
 			return BadProxyHeader
 		}
@@ -40,7 +40,7 @@ func (s *setup) noteProxyHeader(h proxyproto.Header) {
 	if h.Local || !h.Source.IsValid() {
 		return
 	}
-	s.c.addr, s.server = h.Source, h.Destination
+	s.c.addr, s.c.balancer, s.server = h.Source, false, h.Destination
 	for kind, value := range h.TLVs.All() {
 		s.passOn(kind, bytes.Clone(value)) // the list is a view on the stream
 	}

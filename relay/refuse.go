@@ -28,6 +28,7 @@ const lingerBytes = 128 << 10
 func (c *conn) refuse(alert int) {
 	c.report()
 	c.closeBackend()
+	c.releaseSource()
 	l := c.loop
 	if answer := c.reason.inTheClear(); answer != "" {
 		c.client.write([]byte(answer))

@@ -238,16 +238,6 @@ func TestSourceLimitCountsAnAddress(t *testing.T) {
 	readExactly(t, again, 1)
 }
 
-func TestSourceOfIPv6IsItsNetwork(t *testing.T) {
-	a := sourceOf(netip.MustParseAddr("2001:db8:1:2:3::4"))
-	if a != sourceOf(netip.MustParseAddr("2001:db8:1:2:ffff::")) || a == sourceOf(netip.MustParseAddr("2001:db8:1:3::")) {
-		t.Errorf("source %v", a)
-	}
-	if sourceOf(netip.MustParseAddr("::ffff:192.0.2.1")) != sourceOf(netip.MustParseAddr("192.0.2.1")) {
-		t.Error("a mapped address is another source")
-	}
-}
-
 func TestEveryReasonHasAName(t *testing.T) {
 	seen := map[string]bool{}
 	for r := goOn + 1; r < reasons; r++ {

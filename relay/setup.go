@@ -37,7 +37,6 @@ func (s *setup) run() Reason {
 	s.begin()
 	for _, step := range [...]func(*setup) Reason{
 		(*setup).readProxyHeader,
-		(*setup).admitSource,
 		(*setup).answerSSLRequest,
 		(*setup).readHello,
 		(*setup).route,
@@ -86,14 +85,24 @@ func (s *setup) route() Reason {
 	case d.Mode == Passthrough && (d.Backends[0].TLS != nil || d.Backends[1].TLS != nil || d.Backends[2].TLS != nil):
 		return Internal // it is TLS already, from the client to the instance
 	}
-	if d.Limit != nil && !d.Limit.Acquire() {
-		return AppLimit
+	if d.Limit != nil {
+		if r := s.takePlace(); r != goOn {
+			return r
+		}
 	}
-	c.limit = d.Limit
 	if d.Backends[0].SendProxy || d.Backends[1].SendProxy || d.Backends[2].SendProxy {
 		s.serverName = bytes.Clone(h.ServerName)
 	}
 	return goOn
+}
+
+// takePlace takes one of the places of the decision's Limit.
+func (s *setup) takePlace() Reason {
+	r := s.c.takePlace(s.decision.Limit, s.decision.Share)
+	if r == SourceLimit && s.c.log != nil {
+		s.c.log.detail = "its source holds its share of the app's connections"
+	}
+	return r
 }
 
 // wait gives the thread back to the loop until something happens to the

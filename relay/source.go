@@ -1,61 +1,128 @@
 package relay
 
 import (
+	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 )
 
-// sources counts connections by client address, for MaxPerSource. An IPv6
-// client is its /64: it owns all addresses in it.
-type sources struct {
-	max int
-
-	mu   sync.Mutex // guards open; held for a map access only
-	open map[source]int
-}
-
-type source = netip.Prefix
-
-// admitSource counts the client's address against its limit.
-func (s *setup) admitSource() Reason {
-	all := &s.l.engine.sources
-	if all.max == 0 {
-		return goOn
-	}
-	if !all.acquire(sourceOf(s.c.addr.Addr())) {
-		return SourceLimit
-	}
-	s.c.counted = true
-	return goOn
-}
+// source is a client as limits know it: an IPv4 address, or an IPv6 /64, whose owner has
+// all addresses in it. Clients behind one NAT are one source.
+type source struct{ high, low uint64 }
 
 func sourceOf(a netip.Addr) source {
-	bits := 32
-	if a = a.Unmap(); a.Is6() {
-		bits = 64
+	b := a.As16() // an IPv4 address is in ::ffff:0:0/96, which is nobody's
+	if a.Unmap().Is4() {
+		return source{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 	}
-	p, _ := a.WithZone("").Prefix(bits) // it fails only for bits out of range
-	return p
+	return source{high: binary.BigEndian.Uint64(b[:8])}
 }
 
-func (s *sources) acquire(src source) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open[src] >= s.max {
+// sources counts the connections of each source, in all and by the Limit that they hold a
+// place of. What it keeps is bounded by the connections that are open: a source without
+// one is not in it.
+//
+// All loops share it. Each access locks one of many shards for the time of a map access,
+// so that two loops hardly ever meet; which source is in which is not known outside.
+type sources struct {
+	seed   [2]uint64
+	shards [256]shard
+}
+
+type shard struct {
+	mu   sync.Mutex // guards open; held for a map access only
+	open map[held]int
+	_    [48]byte // the next shard is on another cache line
+}
+
+// held is what is counted: the connections of a source, or its places of a Limit.
+type held struct {
+	of source
+	in Limit // nil: all connections
+}
+
+func newSources() *sources { return &sources{seed: [2]uint64{rand.Uint64(), rand.Uint64()}} }
+
+func (s *sources) shardOf(src source) *shard {
+	high, low := bits.Mul64(src.high^s.seed[0], src.low^s.seed[1])
+	return &s.shards[(high^low)%uint64(len(s.shards))]
+}
+
+// acquire counts one more, unless there are limit already.
+func (s *sources) acquire(h held, limit int) bool {
+	sh := s.shardOf(h.of)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.open[h] >= limit {
 		return false
 	}
-	if s.open == nil {
-		s.open = make(map[source]int)
+	if sh.open == nil {
+		sh.open = make(map[held]int)
 	}
-	s.open[src]++
+	sh.open[h]++
 	return true
 }
 
 // release takes back one acquire.
-func (s *sources) release(src source) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open[src]--; s.open[src] <= 0 {
-		delete(s.open, src)
+func (s *sources) release(h held) {
+	sh := s.shardOf(h.of)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.open[h]--; sh.open[h] <= 0 {
+		delete(sh.open, h)
 	}
+}
+
+// admitSource counts a connection against MaxPerSource, from when its client is known:
+// when it is accepted, or behind a balancer when its PROXY header is there. A balancer's
+// own address is no client's.
+func (c *conn) admitSource() Reason {
+	e := c.loop.engine
+	if e.opts.MaxPerSource == 0 || c.balancer {
+		return goOn
+	}
+	if !e.sources.acquire(held{of: sourceOf(c.addr.Addr())}, e.opts.MaxPerSource) {
+		return SourceLimit
+	}
+	c.counted = true
+	return goOn
+}
+
+// releaseSource takes admitSource back.
+func (c *conn) releaseSource() {
+	if c.counted {
+		c.loop.engine.sources.release(held{of: sourceOf(c.addr.Addr())})
+		c.counted = false
+	}
+}
+
+// takePlace takes one of the places of limit, of which one source may hold share.
+func (c *conn) takePlace(limit Limit, share int) Reason {
+	place := held{sourceOf(c.addr.Addr()), limit}
+	shared := share > 0 && !c.balancer
+	if shared && !c.loop.engine.sources.acquire(place, share) {
+		return SourceLimit
+	}
+	if !limit.Acquire() {
+		if shared {
+			c.loop.engine.sources.release(place)
+		}
+		return AppLimit
+	}
+	c.limit, c.shared = limit, shared
+	return goOn
+}
+
+// leavePlace gives the place back.
+func (c *conn) leavePlace() {
+	if c.limit == nil {
+		return
+	}
+	if c.shared {
+		c.loop.engine.sources.release(held{sourceOf(c.addr.Addr()), c.limit})
+	}
+	c.limit.Release()
+	c.limit, c.shared = nil, false
 }

@@ -87,7 +87,7 @@ func (g *gateway) adopt(decided *router.Decision, d *relay.Decision) {
 		d.Refuse, d.Detail = relay.OwnListener, "the gateway itself listens at the instance's address and port"
 		return
 	}
-	d.Limit = decided.App.Open
+	d.Limit, d.Share = decided.App.Open, g.cfg.Proxy.MaxConnectionsPerAppAndSource
 	d.ProxyTLVs = g.proxyTLVs.has(decided.App.ID)
 	d.N = decided.N
 	for i, c := range decided.Candidates[:decided.N] {
