@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bufio"
+	"net"
 	"net/http"
+	"net/textproto"
 	"regexp"
 	"strconv"
 	"strings"
@@ -150,6 +152,60 @@ func TestServerThatSpeaksFirstIsHeard(t *testing.T) {
 				t.Errorf("%q, %v", line, err)
 			}
 		})
+	}
+}
+
+// A mail server greets its client, which says nothing before that.
+func TestMailIsDeliveredOverTLS(t *testing.T) {
+	w := newWorld(t, "curl")
+	w.start()
+	mails := make(chan string, 1)
+	l := w.cvms[0].host.Listen(t, ":465")
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = receiveMail(c, mails) // what is missing, the test misses
+			c.Close()
+		}
+	}()
+	serverName := name("alpha", "465")
+	out, err := w.run("Subject: hello\r\n\r\nfrom outside\r\n", "curl", "--silent", "--show-error", "--cacert", w.root(),
+		"--resolve", serverName+":443:"+gateway4, "smtps://"+serverName+":443", "--mail-from", "a@b.example", "--mail-rcpt", "c@d.example", "--upload-file", "-")
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if got := <-mails; got != "Subject: hello\r\n\r\nfrom outside\r\n" {
+		t.Errorf("the mail is %q", got)
+	}
+}
+
+// receiveMail is the server's side of one SMTP session (RFC 5321).
+func receiveMail(c net.Conn, mails chan<- string) error {
+	text := textproto.NewConn(c)
+	reply := "220 ready"
+	for {
+		if err := text.PrintfLine("%s", reply); err != nil {
+			return err
+		}
+		line, err := text.ReadLine()
+		if err != nil {
+			return err
+		}
+		reply = "250 ok"
+		if line != "DATA" {
+			continue
+		}
+		if err := text.PrintfLine("354 go on"); err != nil {
+			return err
+		}
+		lines, err := text.ReadDotLines()
+		if err != nil {
+			return err
+		}
+		mails <- strings.Join(lines, "\r\n") + "\r\n"
 	}
 }
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,6 +47,16 @@ func TestPsql(t *testing.T) {
 		if err != nil || strings.TrimSpace(out) != "42" {
 			t.Errorf("%v: %q", err, out)
 		}
+	})
+	t.Run("MaySpeakTLSAtOnce", func(t *testing.T) {
+		// libpq 17 with sslnegotiation=direct: it goes on only if its ALPN is confirmed.
+		w := w.in(t)
+		c := w.handshake(w.dial(), &tls.Config{ServerName: terminated, NextProtos: []string{"postgresql"}})
+		if got := c.ConnectionState().NegotiatedProtocol; got != "postgresql" {
+			t.Errorf("protocol %q", got)
+		}
+		mustWrite(t, c, []byte("\x00\x00\x00\x17\x00\x03\x00\x00user\x00postgres\x00\x00"))
+		mustRead(t, c, "R\x00\x00\x00\x08\x00\x00\x00\x00") // AuthenticationOk
 	})
 	t.Run("IsToldToUseTLS", func(t *testing.T) {
 		out, err := psql(terminated, "select 1", "sslmode=disable")

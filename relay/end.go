@@ -1,10 +1,17 @@
 package relay
 
+// sentNothing is what the log says of a client that let the hello's deadline pass without a
+// byte. A client of MySQL does so, or one of SMTP that is to begin TLS later.
+const sentNothing = "the client sent nothing: TLS must come first, also where it is the server that speaks first"
+
 // end ends a connection for a reason of the gateway's, whatever its phase.
 func (c *conn) end(r Reason) {
 	switch c.phase {
 	case waiting:
 		c.reason = r
+		if r == HelloTimeout {
+			c.detail(sentNothing)
+		}
 		c.refuse(alertNone) // nothing was said yet, so there is nothing to answer
 	case settingUp:
 		c.reason = r
