@@ -78,6 +78,7 @@ func ALPNConfig(cert *tls.Certificate) *tls.Config {
 		NextProtos:             []string{ALPNProtocol},
 		MinVersion:             tls.VersionTLS12,
 		CipherSuites:           ciphers.Intermediate(),
+		CurvePreferences:       ciphers.Curves(),
 		SessionTicketsDisabled: true,
 	}
 }

@@ -5,17 +5,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"sallyport/internal/ciphers"
 )
 
 // ready are the protocols for which a domain has a config at hand: nearly all that
 // clients are confirmed.
 var ready = [...]string{"", "http/1.1", "postgresql", "h2"}
-
-// curves are the key exchanges. crypto/tls ignores the order and prefers the
-// post-quantum hybrid itself. Its defaults P-521 and the hybrids with P-256 and
-// P-384 are left out: they cost the gateway more per handshake, and a client
-// that has one of them has one of these too.
-var curves = []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384}
 
 // TLSConfig is what a connection of a name below the domain is terminated with, if
 // the client is confirmed the protocol, "" for none. It is nil for an unknown domain.
@@ -57,7 +53,7 @@ func (d *domain) newConfigs(opts Options) (configs [len(ready)]*tls.Config) {
 		c := &tls.Config{
 			MinVersion:       opts.MinVersion,
 			CipherSuites:     opts.CipherSuites,
-			CurvePreferences: curves,
+			CurvePreferences: ciphers.Curves(),
 			GetCertificate:   d.certificate,
 		}
 		if protocol != "" {

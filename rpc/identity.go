@@ -199,6 +199,7 @@ func newConfig(pair tls.Certificate, roots *x509.CertPool) *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS12,
 		CipherSuites:           ciphers.Intermediate(),
+		CurvePreferences:       ciphers.Curves(),
 		NextProtos:             []string{"h2", "http/1.1"},
 		Certificates:           []tls.Certificate{pair},
 		ClientAuth:             tls.VerifyClientCertIfGiven,

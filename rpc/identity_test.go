@@ -19,8 +19,13 @@ import (
 )
 
 // A scanner finds no more here than on the port for clients.
-func TestGuestsMeetNoWeakCipherSuite(t *testing.T) {
+func TestGuestsMeetNoWeakCipherSuiteOrCurve(t *testing.T) {
 	w := newWorld(t, nil)
+	none := tls.Dialer{Config: &tls.Config{RootCAs: w.root.pool(), CurvePreferences: []tls.CurveID{tls.CurveP521}}}
+	if c, err := none.DialContext(t.Context(), "tcp", w.addr); err == nil {
+		c.Close()
+		t.Error("P-521 alone is taken")
+	}
 	for suite, want := range map[uint16]bool{
 		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256:       true,
 		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: true,

@@ -1,5 +1,6 @@
-// Package ciphers says which cipher suites the gateway's listeners take with TLS
-// 1.2. Those of TLS 1.3 are all good, and crypto/tls lets nobody choose among them.
+// Package ciphers says which key exchanges the gateway's listeners take, and which
+// cipher suites with TLS 1.2. Those of TLS 1.3 are all good, and crypto/tls lets
+// nobody choose among them.
 package ciphers
 
 import (
@@ -22,6 +23,14 @@ func Intermediate() []uint16 {
 		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
 		tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 	}
+}
+
+// Curves returns the key exchanges. crypto/tls ignores the order and prefers the
+// post-quantum hybrid itself. Its defaults P-521 and the hybrids with P-256 and
+// P-384 are left out: they cost the gateway more per handshake, and a client
+// that has one of them has one of these too.
+func Curves() []tls.CurveID {
+	return []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384}
 }
 
 // Names returns the suites' names in the registry of IANA.
