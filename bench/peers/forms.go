@@ -7,6 +7,11 @@ type Form struct {
 	Splice  bool   // of haproxy
 	Pipe    int    // bytes of a pipe that is spliced through; 0 is the default
 	Buffer  string // of nginx, for each direction of a connection
+	// Exposed is as it faces strangers: with Site.Descriptors, the limits that it takes by
+	// default for them, and a log of what fails. Of the gateway and haproxy.
+	Exposed bool
+	// Deaf has its log go to a pipe that nobody reads.
+	Deaf bool
 }
 
 // Gateway is the name of our own form, and its program.

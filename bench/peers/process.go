@@ -5,12 +5,14 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +28,8 @@ type Site struct {
 	Gateway string // the gateway's binary
 	CPU     int    // where a proxy runs; negative is anywhere
 	Backend netip.AddrPort
+	// Descriptors is the limit of a proxy that is Exposed; 0 is this process's.
+	Descriptors int
 
 	Certificate, Key, Bundle string // PEM files, for Domain; Bundle has both
 	Domain                   string
@@ -45,6 +49,7 @@ type Process struct {
 
 	dir    string
 	output *output
+	unread *os.File // its log, if nobody reads it
 	ended  chan struct{}
 }
 
@@ -133,7 +138,15 @@ func (p *Process) launch(s *Site, f Form, file string) error {
 			return err
 		}
 	}
-	return p.exec(s.CPU, path, f.args(file, p.dir)...)
+	args := f.args(file, p.dir)
+	if f.Exposed && s.Descriptors > 0 {
+		args = append([]string{"-c", `ulimit -n "$0" && exec "$@"`, strconv.Itoa(s.Descriptors), path}, args...)
+		path = "/bin/sh"
+	}
+	if f.Deaf {
+		return p.execDeaf(s.CPU, path, args...)
+	}
+	return p.exec(s.CPU, path, args...)
 }
 
 // Launch starts any program as proxies are started, in the network namespace of the
@@ -146,18 +159,68 @@ func Launch(cpu int, path string, args ...string) (*Process, error) {
 // exec starts a program on a CPU. It dies with this process, and what it starts is in
 // a process group of its own, so that all of it can be ended.
 func (p *Process) exec(cpu int, path string, args ...string) error {
+	return p.begin(cpu, p.output, path, args...)
+}
+
+// execDeaf does so with its output in a pipe that nobody reads, and that is full soon.
+func (p *Process) execDeaf(cpu int, path string, args ...string) error {
+	unread, out, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	if err := p.begin(cpu, out, path, args...); err != nil {
+		return errors.Join(err, unread.Close())
+	}
+	p.unread = unread // Stop closes it
+	return nil
+}
+
+// begin starts a program from a thread that is there for nothing else until the program
+// has ended: the signal of a parent's death comes when the thread that started it ends,
+// and a goroutine may take its thread with it.
+func (p *Process) begin(cpu int, out io.Writer, path string, args ...string) error {
 	cmd := exec.Command(path, args...) //nolint:noctx // Stop ends it, politely at first
-	cmd.Stdout, cmd.Stderr = p.output, p.output
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	if err := onCPU(cpu, cmd.Start); err != nil {
+	network, err := os.Open(threadNetwork)
+	if err != nil {
+		return err
+	}
+	defer network.Close()
+	started := make(chan error)
+	go func() {
+		defer close(p.ended) // Stop waits for it
+		runtime.LockOSThread()
+		err := enter(network)
+		if err == nil {
+			err = onCPU(cpu, cmd.Start)
+		}
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return err
 	}
 	p.PID = cmd.Process.Pid
-	go func() {
-		defer close(p.ended) // Stop waits for it
-		_ = cmd.Wait()
-	}()
 	return nil
+}
+
+const threadNetwork = "/proc/thread-self/ns/net"
+
+// enter moves the thread to a network namespace, if it is not there: that needs a
+// capability.
+func enter(network *os.File) error {
+	there, err := network.Stat()
+	if err != nil {
+		return err
+	}
+	if here, err := os.Stat(threadNetwork); err == nil && os.SameFile(here, there) {
+		return nil
+	}
+	return os.NewSyscallError("setns", unix.Setns(int(network.Fd()), unix.CLONE_NEWNET))
 }
 
 // Ended is closed when the program has ended.
@@ -226,6 +289,9 @@ func (p *Process) Stop() error {
 	}
 	_ = syscall.Kill(-p.PID, syscall.SIGKILL) // the group: it may be empty
 	<-p.ended
+	if p.unread != nil {
+		p.unread.Close()
+	}
 	if p.dir == "" {
 		return nil
 	}

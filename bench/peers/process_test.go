@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -15,6 +17,8 @@ import (
 	"time"
 
 	"sallyport/internal/gwtest"
+
+	"golang.org/x/sys/unix"
 )
 
 // newSite has a backend that greets and hangs up, and does not wait for a word.
@@ -153,5 +157,71 @@ func TestProgramThatDoesNotListenIsEnded(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(s.Dir); len(left) > 5 { // cert, key, both, program, pid
 		t.Errorf("files are left: %v", left)
+	}
+}
+
+// A program ends with this process, and not with the thread that asked for it.
+func TestProgramOutlivesTheThreadThatAskedForIt(t *testing.T) {
+	var p *Process
+	gone := func() bool {
+		tid := make(chan int)
+		go func() {
+			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+			defer func() { tid <- unix.Gettid() }()
+			if unix.Gettid() == os.Getpid() {
+				return // the main thread only sleeps
+			}
+			var err error
+			if p, err = Launch(-1, "/bin/sleep", "60"); err != nil {
+				t.Error(err)
+			}
+		}()
+		thread := fmt.Sprintf("/proc/self/task/%d", <-tid)
+		for deadline := time.Now().Add(10 * time.Second); p != nil && time.Now().Before(deadline); runtime.Gosched() {
+			if _, err := os.Stat(thread); err != nil {
+				return true
+			}
+		}
+		return false
+	}
+	for attempts := 0; !gone(); attempts++ {
+		if attempts == 3 || p != nil {
+			t.Fatal("the thread has not ended")
+		}
+	}
+	defer func() { _ = p.Stop() }()
+	select {
+	case <-p.Ended():
+		t.Error("it has ended")
+	case <-time.After(200 * time.Millisecond):
+	}
+}
+
+func TestLogThatNobodyReadsFillsItsPipe(t *testing.T) {
+	s := newSite(t)
+	s.Gateway, s.Descriptors = s.Dir+"/gateway", 100
+	// It says how many descriptors it may have, listens nowhere and fills its log.
+	script := "#!/bin/sh\nulimit -n >" + s.Dir + "/limit\nexec yes\n"
+	if err := os.WriteFile(s.Gateway, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := &Process{output: &output{}, ended: make(chan struct{})}
+	if err := p.launch(s, Form{Program: Gateway, Exposed: true, Deaf: true}, "-"); err != nil {
+		t.Fatal(err)
+	}
+	const whole = 64 << 10 // pipe(7)
+	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		if n, err := unix.IoctlGetInt(int(p.unread.Fd()), unix.TIOCINQ); err != nil || n > whole-4096 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("somebody reads it")
+		}
+	}
+	if limit, err := os.ReadFile(s.Dir + "/limit"); err != nil || string(limit) != "100\n" {
+		t.Errorf("descriptors: %q, %v", limit, err)
+	}
+	if err := p.Stop(); err != nil {
+		t.Error(err)
 	}
 }
