@@ -35,10 +35,11 @@ lint:  ## format, vet, tidy, linters, generated code
 fuzz:  ## each fuzz target for $(FUZZTIME)
 	FUZZTIME=$(FUZZTIME) bash .ci/fuzz.sh
 
-bench: build  ## the gateway beside HAProxy and nginx: some 30 minutes with growth and tunnel, as root
+bench: build  ## the gateway beside HAProxy and nginx: some 45 minutes with growth, tunnel and attacks, as root
 	bin/gateway bench compare --out bench/results
 	bin/gateway bench growth --out bench/results
 	bin/gateway bench tunnel --out bench/results
+	bin/gateway bench hostile --out bench/results
 
 bench-quick: build  ## the same in less than a minute: a first look
 	bin/gateway bench compare --quick

@@ -93,14 +93,15 @@ func (r *Results) Figure(workload, proxy string, m Metric) Figure {
 			cpu.ProcessUser += run.Result.CPU.ProcessUser
 		}
 	}
-	f := figure(all)
+	f := NewFigure(all)
 	if m == UserShare && f.Rounds > 0 {
 		f.Median, _ = m.of(&load.Result{CPU: cpu}, unit)
 	}
 	return f
 }
 
-func figure(all []float64) Figure {
+// NewFigure is the figure of these rounds.
+func NewFigure(all []float64) Figure {
 	n := len(all)
 	if n == 0 {
 		return Figure{}
@@ -124,5 +125,5 @@ func (r *Results) Foreign() Figure {
 		c := run.Result.CPU
 		all = append(all, max(100*(c.Machine-c.Process-c.Generator)/run.Result.Seconds/float64(r.Machine.CPUs), 0))
 	}
-	return figure(all)
+	return NewFigure(all)
 }

@@ -21,10 +21,10 @@ TLS by server name. It sends only to the address that it is given.
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Help()
-			return usageError{errors.New("bench: load, backend, compare, growth, tunnel or report is needed")}
+			return usageError{errors.New("bench: load, backend, compare, growth, tunnel, hostile or report is needed")}
 		},
 	}
-	cmd.AddCommand(newBenchLoad(), newBenchBackend(), newBenchCompare(), newBenchGrowth(), newBenchTunnel(), newBenchReport(), newBenchCVM(), newBenchCrowd())
+	cmd.AddCommand(newBenchLoad(), newBenchBackend(), newBenchCompare(), newBenchGrowth(), newBenchTunnel(), newBenchHostile(), newBenchReport(), newBenchCVM(), newBenchCrowd())
 	for _, c := range cmd.Commands() {
 		c.Args = usageArgs(c.Args)
 	}

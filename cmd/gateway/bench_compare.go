@@ -129,8 +129,8 @@ func measuredAll(r *report.Results) error {
 	return nil
 }
 
-// writeResults writes the three forms, each whole or not at all.
-func writeResults(dir, name string, r *report.Results) error {
+// writeResults writes every form, each whole or not at all.
+func writeResults(dir, name string, r figures) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func writeResults(dir, name string, r *report.Results) error {
 }
 
 // render writes what follows from the JSON form.
-func render(dir, name string, r *report.Results) error {
+func render(dir, name string, r figures) error {
 	whole := func(write func(io.Writer)) func(io.Writer) error {
 		return func(w io.Writer) error {
 			write(w)
@@ -147,7 +147,10 @@ func render(dir, name string, r *report.Results) error {
 		}
 	}
 	err := writeFile(filepath.Join(dir, name+".md"), whole(r.WriteMarkdown))
-	return errors.Join(err, writeFile(filepath.Join(dir, name+".svg"), whole(r.WriteSVG)))
+	if chart, ok := r.(interface{ WriteSVG(io.Writer) }); ok {
+		err = errors.Join(err, writeFile(filepath.Join(dir, name+".svg"), whole(chart.WriteSVG)))
+	}
+	return err
 }
 
 func writeFile(path string, write func(io.Writer) error) error {

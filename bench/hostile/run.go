@@ -1,0 +1,145 @@
+package hostile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"sallyport/bench/compare"
+	"sallyport/bench/peers"
+)
+
+// Options say how attacks are measured.
+type Options struct {
+	Gateway  string   // the binary that is measured, and that attacks (bench load)
+	Version  string   // its version
+	Only     []string // attacks; none is all
+	Rounds   int
+	Duration time.Duration // of what is measured, without the attack and beside it
+	Hasten   int           // divides the time that attacks have to take hold; default 1
+	ProxyCPU int
+	LoadCPU  int
+	// Progress is told each run as it ends. Nil is none. It is not called concurrently.
+	Progress func(string)
+}
+
+// Check fills in the defaults and says what is wrong.
+func (o *Options) Check() error {
+	o.Hasten = max(o.Hasten, 1)
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	for _, name := range o.Only {
+		if !slices.Contains(Names(), name) {
+			return fmt.Errorf("attack %q: want one of %v", name, Names())
+		}
+	}
+	switch {
+	case o.Rounds < 1 || o.Rounds > 1000:
+		return errors.New("rounds: want 1 to 1000")
+	case o.Duration <= 0 || o.Duration > time.Minute:
+		return errors.New("duration: want up to 1m")
+	case o.ProxyCPU < 0 || o.LoadCPU < 0 || o.ProxyCPU == o.LoadCPU:
+		return errors.New("the proxy and the load need CPUs of their own")
+	}
+	return nil
+}
+
+// Run measures every attack. It pins the whole process while it does, so only one may
+// run at a time. If ctx ends, it returns what there is so far beside the error.
+func Run(ctx context.Context, o Options) (results *Results, err error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	if _, err := compare.RaiseLimit(); err != nil {
+		return nil, err
+	}
+	release, err := compare.Confine(o.LoadCPU)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	s, err := open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	c := &comparison{Options: o, site: s, results: &Results{Head: compare.NewHead()}}
+	c.findPeers(ctx)
+	err = errors.Join(c.attacks(ctx), s.close())
+	c.results.Ended = time.Now().UTC().Truncate(time.Second)
+	return c.results, err
+}
+
+// comparison is all attacks on all proxies.
+type comparison struct {
+	Options
+	site    *site
+	proxies []string
+	results *Results
+}
+
+func (c *comparison) findPeers(ctx context.Context) {
+	c.proxies = []string{peers.Gateway}
+	c.results.Versions[peers.Gateway] = c.Version
+	if slices.Contains(peers.Missing(), peers.HAProxy) {
+		c.results.Notes = append(c.results.Notes, "haproxy is not installed and takes no part")
+		return
+	}
+	c.proxies = append(c.proxies, peers.HAProxy)
+	c.results.Versions[peers.HAProxy] = peers.Version(ctx, peers.HAProxy)
+}
+
+func (c *comparison) attacks(ctx context.Context) error {
+	for _, a := range assaults() {
+		if len(c.Only) > 0 && !slices.Contains(c.Only, a.Name) {
+			continue
+		}
+		a.settle /= time.Duration(c.Hasten)
+		c.results.Attacks = append(c.results.Attacks, a.Attack)
+		for round := range c.Rounds {
+			for i := range c.proxies {
+				run := OneRun{Attack: a.Name, Proxy: c.proxies[(i+round)%len(c.proxies)], Round: round}
+				err := c.measure(ctx, &a, &run)
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				if err != nil {
+					run = OneRun{Attack: a.Name, Proxy: run.Proxy, Round: round, Error: err.Error()}
+				}
+				c.results.Runs = append(c.results.Runs, run)
+				c.Progress(run.String())
+			}
+		}
+	}
+	return nil
+}
+
+// quietWarmup is what honest clients have before they are measured without an attack.
+const quietWarmup = 300 * time.Millisecond
+
+// measure makes one run: a proxy anew, honest clients alone, honest clients beside the attack.
+func (c *comparison) measure(ctx context.Context, a *assault, run *OneRun) error {
+	p, err := c.site.start(ctx, a.form(run.Proxy))
+	if err != nil {
+		return err
+	}
+	alone := func() error { return nil }
+	if run.Quiet, err = c.site.honest(ctx, p, quietWarmup, alone); err != nil {
+		return errors.Join(fmt.Errorf("without the attack: %w", err), p.Stop())
+	}
+	attacker := &attacker{site: c.site, options: c.site.aim(a, run.Proxy, p)}
+	run.Beside, err = c.site.honest(ctx, p, a.settle, attacker.begin)
+	if err != nil {
+		err = fmt.Errorf("beside the attack: %w", err)
+	}
+	did, stopErr := attacker.end()
+	run.Did = did
+	select {
+	case <-p.Ended():
+		err = errors.Join(err, fmt.Errorf("the proxy has ended: %s", p.Output()))
+	default:
+	}
+	return errors.Join(err, stopErr, p.Stop())
+}

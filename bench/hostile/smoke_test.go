@@ -1,0 +1,82 @@
+package hostile
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/bench/peers"
+	"sallyport/internal/gwtest"
+)
+
+var addr = netip.MustParseAddrPort("127.0.0.1:443")
+
+// TestSmoke makes every attack for a moment: honest clients work before it, the attack
+// takes place, and what they see beside it is told. What they see it does not judge.
+func TestSmoke(t *testing.T) {
+	if why := gwtest.Missing(); why != "" {
+		t.Skip(why)
+	}
+	gateway := filepath.Join(t.TempDir(), "gateway")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", gateway, "sallyport/cmd/gateway")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	r, err := Run(t.Context(), Options{Gateway: gateway, Rounds: 1, Duration: 300 * time.Millisecond, Hasten: 16, ProxyCPU: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if failures := r.Failures(); len(failures) > 0 {
+		t.Errorf("%s", strings.Join(failures, "\n"))
+	}
+	proxies := 2 - len(slices.DeleteFunc(peers.Missing(), func(p string) bool { return p != peers.HAProxy }))
+	if want := len(Names()) * proxies; len(r.Runs) != want {
+		t.Errorf("%d of %d runs", len(r.Runs), want)
+	}
+	var served, attacked uint64 // a busy machine may leave a run of its own with nothing
+	for _, run := range r.Runs {
+		if !run.whole() {
+			t.Errorf("%s", run.String())
+			continue
+		}
+		if q := run.Quiet; q.Requests.Errors+q.Connections.Errors > 0 {
+			t.Errorf("%s, %s, without the attack: %s%s", run.Attack, run.Proxy, q.Requests.FirstError, q.Connections.FirstError)
+		}
+		if strings.Contains(run.Did.FirstError, "handshake") || run.Did.Opened == 0 && run.Did.FirstError != "" {
+			t.Errorf("%s, %s: %+v", run.Attack, run.Proxy, run.Did)
+		}
+		served += run.Quiet.Requests.Latency.Count - run.Quiet.Requests.Unended
+		attacked += run.Did.Opened
+	}
+	if served == 0 || attacked == 0 {
+		t.Errorf("%d requests, %d connections of attackers", served, attacked)
+	}
+	if left, _ := filepath.Glob(temporary + "/*"); len(left) > 0 {
+		t.Errorf("files are left: %v", left)
+	}
+}
+
+func TestCancelledRunTellsWhatThereIs(t *testing.T) {
+	if why := gwtest.Missing(); why != "" {
+		t.Skip(why)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := Run(ctx, Options{
+		Gateway: "/nonexistent", Rounds: 100, Duration: time.Minute, ProxyCPU: 1,
+		Progress: func(string) { cancel() }, // when the gateway could not be started
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
+	}
+	if r == nil || len(r.Runs) != 1 || r.Runs[0].Error == "" {
+		t.Errorf("what there is: %+v", r)
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/bench/hostile"
+)
+
+// hostileFlags are the flags of bench hostile.
+type hostileFlags struct {
+	hostile.Options
+	quick bool
+	out   string
+}
+
+func newBenchHostile() *cobra.Command {
+	f := hostileFlags{Options: hostile.Options{Version: version}}
+	cmd := &cobra.Command{
+		Use:   "hostile",
+		Short: "Measure honest clients beside attacks, here and at HAProxy",
+		Long: `hostile attacks this gateway and HAProxy in turn, one thread each, in network namespaces
+of its own, and measures what honest clients see: just before the attack and beside it.
+The attacks are those of "gateway bench load". It needs root and takes a quarter of an
+hour, --quick a minute, which is a first look and no result.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.complete(cmd); err != nil {
+				return usageError{err}
+			}
+			return f.run(cmd)
+		},
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&f.Rounds, "rounds", 3, "rounds, each with both proxies once")
+	flags.DurationVar(&f.Duration, "duration", 4*time.Second, "how long to measure, before an attack and beside it")
+	flags.BoolVar(&f.quick, "quick", false, "one short round: a first look")
+	flags.StringSliceVar(&f.Only, "only", nil, "only these attacks, separated by commas: "+strings.Join(hostile.Names(), ", "))
+	flags.IntVar(&f.ProxyCPU, "proxy-cpu", 1, "the proxy's CPU")
+	flags.IntVar(&f.LoadCPU, "load-cpu", 0, "the CPU of clients, attackers and the backend")
+	flags.StringVar(&f.out, "out", "", "write hostile.json and .md to this directory")
+	return cmd
+}
+
+// complete makes Options of the flags and checks them.
+func (f *hostileFlags) complete(cmd *cobra.Command) (err error) {
+	if f.quick {
+		flags := cmd.Flags()
+		if !flags.Changed("rounds") {
+			f.Rounds = 1
+		}
+		if !flags.Changed("duration") {
+			f.Duration = time.Second
+		}
+		f.Hasten = 4
+	}
+	if f.Gateway, err = os.Executable(); err != nil {
+		return err
+	}
+	f.Progress = func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }
+	return f.Check()
+}
+
+func (f *hostileFlags) run(cmd *cobra.Command) error {
+	ctx, stop := untilSignal(cmd.Context(), func() {})
+	defer stop()
+	results, err := hostile.Run(ctx, f.Options)
+	if results != nil { // also what there is when it was interrupted
+		results.Quick = f.quick
+		results.Command = "gateway bench hostile" + told(cmd)
+		results.WriteMarkdown(cmd.OutOrStdout())
+	}
+	if err != nil {
+		return err
+	}
+	if f.out != "" {
+		if err := writeResults(f.out, "hostile", results); err != nil {
+			return err
+		}
+	}
+	if failures := results.Failures(); len(failures) > 0 {
+		return errors.New(failures[0])
+	}
+	return nil
+}
