@@ -43,6 +43,9 @@
 // "worth trying"; EAGAIN or a short read clears them. The one trap: bytes and FIN
 // may come in one event, so after a FIN was seen an end is read until it says EOF.
 //
+// A round that lasts stops all connections of its loop; watchdog.go tells of it, and
+// gives up on a loop that does not come back.
+//
 // # Out of scope
 //
 // Names, apps, health and policy (package router and the control plane),

@@ -132,7 +132,8 @@ func (e *Engine) listen() ([]netip.AddrPort, error) {
 // Run serves until ctx is done. Then it drains: new connections are refused, and
 // those that are open may end by themselves for Timeouts.Drain before they are
 // ended; Abort cuts that short. It returns when the last connection is gone and
-// every goroutine of the engine has ended.
+// every goroutine of the engine has ended. An error says that a loop is stuck
+// (watchdog.go): then neither is true, and the process should end.
 func (e *Engine) Run(ctx context.Context) error {
 	if len(e.loops) == 0 {
 		return errors.New("relay: Run before Listen")
@@ -147,27 +148,36 @@ func (e *Engine) Run(ctx context.Context) error {
 		close(ended)
 	}()
 	e.background.Go(func() { e.tellHidden(ended) })
+	var stuck error
+	over := make(chan struct{}) // all loops have ended, or one is stuck
+	go func() {
+		defer close(over)
+		stuck = e.watch(ended)
+	}()
 	select {
 	case <-ctx.Done():
 	case <-e.aborted.Done():
+	case <-over:
 	}
-	e.drain(ended)
-	<-ended
+	e.drain(over)
+	<-over
 	e.abort()
-	e.background.Wait()
-	return nil
+	if stuck == nil {
+		e.background.Wait()
+	}
+	return stuck
 }
 
 // Abort ends every connection at once, and with them Run.
 func (e *Engine) Abort() { e.abort() }
 
-func (e *Engine) drain(ended <-chan struct{}) {
+func (e *Engine) drain(over <-chan struct{}) {
 	e.stopping.Store(true)
 	e.post(func(l *loop) { l.stopAccepting() })
 	limit := time.NewTimer(e.opts.Timeouts.Drain)
 	defer limit.Stop()
 	select {
-	case <-ended:
+	case <-over:
 		return
 	case <-limit.C:
 	case <-e.aborted.Done():

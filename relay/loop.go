@@ -40,6 +40,7 @@ type loop struct {
 	in     []byte  // what was just read
 	out    []byte  // what TLS just wrote
 
+	pulse pulse
 	waits int64 // how long the last waits for events were, in the mean; ns
 
 	stats loopStats
@@ -77,10 +78,12 @@ func (l *loop) run() {
 	runtime.LockOSThread()
 	// Never unlocked: the coroutines are tied to this thread, which ends with them.
 	defer l.close()
+	l.pulse.where = self()
 	events := make([]unix.EpollEvent, eventsPerRun)
 	for !l.done() {
 		n := l.poll(events)
 		began := l.now
+		l.pulse.begin(began)
 		l.dispatch(events[:n])
 		l.again()
 		l.expire()
@@ -89,6 +92,7 @@ func (l *loop) run() {
 		l.goOnSetups()
 		l.acceptAll()
 		l.stats.round(began, l.tick())
+		l.pulse.rest()
 	}
 }
 

@@ -64,13 +64,14 @@ var (
 	descMaxPipes = prometheus.NewDesc("gateway_pipes_max", "Bound on pipes.", nil, nil)
 	descRefused  = prometheus.NewDesc("gateway_pipes_refused_total", "Pipes that could not be made or came too small (the user's pipe quota); copied instead.", nil, nil)
 	descLag      = prometheus.NewDesc("gateway_loop_lag_seconds", "Longest round of a loop since the last scrape: what an event may have waited.", []string{"loop"}, nil)
+	descStalls   = prometheus.NewDesc("gateway_loop_stalls_total", "Rounds of a loop that lasted over two seconds: everything of its connections stood still.", []string{"loop"}, nil)
 	descBusy     = prometheus.NewDesc("gateway_loop_busy_seconds_total", "Time in which a loop worked.", []string{"loop"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descOpen, descMax, descAccepted, descEnded, descBytes, descAccept, descPipes, descMaxPipes, descRefused, descLag, descBusy,
+		descOpen, descMax, descAccepted, descEnded, descBytes, descAccept, descPipes, descMaxPipes, descRefused, descLag, descStalls, descBusy,
 	} {
 		ch <- d
 	}
@@ -104,6 +105,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	for i, l := range c.e.loops {
+		counter(descStalls, float64(l.pulse.stalls.Load()), strconv.Itoa(i))
 		gauge(descLag, l.stats.lag().Seconds(), strconv.Itoa(i))
 		counter(descBusy, time.Duration(l.stats.busy.Load()).Seconds(), strconv.Itoa(i))
 	}

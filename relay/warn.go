@@ -21,6 +21,7 @@ type warnings struct {
 	panic       sample
 	dial        atomic.Int64
 	unproven    atomic.Int64
+	stack       atomic.Int64
 }
 
 const warnEvery = int64(10 * time.Second)

@@ -68,7 +68,7 @@ func demo(ctx context.Context, listen netip.AddrPort, out, logs io.Writer) error
 	if d.gateway, err = newGateway(ctx, d.config, d.log); err != nil {
 		return err
 	}
-	ctx, stop := untilSignal(ctx, d.gateway.relay.Abort)
+	ctx, stop := untilSignal(ctx, d.gateway.abort)
 	defer stop()
 	return d.run(ctx)
 }

@@ -173,6 +173,7 @@ func (g *gateway) openAdmin(ctx context.Context) error {
 	opts.Checks = []admin.Check{
 		{Name: "certificate", Ready: g.certified},
 		{Name: "tunnel", Ready: g.tunnel.Ready},
+		{Name: "loops", Ready: g.relay.Ready},
 		{Name: "listeners", Ready: func() error {
 			if g.draining.Load() {
 				return errors.New("draining: new connections are refused")
@@ -245,6 +246,9 @@ func (g *gateway) serve(ctx context.Context) error {
 		g.log.Info("draining", "connections", g.relay.Open(), "limit", g.cfg.Proxy.Timeouts.Drain.String())
 	})
 	err := g.relay.Run(ctx)
+	if err != nil { // a loop is stuck, and others may wait for it
+		defer g.endSoon().Stop()
+	}
 	if g.tunnel.Mode() != wg.ModeNone {
 		<-time.After(lastWords)
 	}

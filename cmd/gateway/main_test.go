@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +13,11 @@ import (
 // TestMain lets the test binary be the gateway, so that tests run the real
 // program: its exit codes, its signals, what it prints.
 func TestMain(m *testing.M) {
-	if os.Getenv("BE_GATEWAY") != "" {
+	switch os.Getenv("BE_GATEWAY") {
+	case "":
+	case "stuck": // args are those of run
+		os.Exit(stuckMain(os.Args[len(os.Args)-1]))
+	default:
 		os.Exit(realMain(os.Args[1:]))
 	}
 	os.Exit(m.Run())
@@ -26,7 +31,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), self, args...)
-	cmd.Env = append(os.Environ(), "BE_GATEWAY=1")
+	cmd.Env = append(os.Environ(), "BE_GATEWAY="+cmp.Or(os.Getenv("BE_GATEWAY"), "1"))
 	return cmd
 }
 

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,8 @@ func newRun() *cobra.Command {
 		Use:   "run --config FILE",
 		Short: "Run the gateway",
 		Long: `run serves until SIGINT or SIGTERM, then refuses new connections and lets the
-open ones end for [proxy.timeouts] drain; a second signal ends them at once.
+open ones end for [proxy.timeouts] drain; a second signal ends them at once, and
+the process in ten seconds whatever its parts do.
 SIGHUP reads anew: the certificates; and of the file, the domains (but for ratls),
 [proxy] upstream_ratls and proxy_tlvs, and the policy of [attestation]. SIGUSR1 switches debug logging on and off.`,
 		Args: cobra.NoArgs,
@@ -58,9 +60,29 @@ func run(ctx context.Context, file string, cfg *config.Config, log *slog.Logger,
 		g.reloadConfig(file)
 	}, syscall.SIGHUP)()
 	defer onSignal(func() { toggleDebug(log, level, cfg.Log.Level) }, syscall.SIGUSR1)()
-	ctx, stop := untilSignal(ctx, g.relay.Abort)
+	ctx, stop := untilSignal(ctx, g.abort)
 	defer stop()
 	return g.serve(ctx)
+}
+
+// abort ends every connection at once, and the process soon, whatever becomes of the
+// rest.
+func (g *gateway) abort() {
+	g.endSoon()
+	g.relay.Abort()
+}
+
+// lastResort is how long the parts may take to stop when nothing may be waited for: in
+// kernel mode the interface and its isolation are taken down.
+const lastResort = 10 * time.Second
+
+// endSoon ends the process after lastResort, unless it is stopped.
+func (g *gateway) endSoon() *time.Timer {
+	return time.AfterFunc(lastResort, func() {
+		g.log.Error("stopping takes too long; the process ends without it", "limit", lastResort.String())
+		<-time.After(lastWords) // the line's
+		os.Exit(exitFailed)
+	})
 }
 
 // tuneRuntime gives the loops what they need of the Go runtime: a P for each besides

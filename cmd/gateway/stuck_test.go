@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sallyport/config"
+	"sallyport/internal/gwtest"
+	"sallyport/internal/vm"
+)
+
+// stuckMain is the program with a bug: a loop that looks a name up never comes back.
+func stuckMain(file string) int {
+	cfg, err := config.Load(file)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitUsage
+	}
+	log, _, flush := newLogger(os.Stderr, cfg.Log)
+	defer flush()
+	g, err := newGateway(context.Background(), cfg, log)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitUsage
+	}
+	g.domainsNow.Store(newDomains(cfg.Domains, func() *vm.Snapshot { select {} }))
+	ctx, stop := untilSignal(context.Background(), g.abort)
+	defer stop()
+	if err := g.serve(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitFailed
+	}
+	return exitDone
+}
+
+func TestStuckLoopFailsReadinessAndTheSecondSIGTERMEndsIt(t *testing.T) {
+	stderr, err := os.CreateTemp(t.TempDir(), "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	t.Setenv("BE_GATEWAY", "stuck")
+	s := newLogSite(t, stderr)
+	ready := func() string {
+		resp, err := http.Get("http://" + s.admin + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(resp.StatusCode, " ", string(b))
+	}
+	if got := ready(); got != "200 ok\n" {
+		t.Errorf("before: %q", got)
+	}
+	c, err := net.Dial("tcp", s.clients)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write(gwtest.Hello{ServerName: "app.gw.test"}.Record()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the gateway is not ready", func() bool {
+		got := ready()
+		return strings.HasPrefix(got, "503 ") && strings.Contains(got, "loop 0 is stuck")
+	})
+	for range 2 {
+		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "it is told that it drains", func() bool { return strings.Contains(read(t, stderr), "msg=draining") })
+	}
+	select {
+	case err := <-s.end:
+		if code := s.cmd.ProcessState.ExitCode(); code != exitFailed {
+			t.Errorf("%v, exit code %d, want %d: systemd must start it again", err, code, exitFailed)
+		}
+	case <-time.After(25 * time.Second): // before the watchdog ends it by itself
+		t.Error("the second SIGTERM does not end a gateway with a stuck loop")
+	}
+	if log := read(t, stderr); !strings.Contains(log, "gateway.stuckMain.func1") {
+		t.Errorf("the log does not say where the loop is stuck:\n%s", log)
+	}
+}
+
+func read(t *testing.T, f *os.File) string {
+	t.Helper()
+	b, err := os.ReadFile(f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
