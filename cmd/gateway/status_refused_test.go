@@ -25,6 +25,7 @@ import (
 	"sallyport/admin"
 	"sallyport/config"
 	"sallyport/health"
+	"sallyport/internal/selfdial"
 	"sallyport/internal/vm"
 	"sallyport/registry"
 	"sallyport/relay"
@@ -40,7 +41,9 @@ type refusable struct {
 
 func newRefusable(t *testing.T) *refusable {
 	t.Helper()
-	g := &refusable{gateway: &gateway{log: slog.New(slog.DiscardHandler), cfg: &config.Config{}}}
+	g := &refusable{gateway: &gateway{
+		log: slog.New(slog.DiscardHandler), cfg: &config.Config{}, listeners: selfdial.New(netip.Prefix{}),
+	}}
 	g.health = health.New(health.Options{
 		OnGone: func(inst *vm.Instance, _ health.Gone) { g.relay.CloseBackend(inst.Live) }, Log: g.log,
 	})
