@@ -27,6 +27,7 @@ type conn struct {
 	watch Watcher
 	log   *record
 
+	unsent int32 // bytes that the ends had not acknowledged when they were asked last
 	listed int32 // place in its backend's list (evict.go), from 1; 0: in none
 
 	phase   phase
@@ -48,6 +49,7 @@ const (
 	waiting phase = iota // accepted, no byte yet: no coroutine either
 	settingUp
 	relaying
+	parting // reported, and its ends are not closed yet (part.go)
 	lingering
 	closed
 )
@@ -64,21 +66,34 @@ type end struct {
 	reset    bool  // RST or error, or both directions are shut
 	eof      bool  // the socket has said EOF
 	broken   bool  // reading failed: nothing more comes, nothing more can be sent
-	deaf     bool  // writing failed; what it sent before can still be read
+	deaf     bool  // nothing more can be sent; what it sent before can still be read
+	gone     bool  // the socket has told an error: nobody is there any more
+	severed  bool  // what it says is EOF is the end of a stream that was cut off
 	known    uint8 // times in a row that it was told readable, and was known to be (mute.go)
 }
 
 // flow is one direction.
 type flow struct {
-	bytes  uint64
-	chunk  *chunk // read, and not yet taken by the receiver
-	pipe   *pipe  // held only while bytes are in it
-	piped  int32
-	full   uint8 // full reads in a row: from spliceAfter on it is spliced (with TLS: appetite)
-	thin   uint8 // small splices in a row
-	mode   relayMode
-	closed bool // EOF was passed on: the direction is over
+	bytes uint64
+	chunk *chunk // read, and not yet taken by the receiver
+	pipe  *pipe  // held only while bytes are in it
+	piped int32
+	full  uint8 // full reads in a row: from spliceAfter on it is spliced (with TLS: appetite)
+	thin  uint8 // small splices in a row
+	mode  relayMode
+	ended ending
 }
+
+// ending is how a direction has come to its end.
+type ending uint8
+
+const (
+	notYet ending = iota
+	cut           // its sender was cut off, or its receiver is gone
+	whole         // its sender ended it, and its receiver has been told so
+)
+
+func (f *flow) over() bool { return f.ended != notYet }
 
 // relayMode is how a direction moves bytes, for the metrics.
 type relayMode uint8
@@ -145,8 +160,8 @@ func (e *end) read(p []byte) int {
 	case errno == unix.EAGAIN:
 		e.readable = false
 		return 0
-	case errno != 0:
-		e.broken, e.deaf = true, true
+	case errno != 0 || n == 0 && e.severed:
+		e.lost()
 		return 0
 	case n == 0:
 		e.eof = true
@@ -184,12 +199,25 @@ func (e *end) write(p []byte) int {
 		case unix.EAGAIN:
 			e.writable = false
 		default:
-			e.deafen()
+			e.refused(errno)
 		}
 	}
 	return done
 }
 
+// lost notes that reading has failed.
+func (e *end) lost() { e.broken, e.deaf, e.gone = true, true, true }
+
+// refused notes that writing has failed. The socket tells its error once: a read says
+// EOF after what came before it. EPIPE is no error of that kind: it comes of a reset
+// behind a FIN, and what the FIN ended was whole.
+func (e *end) refused(errno unix.Errno) {
+	e.deafen()
+	e.gone = true
+	e.severed = e.severed || errno != unix.EPIPE
+}
+
+// deafen has nothing more be sent, and what is there be read.
 func (e *end) deafen() { e.deaf, e.hup, e.readable = true, true, true }
 
 // over reports whether nothing more will come from e.

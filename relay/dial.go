@@ -206,8 +206,7 @@ func (s *setup) settle(judge bool) {
 		case t.state == connected && t.fd < 0:
 			winner = i
 		case t.fd >= 0:
-			l.forget(t.fd)
-			t.fd = -1
+			l.reset(&t.end) // it has got nothing of the client's
 		}
 	}
 	for i := range d.n {

@@ -26,6 +26,7 @@
 //	                  (turn.go) that bound what a peer can make crypto/tls do
 //	refuse.go       or it was refused: an alert, and time to read it
 //	evict.go        or it is ended from outside: its backend has gone, or the gateway goes
+//	part.go         or it was cut off: whoever is left gets RST, when what was sent has arrived
 //	end.go          the end: exactly one Reason (reason.go), one count
 //	report.go       … and one line in the log, if it is not one of too many
 //

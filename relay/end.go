@@ -19,7 +19,7 @@ func (c *conn) end(r Reason) {
 	case relaying:
 		c.reason = r
 		c.finish()
-	case lingering:
+	case parting, lingering:
 		c.close()
 	case closed:
 	}
@@ -28,44 +28,45 @@ func (c *conn) end(r Reason) {
 // finish ends a connection that was relayed.
 func (c *conn) finish() {
 	if c.tls != nil {
-		c.tls.close(c)
-	}
-	// A reset is passed on as a reset, so that bytes cut off do not look like an end;
-	// but never at the cost of bytes that are under way.
-	switch {
-	case c.reason.broken(Client) && unsent(c.backend.fd) == 0:
-		resetOnClose(c.backend.fd)
-	case c.reason.broken(Instance) && unsent(c.client.fd) == 0:
-		resetOnClose(c.client.fd)
+		c.tls.release()
 	}
 	c.report()
-	c.closeBackend()
-	c.close()
+	c.leaveBackend()
+	if c.up.ended == whole && c.down.ended == whole {
+		c.close()
+		return
+	}
+	c.phase, c.last, c.unsent = parting, c.loop.now, 0
+	c.part()
 }
 
-// closeBackend closes the backend's side and gives back what stood for it.
-func (c *conn) closeBackend() {
+// leaveBackend gives back what stood for the backend, but for its descriptor.
+func (c *conn) leaveBackend() {
 	l := c.loop
 	l.release(&c.up)
 	l.release(&c.down)
-	if c.backend.fd >= 0 {
-		l.forget(c.backend.fd)
-		c.backend.fd = -1
-	}
 	if c.watch != nil {
 		l.evictions.leave(c)
 		c.watch.Closed()
 		c.watch = nil
 	}
-	c.leavePlace()
 }
 
-// close gives the client's descriptor back: the last thing that happens to a
-// connection.
+// close gives back what is left: the last thing that happens to a connection.
 func (c *conn) close() {
 	l := c.loop
 	l.stop(&c.timer)
-	l.forget(c.client.fd)
+	for _, e := range [...]*end{&c.client, &c.backend} {
+		switch {
+		case e.fd < 0:
+		case c.phase == parting:
+			l.reset(e)
+		default:
+			l.forget(e.fd)
+			e.fd = -1
+		}
+	}
+	c.leavePlace()
 	c.releaseSource()
 	c.phase = closed
 	l.stats.open.Add(-1)

@@ -66,7 +66,7 @@ func (l *loop) evict() {
 			e.all = false
 			break
 		}
-		if s := &l.slots[e.next]; s.c != nil && s.side == clientSide {
+		if s := &l.slots[e.next]; s.c != nil && (s.side == clientSide || s.c.phase == parting) {
 			s.c.end(Drained)
 			left--
 		}

@@ -29,10 +29,7 @@ const (
 func (c *conn) pump() {
 	defer c.endOnPanic()
 	before := c.up.bytes + c.down.bytes
-	// An end whose direction is over is not read any more: only the event tells of
-	// a reset after its FIN.
-	c.client.deaf = c.client.deaf || c.client.failed && c.up.closed
-	c.backend.deaf = c.backend.deaf || c.backend.failed && c.down.closed
+	c.noteResets()
 	var again bool
 	if c.tls != nil {
 		again = c.tls.pump(c)
@@ -48,8 +45,9 @@ func (c *conn) pump() {
 	if moved > 0 {
 		c.last = c.loop.now
 	}
+	again = c.noteResets() || again
 	switch {
-	case c.up.closed && c.down.closed:
+	case c.up.over() && c.down.over():
 		c.finish()
 		return
 	case again:
@@ -59,17 +57,30 @@ func (c *conn) pump() {
 	c.loop.unmute(&c.backend)
 }
 
+// noteResets reports whether one of the ends is gone that was not before. One whose
+// direction is over is not read any more: only the event tells of a reset after its FIN.
+func (c *conn) noteResets() (news bool) {
+	note := func(e *end, f *flow) {
+		if e.failed && f.over() && !e.gone {
+			e.deaf, e.gone, news = true, true, true
+		}
+	}
+	note(&c.client, &c.up)
+	note(&c.backend, &c.down)
+	return news
+}
+
 // oneIsGone reports whether the direction up, which was served first, has yet to
 // hear that one of the two ends is gone.
 func (c *conn) oneIsGone() bool {
-	return !c.up.closed && (c.client.deaf || c.backend.deaf)
+	return !c.up.over() && (c.client.deaf || c.backend.deaf)
 }
 
 // push moves one direction of a connection that is passed through; true means
 // that it stopped for fairness.
 func (c *conn) push(f *flow, from, to *end) bool {
 	moved, short := 0, false
-	for !f.closed {
+	for !f.over() {
 		switch {
 		case to.deaf:
 			c.drop(f, to)
@@ -83,7 +94,8 @@ func (c *conn) push(f *flow, from, to *end) bool {
 				return false
 			}
 		case from.over():
-			c.passEOF(f, from, to)
+			c.ended(from)
+			c.passEnd(f, to, from.eof)
 			return false
 		case !from.readable:
 			return false
@@ -140,21 +152,23 @@ func (c *conn) flush(f *flow, to *end) bool {
 	return true
 }
 
-// passEOF ends the direction: all that came before the EOF is delivered.
-func (c *conn) passEOF(f *flow, from, to *end) {
-	f.closed = true
-	c.ended(from)
-	// The second direction to end needs no FIN of its own: close sends it. After a
-	// reset there is no clean end to pass on.
-	last := c.up.closed && c.down.closed
-	if from.eof && !last {
+// passEnd ends the direction: all that came before is delivered. Its receiver gets a
+// FIN if the sender ended it; if it was cut off, part says so.
+func (c *conn) passEnd(f *flow, to *end, clean bool) {
+	if !clean {
+		f.ended = cut
+		return
+	}
+	f.ended = whole
+	// The second direction to end needs no FIN of its own: close sends it.
+	if c.up.ended != whole || c.down.ended != whole {
 		shutdownWrite(to.fd)
 	}
 }
 
 // drop ends a direction whose receiver is gone, with what it did not take.
 func (c *conn) drop(f *flow, to *end) {
-	f.closed = true
+	f.ended = cut
 	c.ended(to)
 	c.loop.release(f)
 }

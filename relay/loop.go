@@ -160,6 +160,8 @@ func (l *loop) event(c *conn, s side, ev uint32) {
 		}
 	case settingUp:
 		l.wake(c)
+	case parting:
+		c.part()
 	case lingering:
 		c.linger()
 	case closed:
@@ -246,6 +248,8 @@ func (l *loop) fire(t *timer) {
 			c.expired = true
 		}
 		l.wake(c)
+	case c.phase == parting:
+		c.part()
 	case c.phase == lingering:
 		c.close()
 	}

@@ -157,16 +157,6 @@ func (r Reason) Party() Party { return reasonTable[r].party }
 // ordinary reports whether the connection just came to its end.
 func (r Reason) ordinary() bool { return r == ClientClosed || r == InstanceClosed }
 
-// broken reports whether by broke the connection: the other side is to see that.
-func (r Reason) broken(by Party) bool {
-	switch r {
-	case ClientReset, BadRecord, EmptyRecords, InstanceReset, InstanceBadRecord, InstanceEmpty:
-		return r.Party() == by
-	default:
-		return false
-	}
-}
-
 // level is the severity of the line that tells of the reason.
 func (r Reason) level() slog.Level { return reasonTable[r].level }
 

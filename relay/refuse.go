@@ -27,9 +27,13 @@ const lingerBytes = 128 << 10
 // that the client has not read.
 func (c *conn) refuse(alert int) {
 	c.report()
-	c.closeBackend()
+	c.leaveBackend()
+	c.leavePlace()
 	c.releaseSource()
 	l := c.loop
+	if c.backend.fd >= 0 {
+		l.reset(&c.backend) // it has got nothing of the client's
+	}
 	if answer := c.reason.inTheClear(); answer != "" {
 		c.client.write([]byte(answer))
 	} else if alert != alertNone {

@@ -28,7 +28,7 @@ func (t *tlsSide) repump(c *conn) bool {
 // reencrypt moves one direction, from t to the other side.
 func (t *tlsSide) reencrypt(c *conn, f *flow, to *tlsSide) bool {
 	moved := 0
-	for !f.closed {
+	for !f.over() {
 		switch {
 		case to.wire.end.deaf:
 			to.wire.dropOut()
@@ -39,12 +39,11 @@ func (t *tlsSide) reencrypt(c *conn, f *flow, to *tlsSide) bool {
 				return false
 			}
 		case to.bye:
-			f.closed, to.wire.silent = true, true
-			// The second direction to end needs no FIN of its own, and what broke
-			// passes on no clean end.
-			if (!c.up.closed || !c.down.closed) && !t.wire.end.deaf {
-				shutdownWrite(to.wire.end.fd)
-			}
+			to.wire.silent = true
+			c.passEnd(f, to.wire.end, true)
+			return false
+		case t.over && !t.ended():
+			c.passEnd(f, to.wire.end, false)
 			return false
 		case t.over:
 			to.sayBye(t.clean)

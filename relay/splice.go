@@ -26,7 +26,7 @@ func (c *conn) fill(f *flow, from, to *end) int {
 		case 0, unix.EAGAIN:
 		case unix.ECONNRESET, unix.EPIPE, unix.ETIMEDOUT, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ECONNREFUSED:
 			// The socket tells its error once: a read would now call it EOF.
-			from.broken, from.deaf = true, true
+			from.lost()
 			return 0
 		default:
 			f.full = 0
@@ -57,7 +57,7 @@ func (c *conn) drain(f *flow, to *end) bool {
 		case errno == unix.EAGAIN:
 			to.writable = false
 		default:
-			to.deafen() // push drops the flow and its pipe
+			to.refused(errno) // push drops the flow and its pipe
 			return true
 		}
 	}

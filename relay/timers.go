@@ -21,6 +21,7 @@ const (
 	timerHedge                      // until the next candidate is tried as well
 	timerTicket                     // until a client that is silent gets its ticket
 	timerIdle                       // visit of an idle check, not the idle time itself
+	timerPart                       // visit of a connection that is over and not acknowledged
 	timerLinger                     // a refused client may read its alert
 	timerAccept                     // pause after descriptors ran out
 	timerKinds
@@ -117,6 +118,7 @@ func (l *loop) setTimeouts(t Timeouts) {
 		timerHedge:     t.Hedge,
 		timerTicket:    min(ticketWait, idleVisitEvery(t.Idle)),
 		timerIdle:      idleVisitEvery(t.Idle),
+		timerPart:      partVisit,
 		timerLinger:    lingerTime,
 		timerAccept:    acceptPause,
 	} {

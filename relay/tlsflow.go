@@ -70,7 +70,7 @@ func (t *tlsSide) heavy() bool {
 func (t *tlsSide) decrypt(c *conn) bool {
 	f, to := &c.up, &c.backend
 	moved := 0
-	for !f.closed {
+	for !f.over() {
 		switch {
 		case to.deaf:
 			c.drop(f, to)
@@ -80,7 +80,7 @@ func (t *tlsSide) decrypt(c *conn) bool {
 				return false
 			}
 		case t.over:
-			c.passBye(f, to)
+			c.passEnd(f, to, t.ended())
 			return false
 		case t.wire.clogged():
 			return false
@@ -133,7 +133,10 @@ func (t *tlsSide) read(c *conn, size int) int {
 			} else {
 				c.endedBy(t.means.bad)
 			}
-			t.wire.flush() // crypto/tls has written its alert; nothing else may follow
+			// crypto/tls has written its alert; nothing else may follow.
+			if t.wire.flush() {
+				shutdownWrite(t.wire.end.fd)
+			}
 			t.wire.end.deaf = true
 		}
 		break
@@ -141,21 +144,15 @@ func (t *tlsSide) read(c *conn, size int) int {
 	return n
 }
 
-// passBye ends the direction to the backend after its last byte. A client that
-// FIN ends without close_notify is common, so the backend gets a FIN as well and
-// every byte before it; only the reason tells. What broke passes on no clean end.
-func (c *conn) passBye(f *flow, to *end) {
-	f.closed = true
-	if !c.down.closed && !c.client.deaf {
-		shutdownWrite(to.fd)
-	}
-}
+// ended reports whether the peer itself has ended its stream. One that sends FIN without
+// close_notify is common, so it counts, and every byte before it; only the reason tells.
+func (t *tlsSide) ended() bool { return t.clean || t.wire.eof }
 
 // encrypt moves backend to client.
 func (t *tlsSide) encrypt(c *conn) bool {
 	f, l := &c.down, c.loop
 	moved := 0
-	for !f.closed {
+	for !f.over() {
 		switch {
 		case c.client.deaf:
 			t.wire.dropOut()
@@ -166,14 +163,16 @@ func (t *tlsSide) encrypt(c *conn) bool {
 				return false
 			}
 		case t.bye:
-			f.closed, t.wire.silent = true, true
-			if !c.up.closed {
-				shutdownWrite(c.client.fd)
-			}
+			t.wire.silent = true
+			c.passEnd(f, &c.client, true)
 			return false
-		case c.backend.over():
+		case c.backend.eof:
 			c.ended(&c.backend)
-			t.sayBye(c.backend.eof)
+			t.sayBye(true)
+		case c.backend.broken:
+			c.ended(&c.backend)
+			c.passEnd(f, &c.client, false)
+			return false
 		case !c.backend.readable:
 			return false
 		case moved >= pushBudget, t.wire.turn.made >= turnRecords:
@@ -227,15 +226,6 @@ func (t *tlsSide) sayBye(clean bool) {
 		// An error says that TLS has ended before; then there is nothing to say.
 		_ = t.conn.CloseWrite()
 	}
-}
-
-// close says goodbye as far as the socket takes it.
-func (t *tlsSide) close(c *conn) {
-	if !t.bye && c.reason.Party() == Gateway {
-		_ = t.conn.CloseWrite()
-		t.wire.flush()
-	}
-	t.release()
 }
 
 // release gives back the buffers of t, and of the instance's side: its stream is cut

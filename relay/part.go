@@ -1,0 +1,60 @@
+package relay
+
+import (
+	"math"
+	"time"
+)
+
+// The last of a connection that did not come to its end in both directions: one of its
+// ends was reset, or it was ended from outside. Who was left in the middle of a stream
+// must see that: it gets RST, in whatever mode, and not a FIN, behind which a cut answer
+// looks complete.
+//
+// RST takes away what has not arrived, so it waits until everything that was sent before
+// has been acknowledged, a FIN as well. The kernel tells of that to nobody who does not
+// ask (SIOCOUTQ), so the loop does, for as long as it becomes less.
+
+const (
+	partVisit = 20 * time.Millisecond
+	partWait  = 10 * time.Second // without progress
+)
+
+// part closes the ends that wait for nothing more.
+func (c *conn) part() {
+	l := c.loop
+	left := c.partFrom(&c.client) + c.partFrom(&c.backend)
+	if left < int(c.unsent) {
+		c.last = l.now
+	}
+	c.unsent = int32(min(left, math.MaxInt32))
+	if left == 0 || l.now-c.last >= int64(partWait) {
+		c.close()
+		return
+	}
+	l.arm(&c.timer, timerPart)
+}
+
+// partFrom resets e, unless that would cost bytes: it returns how many.
+func (c *conn) partFrom(e *end) int {
+	if e.fd < 0 {
+		return 0
+	}
+	if n := unsent(e.fd); n > 0 && !e.gone && !e.failed && !c.atOnce() {
+		return n
+	}
+	c.loop.reset(e)
+	return 0
+}
+
+// atOnce reports whether nothing is waited for any more. A connection ends as idle when
+// what is under way has not moved for that long.
+func (c *conn) atOnce() bool {
+	return c.reason == IdleTimeout || c.reason == Drained || c.loop.engine.hurry.Load()
+}
+
+// reset closes e's descriptor with RST.
+func (l *loop) reset(e *end) {
+	resetOnClose(e.fd)
+	l.forget(e.fd)
+	e.fd = -1
+}
