@@ -22,27 +22,33 @@ func reply(records ...string) *dns.Msg {
 	return m
 }
 
-// A record may have any bytes: what is read must be what was sent.
-func TestTextIsReadAsItWasSent(t *testing.T) {
+// FuzzText: a record may have any bytes, and what is read is what was sent.
+func FuzzText(f *testing.F) {
 	every := make([]byte, 256)
 	for i := range every {
 		every[i] = byte(i)
 	}
-	for _, want := range []string{"a:1", `"a:1"`, `\`, `\"`, `a\b\\c`, `\065`, string(every[:200]), string(every[200:])} {
+	for _, text := range [][]byte{[]byte("a:1"), []byte(`"a:1"`), []byte(`\`), []byte(`\"`), []byte(`a\b\\c`), []byte(`\065`), every[:200], every[200:]} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if len(text) == 0 || len(text) > 255 {
+			return
+		}
 		m := new(dns.Msg).SetQuestion(question, dns.TypeTXT)
 		wire, err := m.Pack()
 		if err != nil {
 			t.Fatal(err)
 		}
 		wire[7] = 1 // an answer: the question's name, TXT, IN, TTL 1
-		wire = append(wire, 0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 1, 0, byte(len(want)+1), byte(len(want)))
-		if err := m.Unpack(append(wire, want...)); err != nil {
+		wire = append(wire, 0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 1, byte((len(text)+1)>>8), byte(len(text)+1), byte(len(text)))
+		if err := m.Unpack(append(wire, text...)); err != nil {
 			t.Fatal(err)
 		}
-		if texts, _, err := readAnswer(question, m); err != nil || len(texts) != 1 || texts[0] != want {
-			t.Errorf("%q became %q, %v", want, texts, err)
+		if texts, _, err := readAnswer(question, m); err != nil || len(texts) != 1 || texts[0] != string(text) {
+			t.Errorf("%q became %q, %v", text, texts, err)
 		}
-	}
+	})
 }
 
 func TestAliasesAreFollowedWithinTheAnswer(t *testing.T) {
