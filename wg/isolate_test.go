@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +59,7 @@ func TestGuestReachesNothingThroughTunnel(t *testing.T) {
 			t.Errorf("guest reached %s", what)
 		}
 	}
-	input, forward := dropped(s, "input"), dropped(s, "forward")
+	input, forward := dropped(s, "guests"), dropped(s, "forward")
 	if input == 0 || forward == 0 {
 		t.Errorf("dropped %d packets to the gateway, %d to others: the guest's packets never came", input, forward)
 	}
@@ -101,7 +102,7 @@ func TestGuestGetsNoAnswerToDatagrams(t *testing.T) {
 			must(t, err)
 		})
 		if filtered {
-			eventually(t, "the datagram is dropped", func() bool { return dropped(s, "input") > 0 })
+			eventually(t, "the datagram is dropped", func() bool { return dropped(s, "guests") > 0 })
 			continue
 		}
 		must(t, at.SetReadDeadline(time.Now().Add(patience)))
@@ -158,12 +159,9 @@ func segment(from netip.Addr, to netip.AddrPort, flags byte) []byte {
 
 func TestStaleRulesOfEarlierRunAreReplaced(t *testing.T) {
 	s := newSite(t)
-	s.gateway.do(func() {
-		c, err := nftables.New()
-		must(t, err)
+	s.gateway.nft(func(c *nftables.Conn) {
 		table := c.AddTable(&nftables.Table{Name: tableName(s.options.Interface), Family: nftables.TableFamilyINet})
 		c.AddChain(&nftables.Chain{Name: "stale", Table: table})
-		must(t, c.Flush())
 	})
 	s.open()
 	var names []string
@@ -176,40 +174,10 @@ func TestStaleRulesOfEarlierRunAreReplaced(t *testing.T) {
 			names = append(names, c.Name)
 		}
 	})
-	if len(names) != 2 {
-		t.Errorf("chains %q, want input and forward", names)
+	if slices.Sort(names); !slices.Equal(names, []string{"forward", "guests", "input", "output"}) {
+		t.Errorf("chains %q", names)
 	}
 	s.join(s.guests[0])
-}
-
-func TestFlushedRulesAreBackWhileRunning(t *testing.T) {
-	s := newSite(t)
-	s.open()
-	s.gateway.do(func() {
-		c, err := nftables.New()
-		must(t, err)
-		c.FlushRuleset()
-		must(t, c.Flush())
-	})
-	if err := s.device.Ready(); err == nil || !strings.Contains(err.Error(), "not isolated") {
-		t.Errorf("ready without rules: %v", err)
-	}
-	stop := running(t, s.device)
-	eventually(t, "the rules are back", func() bool { return s.device.Ready() == nil })
-	must(t, stop())
-}
-
-func TestCloseAfterFlushedRulesIsNoError(t *testing.T) {
-	s := newSite(t)
-	s.open()
-	s.gateway.do(func() {
-		c, err := nftables.New()
-		must(t, err)
-		c.FlushRuleset()
-		must(t, c.Flush())
-	})
-	must(t, s.device.Close())
-	nothingLeft(t, s.gateway, s.options.Interface)
 }
 
 func TestOpenFailsWhereIsolationIsNotPossible(t *testing.T) {

@@ -12,7 +12,10 @@ import (
 // The kernel keeps an interface, its peers and their sessions when the gateway is
 // killed. The next run of the same key adopts it, and the guests notice nothing.
 
-func kernelMaker() maker { return maker{adopt: adoptKernel, make: makeKernel} }
+// So do the rules.
+func kernelMaker() maker {
+	return maker{adopt: adoptKernel, make: makeKernel, flags: owned | persistent}
+}
 
 // adoptKernel refuses an interface that is not the gateway's own: taking an
 // operator's VPN by its name would remove all its peers.

@@ -31,6 +31,7 @@ import (
 // 57 MB/s against 34 to 37).
 type stackTUN struct {
 	mtu    int
+	own    netip.Addr
 	stack  *stack.Stack
 	link   *channel.Endpoint
 	events chan tun.Event
@@ -52,6 +53,7 @@ var _ tun.Device = (*stackTUN)(nil)
 func newStackTUN(addr netip.Addr, mtu int) (*stackTUN, error) {
 	s := &stackTUN{
 		mtu:    mtu,
+		own:    addr,
 		link:   channel.New(queueLen, uint32(mtu), ""),
 		events: make(chan tun.Event),
 		stack: stack.New(stack.Options{
@@ -138,7 +140,7 @@ func (s *stackTUN) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 func (s *stackTUN) Write(bufs [][]byte, offset int) (int, error) {
 	for _, b := range bufs {
 		packet := b[offset:]
-		if len(packet) == 0 || packet[0]>>4 != 4 {
+		if len(packet) == 0 || packet[0]>>4 != 4 || !believable(packet, s.own) {
 			continue
 		}
 		p := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(packet)})

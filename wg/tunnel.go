@@ -34,7 +34,8 @@ type tunnel struct {
 	way    way
 	// start takes the UDP port, for a device whose link does not do it when it comes up.
 	start    func() error
-	filtered bool // the table may be there
+	flags    tableFlags // of the table
+	filtered bool       // the table may be there
 
 	undo []func() error // takes away what maker made or adopted, last first
 }
@@ -43,19 +44,22 @@ type tunnel struct {
 type maker struct {
 	adopt func(*tunnel, netlink.Link) error // an interface of our name is there: take or refuse it
 	make  func(*tunnel) error
+	// flags are how the table that isolates the interface is best owned. Where the
+	// kernel cannot, it belongs to nobody.
+	flags tableFlags
 }
 
-// openTunnel builds a tunnel. Isolation comes before the interface, and the key
-// before the link is up: no packet passes a half-made tunnel.
+// openTunnel builds a tunnel. Isolation and the key come before the link is up: no
+// packet passes a half-made tunnel.
 func openTunnel(o Options, mk maker) (backend, error) {
-	t := &tunnel{o: o, start: func() error { return nil }}
+	t := &tunnel{o: o, start: func() error { return nil }, flags: mk.flags}
 	for _, step := range []func() error{
 		t.openSockets,
 		t.holdName,
 		t.checkOverlap,
 		func() error { return t.find(mk.adopt) },
-		t.isolate,
 		func() error { return t.make(mk.make) },
+		t.isolate,
 		t.checkBind,
 		t.openControl,
 		t.configure,
@@ -121,6 +125,10 @@ func (t *tunnel) control(talk func(*wgctrl.Client) error) error {
 	})
 	return errors.Join(fmt.Errorf("the device did not answer within %s: %w", devicePatience, err), again)
 }
+
+// kernelPatience is how long the kernel may take for one answer about interfaces
+// and routes. It answers in microseconds, unless somebody holds one of its locks.
+const kernelPatience = 5 * time.Second
 
 // devicePatience is how long one conversation with the device may take. To remove
 // MaxPeers peers takes a kernel some 11 s.

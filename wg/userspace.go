@@ -16,11 +16,12 @@ import (
 const tunPath = "/dev/net/tun"
 
 // userspaceMaker adopts nothing: an interface of ours would have gone with its
-// process.
+// process. So may its rules.
 func userspaceMaker() maker {
 	return maker{
 		adopt: func(_ *tunnel, link netlink.Link) error { return nameTaken(link) },
 		make:  makeUserspace,
+		flags: owned,
 	}
 }
 

@@ -54,11 +54,12 @@ var faults = map[string]struct {
 	}, ""},
 }
 
-// withImpostor is a gateway's host with the tunnel to a guest, and a default route to somebody
-// who answers as that guest.
+// withImpostor is a gateway's host with the tunnel to a guest, and a default route to
+// somebody who answers as that guest. Nothing is filtered: the rules would drop his answers.
 func withImpostor(t *testing.T) (s *site, elsewhere netlink.Link, claimed netip.AddrPort) {
 	t.Helper()
 	s = newSite(t)
+	s.options.Guest = true
 	s.open()
 	impostor := newHost(t)
 	cable(s.gateway, impostor, "192.0.2.9", "192.0.2.10")
