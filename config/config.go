@@ -113,7 +113,8 @@ type Timeouts struct {
 	// Hedge is how long the first candidate is waited for before the second is
 	// tried beside it. Less than Connect. Default 250ms.
 	Hedge time.Duration `toml:"hedge"`
-	// Idle ends a connection without a byte in either direction. Default 10m;
+	// Idle ends a connection without a byte in either direction, and without one
+	// acknowledged of what was sent. Default 10m;
 	// "0s" is never.
 	Idle time.Duration `toml:"idle"`
 	// Drain is how long open connections may go on after SIGTERM. Default 30s.

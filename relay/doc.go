@@ -33,7 +33,7 @@
 // # Threads
 //
 // A loop (loop.go, which waits in poll.go) is one goroutine locked to its thread. Its connections,
-// timers (timers.go), chunks and pipes are touched by that thread alone, without
+// timers (timers.go; idle.go), chunks and pipes are touched by that thread alone, without
 // a lock. Setting up is a coroutine on the same thread, so it is straight-line
 // code that yields where it must wait; relaying is flat: a connection that is up
 // is a small struct that readiness events pump. Other goroutines reach a loop

@@ -1,9 +1,6 @@
 package relay
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // The last of a connection that did not come to its end in both directions: one of its
 // ends was reset, or it was ended from outside. Who was left in the middle of a stream
@@ -23,10 +20,7 @@ const (
 func (c *conn) part() {
 	l := c.loop
 	left := c.partFrom(&c.client) + c.partFrom(&c.backend)
-	if left < int(c.unsent) {
-		c.last = l.now
-	}
-	c.unsent = int32(min(left, math.MaxInt32))
+	c.noteAcknowledged(left)
 	if left == 0 || l.now-c.last >= int64(partWait) {
 		c.close()
 		return

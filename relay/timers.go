@@ -4,13 +4,7 @@ import "time"
 
 // Timers. Every kind of timeout has one constant duration, so that a list in
 // order of arming is a list in order of expiry: arming, stopping and expiring
-// are O(1), and no tree or wheel is needed.
-//
-// The idle timer is no different: a connection is visited every eighth of the idle
-// time, and the visit compares its last progress with the clock. Moving a byte
-// costs one store, never a list operation; a connection ends at most an eighth
-// late. The first visit also guards the backend's socket: a connection that is over
-// by then is spared five system calls.
+// are O(1), and no tree or wheel is needed. The idle timer is no different (idle.go).
 
 type timerKind uint8
 
@@ -28,8 +22,6 @@ const (
 )
 
 const (
-	idleChecks  = 8
-	idleVisit   = 30 * time.Second // at the latest
 	lingerTime  = 2 * time.Second
 	acceptPause = 100 * time.Millisecond
 )
@@ -124,26 +116,4 @@ func (l *loop) setTimeouts(t Timeouts) {
 	} {
 		l.timers[kind].after = int64(d)
 	}
-}
-
-func idleVisitEvery(idle time.Duration) time.Duration {
-	if idle == 0 {
-		return idleVisit
-	}
-	return min(idleVisit, max(idle/idleChecks, time.Millisecond))
-}
-
-// visitIdle ends c if nothing moved for the idle time.
-func (c *conn) visitIdle() {
-	l := c.loop
-	idle := int64(l.engine.opts.Timeouts.Idle)
-	if idle > 0 && l.now-c.last >= idle {
-		c.end(IdleTimeout)
-		return
-	}
-	if !c.guarded {
-		c.guarded = true
-		l.engine.guard(c.backend.fd)
-	}
-	l.arm(&c.timer, timerIdle)
 }
