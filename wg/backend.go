@@ -13,13 +13,14 @@ import (
 	"sallyport/internal/vm"
 )
 
-// backend is a device of one kind. Its calls come one at a time, but bind, dial
-// and listen at any time.
+// backend is a device of one kind. Its calls come one at a time, but watch, bind,
+// dial and listen at any time.
 type backend interface {
 	apply(change) error
 	dump() (state, error)
-	ready() error                      // decides also whether bind and dial are open
-	guard() (restored bool, err error) // puts back isolation that somebody removed
+	ready() error                                    // decides also whether bind and dial are open
+	guard() (restored bool, err error)               // puts back isolation that somebody removed
+	watch(ctx context.Context, changed func()) error // calls changed when guard may have to do something, until ctx ends
 	bind(fd int) error
 	dial(context.Context, netip.AddrPort) (net.Conn, error)
 	listen(netip.AddrPort) (net.Listener, error)
@@ -139,8 +140,11 @@ func (n *noTunnel) dump() (state, error) {
 
 func (n *noTunnel) ready() error         { return nil }
 func (n *noTunnel) guard() (bool, error) { return false, nil }
-func (n *noTunnel) bind(int) error       { return errNoKernelWay }
-func (n *noTunnel) close() error         { return nil }
+
+func (n *noTunnel) watch(context.Context, func()) error { return nil }
+
+func (n *noTunnel) bind(int) error { return errNoKernelWay }
+func (n *noTunnel) close() error   { return nil }
 
 func (n *noTunnel) dial(context.Context, netip.AddrPort) (net.Conn, error) {
 	return nil, errNoSockets

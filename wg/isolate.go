@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,11 +15,43 @@ import (
 //
 // Others change the host's tables too: "flush ruleset" is the first line of many a
 // firewall's file. Where the kernel can, the table belongs to this process and
-// nobody else changes it.
+// nobody else changes it. Where it cannot, the kernel tells of changes
+// (rulewatch.go), and gap.go makes good what was open meanwhile.
+
+type isolation struct {
+	nft     *filter
+	diag    *kernelSocket // asks for sockets
+	flags   tableFlags
+	written bool // the table may be there
+
+	cut        bool      // the interface is down, because the rules are missing and cannot be written
+	sweepUntil time.Time // what a guest began in a gap may become a connection until then
+}
+
+func (i *isolation) open(inside *namespace) (err error) {
+	if i.nft, err = openFilter(inside); err != nil {
+		return noFilter(err)
+	}
+	i.diag, err = openKernelSocket(inside, unix.NETLINK_SOCK_DIAG)
+	return err
+}
+
+func (i *isolation) close() error {
+	var errs []error
+	if i.nft != nil {
+		errs = append(errs, i.nft.close())
+	}
+	if i.diag != nil {
+		errs = append(errs, i.diag.close())
+	}
+	return errors.Join(errs...)
+}
 
 // tableName is the name of the interface's table.
 func tableName(iface string) string { return "sallyport-" + iface }
 
+// isolate writes the table. An interface that is up already may have been without:
+// its gateway was killed.
 func (t *tunnel) isolate() error {
 	if t.o.Guest {
 		return nil
@@ -26,26 +59,26 @@ func (t *tunnel) isolate() error {
 	if err := t.writeRules(); err != nil {
 		return err
 	}
-	t.filtered = true
-	return nil
-}
-
-// guard writes the rules again if somebody removed them.
-func (t *tunnel) guard() (restored bool, err error) {
-	if t.isolated() {
-		return false, nil
+	t.isolation.written = true
+	if isUp(t.link) {
+		t.gapEnds()
+		t.sweep()
 	}
-	return true, t.writeRules()
+	return nil
 }
 
 // isolated tells whether every rule is there. What cannot be read counts as
 // missing: writing it again does no harm.
-func (t *tunnel) isolated() bool { return t.o.Guest || t.nft.holds(t.table()) }
+func (t *tunnel) isolated() bool { return t.o.Guest || t.isolation.nft.holds(t.table()) }
+
+func (t *tunnel) notIsolated() error {
+	return fmt.Errorf("interface %s is not isolated: nftables table %s was removed or changed", t.o.Interface, tableName(t.o.Interface))
+}
 
 // table is what isolates the interface that is there now.
 func (t *tunnel) table() table {
 	return table{
-		name: tableName(t.o.Interface), flags: t.flags,
+		name: tableName(t.o.Interface), flags: t.isolation.flags,
 		chains: rules(t.link.Attrs().Index, t.o.Address, os.Geteuid()),
 	}
 }
@@ -53,15 +86,16 @@ func (t *tunnel) table() table {
 // writeRules replaces the table, also what an earlier run left behind. Whether it
 // can be owned is found out at the first time.
 func (t *tunnel) writeRules() error {
-	err := t.nft.replace(t.table())
-	if t.flags != 0 && unknownFlags(err) {
-		t.flags = 0
-		err = t.nft.replace(t.table())
+	i := &t.isolation
+	err := i.nft.replace(t.table())
+	if !i.written && i.flags != 0 && unknownFlags(err) {
+		i.flags = 0
+		err = i.nft.replace(t.table())
 	}
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, unix.EPERM) && t.nft.isOwned(tableName(t.o.Interface)):
+	case errors.Is(err, unix.EPERM) && i.nft.isOwned(tableName(t.o.Interface)):
 		return fmt.Errorf("nftables table %s belongs to another process: stop the gateway that has interface %s, or choose another [wireguard] interface: %w",
 			tableName(t.o.Interface), t.o.Interface, err)
 	}
@@ -77,7 +111,7 @@ func unknownFlags(err error) bool {
 // unisolate removes the table; the interface is gone by then.
 func (t *tunnel) unisolate() error {
 	name := tableName(t.o.Interface)
-	if err := t.nft.remove(name); err != nil {
+	if err := t.isolation.nft.remove(name); err != nil {
 		return fmt.Errorf("remove nftables table %s: %w", name, err)
 	}
 	return nil

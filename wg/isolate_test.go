@@ -20,9 +20,17 @@ import (
 // gateway that routes: forwarding is on, as on a host with containers.
 func hostileSite(t *testing.T, filtered bool) *site {
 	t.Helper()
+	return hostileSiteOf(t, func(s *site) {
+		s.options.Guest = !filtered
+		s.open()
+	})
+}
+
+// hostileSiteOf is one whose gateway is opened by open.
+func hostileSiteOf(t *testing.T, open func(*site)) *site {
+	t.Helper()
 	s := newSite(t)
-	s.options.Guest = !filtered
-	s.open()
+	open(s)
 	s.gateway.do(func() { must(t, os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0)) })
 	for _, g := range s.guests {
 		s.join(g)

@@ -97,7 +97,11 @@ func (h *host) echo(addr string) netip.AddrPort {
 	var l net.Listener
 	h.do(func() {
 		var err error
-		l, err = net.Listen("tcp4", addr)
+		network := "tcp4"
+		if strings.HasPrefix(addr, "[") {
+			network = "tcp" // both
+		}
+		l, err = net.Listen(network, addr)
 		must(h.t, err)
 	})
 	serveEcho(h.t, l)

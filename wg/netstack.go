@@ -61,6 +61,8 @@ func (n *netstackDevice) ready() error {
 
 func (n *netstackDevice) guard() (bool, error) { return false, nil }
 
+func (n *netstackDevice) watch(context.Context, func()) error { return nil }
+
 func (n *netstackDevice) bind(int) error { return errNoKernelWay }
 
 func (n *netstackDevice) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {

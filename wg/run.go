@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"sallyport/internal/vm"
@@ -26,12 +28,18 @@ const (
 // up to date, until ctx ends; then it writes the file once more. It returns nil, or
 // why the last write failed. Close comes after it.
 func (d *Device) Run(ctx context.Context) error {
+	changes := make(chan struct{}, 1)
+	var watch sync.WaitGroup
+	watch.Go(func() { d.watch(ctx, changes) })
+	defer watch.Wait()
 	guard, save := time.NewTicker(guardEvery), time.NewTicker(saveEvery)
 	defer guard.Stop()
 	defer save.Stop()
 	for {
 		select {
 		case <-guard.C:
+			d.guard(ctx)
+		case <-changes:
 			d.guard(ctx)
 		case <-save.C:
 			if err := d.keepEndpoints(ctx, lookEvery); err != nil && ctx.Err() == nil {
@@ -41,6 +49,24 @@ func (d *Device) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return d.keepEndpoints(context.WithoutCancel(ctx), 0)
 		}
+	}
+}
+
+// watch tells of changes as they come. Without it they are seen by the next look.
+func (d *Device) watch(ctx context.Context, changes chan<- struct{}) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.o.Log.Error("a bug: the tunnel is looked at each second alone", "interface", d.o.Interface, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	err := d.backend.watch(ctx, func() {
+		select {
+		case changes <- struct{}{}:
+		default: // one is waiting
+		}
+	})
+	if err != nil {
+		d.o.Log.Warn("changes of the tunnel are not told by the kernel: it is looked at each second alone", "interface", d.o.Interface, "error", err.Error())
 	}
 }
 

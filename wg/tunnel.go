@@ -24,18 +24,16 @@ import (
 // All sockets are opened once and kept. Each conversation through them has a
 // deadline: whoever waits for the kernel has the device's turn.
 type tunnel struct {
-	o      Options
-	inside *namespace
-	name   *hold // of the interface
-	nl     *netlink.Handle
-	nft    *filter // nil for a guest
-	wg     *wgctrl.Client
-	link   netlink.Link
-	way    way
+	o         Options
+	inside    *namespace
+	name      *hold // of the interface
+	nl        *netlink.Handle
+	wg        *wgctrl.Client
+	link      netlink.Link
+	isolation isolation // not of a guest
+	way       way
 	// start takes the UDP port, for a device whose link does not do it when it comes up.
-	start    func() error
-	flags    tableFlags // of the table
-	filtered bool       // the table may be there
+	start func() error
 
 	undo []func() error // takes away what maker made or adopted, last first
 }
@@ -52,7 +50,7 @@ type maker struct {
 // openTunnel builds a tunnel. Isolation and the key come before the link is up: no
 // packet passes a half-made tunnel.
 func openTunnel(o Options, mk maker) (backend, error) {
-	t := &tunnel{o: o, start: func() error { return nil }, flags: mk.flags}
+	t := &tunnel{o: o, start: func() error { return nil }, isolation: isolation{flags: mk.flags}}
 	for _, step := range []func() error{
 		t.openSockets,
 		t.holdName,
@@ -93,10 +91,7 @@ func (t *tunnel) openSockets() (err error) {
 	if t.o.Guest {
 		return nil
 	}
-	if t.nft, err = openFilter(t.inside); err != nil {
-		return noFilter(err)
-	}
-	return nil
+	return t.isolation.open(t.inside)
 }
 
 // openControl comes after the interface is there: before, the kernel may not have
@@ -229,7 +224,11 @@ func (t *tunnel) disableIPv6() error {
 	return nil
 }
 
+// up refuses an interface that is not isolated.
 func (t *tunnel) up() error {
+	if !t.isolated() {
+		return t.notIsolated()
+	}
 	if err := t.portError(t.start()); err != nil {
 		return err
 	}
@@ -286,7 +285,7 @@ func (t *tunnel) later(f func() error) { t.undo = append(t.undo, f) }
 func (t *tunnel) close() error {
 	t.way.index.Store(0)
 	err := t.unmake()
-	if t.filtered && err == nil {
+	if t.isolation.written && err == nil {
 		err = t.unisolate()
 	}
 	return errors.Join(err, t.closeSockets())
@@ -309,9 +308,7 @@ func (t *tunnel) closeSockets() error {
 	if t.wg != nil {
 		errs = append(errs, t.wg.Close())
 	}
-	if t.nft != nil {
-		errs = append(errs, t.nft.close())
-	}
+	errs = append(errs, t.isolation.close())
 	if t.nl != nil {
 		t.nl.Close()
 	}

@@ -91,6 +91,9 @@ func (t *tunnel) checkLink() error {
 	if now := link.Attrs().Name; now != name {
 		return fmt.Errorf("interface %s was renamed: run ip link set %s name %s", name, now, name)
 	}
+	if !t.isolated() {
+		return t.notIsolated()
+	}
 	if link.Attrs().Flags&net.FlagUp == 0 {
 		return fmt.Errorf("interface %s is down: run ip link set %s up", name, name)
 	}
@@ -103,9 +106,6 @@ func (t *tunnel) checkLink() error {
 	}
 	if _, err := t.nl.RouteGetWithOptions(someGuest(own).AsSlice(), &netlink.RouteGetOptions{OifIndex: link.Attrs().Index, FIBMatch: true}); err != nil {
 		return fmt.Errorf("no route leads to the guests through interface %s: run ip route add %s dev %s: %w", name, own.Masked(), name, err)
-	}
-	if !t.isolated() {
-		return fmt.Errorf("interface %s is not isolated: nftables table %s was removed or changed", name, tableName(name))
 	}
 	return nil
 }

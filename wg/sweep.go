@@ -1,0 +1,97 @@
+package wg
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// While rules are missing, a guest can connect to the host, and what has connected
+// goes on when they are back: an ACK passes. So the host's sockets to guests are
+// ended then, but for the gateway's, which are tied to the interface. To be asked
+// for sockets, and to end one, is sock_diag's (linux/inet_diag.h).
+
+// sweep ends the TCP sockets of this host to an address of network, except those
+// that are tied to the interface of this index and belong to this user. It returns
+// how many it has ended.
+func sweep(s *kernelSocket, network netip.Prefix, index, user int) (ended int, err error) {
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} { // of the latter the mapped addresses
+		found, err := socketsTo(s, family, network)
+		if err != nil {
+			return ended, fmt.Errorf("list sockets to guests: %w", err)
+		}
+		for _, f := range found {
+			if f.boundTo == index && (f.user == user || f.closed) {
+				continue
+			}
+			switch _, err := s.ask(message{kind: unix.SOCK_DESTROY, flags: unix.NLM_F_ACK, data: f.request(0)}); {
+			case err == nil:
+				ended++
+			case !errors.Is(err, unix.ENOENT): // it has ended by itself
+				return ended, fmt.Errorf("end a socket to a guest (CONFIG_INET_DIAG_DESTROY): %w", err)
+			}
+		}
+	}
+	return ended, nil
+}
+
+// socket is one that sock_diag has told of.
+type socket struct {
+	family        byte
+	id            [48]byte // struct inet_diag_sockid: addresses, interface, and a cookie that no later socket has
+	boundTo, user int
+	closed        bool // by its process: it only has its last bytes to deliver
+}
+
+// States of a TCP socket (net/tcp_states.h) that speak to nobody.
+const (
+	tcpTimeWait = 6
+	tcpClose    = 7
+	tcpListen   = 10
+	allStates   = 1<<12 - 1
+	speaking    = allStates &^ (1<<tcpTimeWait | 1<<tcpClose | 1<<tcpListen)
+)
+
+// request is a struct inet_diag_req_v2 about this socket, or about all in some states.
+func (s *socket) request(states uint32) []byte {
+	b := []byte{s.family, unix.IPPROTO_TCP, 0, 0}
+	b = binary.NativeEndian.AppendUint32(b, states)
+	return append(b, s.id[:]...)
+}
+
+// socketsTo lists the TCP sockets to an address of network. The kernel picks them.
+func socketsTo(s *kernelSocket, family byte, network netip.Prefix) (found []socket, err error) {
+	const (
+		bytecode  = 1 // INET_DIAG_REQ_BYTECODE
+		condition = 8 // INET_DIAG_BC_D_COND: the destination
+		length    = 16
+		no        = length + 4 // beyond the end: not this one
+	)
+	address := network.Masked().Addr().As4()
+	code := []byte{condition, length}
+	code = binary.NativeEndian.AppendUint16(code, no)
+	code = append(code, unix.AF_INET, byte(network.Bits()), 0, 0)
+	code = binary.NativeEndian.AppendUint32(code, ^uint32(0)) // any port
+	filter, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: bytecode, Data: append(code, address[:]...)}})
+	if err != nil {
+		return nil, err
+	}
+	all := socket{family: family}
+	answers, err := s.ask(message{kind: unix.SOCK_DIAG_BY_FAMILY, flags: unix.NLM_F_DUMP, data: append(all.request(speaking), filter...)})
+	for _, a := range answers {
+		const idAt, interfaceAt, userAt, inodeAt, size = 4, 40, 64, 68, 72 // in a struct inet_diag_msg
+		if len(a.Data) < size {
+			continue
+		}
+		found = append(found, socket{
+			family: a.Data[0], id: [48]byte(a.Data[idAt:]),
+			boundTo: int(binary.NativeEndian.Uint32(a.Data[interfaceAt:])), user: int(binary.NativeEndian.Uint32(a.Data[userAt:])),
+			closed: binary.NativeEndian.Uint32(a.Data[inodeAt:]) == 0,
+		})
+	}
+	return found, err
+}
