@@ -109,11 +109,12 @@ func openReserve() int32 {
 }
 
 // stopAccepting takes what the kernel has already accepted, and closes the
-// listeners: to close one with connections in its queue would reset them.
+// listeners: to close one with connections in its queue would reset them. That is no
+// more than the queue has room for: others may come as fast as they are taken.
 func (l *loop) stopAccepting() {
 	for _, ln := range l.listen {
 		ln.waiting = true
-		for ln.waiting {
+		for n := 0; ln.waiting && n <= backlog; n++ {
 			fd, addr, errno := accept(ln.fd)
 			if errno == 0 {
 				l.admit(fd, addr)

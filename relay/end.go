@@ -73,18 +73,30 @@ func (c *conn) close() {
 	l.engine.open.Add(-1)
 }
 
-// endOnPanic ends a connection whose relaying panics, and no other: one client must
-// not be able to end the others' connections.
+// endOnPanic ends a connection whose event, timer or relaying panics, and no other: one
+// client must not be able to end the others' connections.
 func (c *conn) endOnPanic() {
-	if p := recover(); p != nil {
-		c.loop.engine.tellPanic(p)
-		if c.phase == relaying {
-			c.reason = Internal
-			if c.tls != nil { // it may be what panicked
-				c.tls.release()
-				c.tls = nil
-			}
-			c.finish()
+	p := recover()
+	if p == nil {
+		return
+	}
+	c.loop.engine.tellPanic(p)
+	switch c.phase {
+	case relaying:
+		c.reason = Internal
+		if c.tls != nil { // it may be what panicked
+			c.tls.release()
+			c.tls = nil
 		}
+		c.finish()
+	case settingUp:
+		c.end(Internal)
+	case waiting:
+		c.reason = Internal
+		c.report()
+		c.close()
+	case parting, lingering:
+		c.close()
+	case closed:
 	}
 }

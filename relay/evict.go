@@ -58,7 +58,7 @@ func (l *loop) evict() {
 		}
 		c := list[len(list)-1]
 		e.leave(c) // one that is in setup ends later
-		c.end(InstanceRemoved)
+		c.evict(InstanceRemoved)
 		left--
 	}
 	for e.all && left > 0 {
@@ -67,9 +67,15 @@ func (l *loop) evict() {
 			break
 		}
 		if s := &l.slots[e.next]; s.c != nil && (s.side == clientSide || s.c.phase == parting) {
-			s.c.end(Drained)
+			s.c.evict(Drained)
 			left--
 		}
 		e.next++
 	}
+}
+
+// evict ends c.
+func (c *conn) evict(r Reason) {
+	defer c.endOnPanic()
+	c.end(r)
 }

@@ -137,6 +137,7 @@ func (l *loop) listening(fd int32) {
 
 // event hands one event to its connection.
 func (l *loop) event(c *conn, s side, ev uint32) {
+	defer c.endOnPanic()
 	switch s {
 	case clientSide:
 		c.client.onEvents(ev)
@@ -232,6 +233,9 @@ func rest(s []*conn, n int) []*conn {
 // fire is called for each timer that expires.
 func (l *loop) fire(t *timer) {
 	c := t.c
+	if c != nil {
+		defer c.endOnPanic()
+	}
 	switch {
 	case t.kind == timerAccept:
 		// The pause is over by itself: acceptAll asks whether its timer is armed.

@@ -5,7 +5,9 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"sallyport/internal/hello"
 )
@@ -52,5 +54,45 @@ func TestPanicInADialGivesWayToTheNextCandidate(t *testing.T) {
 	mustEcho(t, g.pass())
 	if w.failed.Load() != 0 {
 		t.Error("a bug of the gateway's speaks against the instance")
+	}
+}
+
+// bug is a watcher whose first Closed panics, on the loop's thread.
+type bug struct {
+	watcher
+	met atomic.Bool
+}
+
+func (b *bug) Closed() {
+	if b.met.CompareAndSwap(false, true) {
+		panic("boom")
+	}
+	b.watcher.Closed()
+}
+
+// What ends a connection is the loop's own: its timer, or whoever removes its backend.
+func TestPanicOnTheLoopsThreadEndsOneConnection(t *testing.T) {
+	for name, end := range map[string]func(g *gateway, b *bug){
+		"timer":           func(*gateway, *bug) {},
+		"removed backend": func(g *gateway, b *bug) { g.CloseBackend(b) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := start(t, func(_ *gateway, o *Options) {
+				o.Loops = 1
+				if name == "timer" {
+					o.Timeouts.Idle = 400 * time.Millisecond
+				}
+			})
+			var b bug
+			g.backends.Store(&[]Backend{{Addr: afterHello(t, echo), Watch: &b}})
+			mustEcho(t, g.pass())
+			end(g, &b)
+			g.log.wait(t, "panic=boom")
+			if got := g.ended(); got != "internal" {
+				t.Errorf("reason %s", got)
+			}
+			g.waitOpen(0)
+			mustEcho(t, g.pass())
+		})
 	}
 }
