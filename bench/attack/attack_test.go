@@ -140,10 +140,10 @@ func refusing(c net.Conn) []byte {
 	return append(b[:n:n], toTheEnd(c)...)
 }
 
-func TestRefusedAsksForThreeThingsInTurnAndLeaves(t *testing.T) {
+func TestRefusedAsksForFourThingsInTurnAndLeaves(t *testing.T) {
 	v := listen(t, refusing)
 	r := mustRun(t, Options{Target: v.at, Form: Refused, Connections: 10, Rate: 200, Duration: 300 * time.Millisecond})
-	if r.Done < 6 || r.Cut+r.Failed > 0 {
+	if r.Done < 8 || r.Cut+r.Failed > 0 {
 		t.Fatalf("%+v", r)
 	}
 	kinds := map[string]int{}
@@ -158,7 +158,7 @@ func TestRefusedAsksForThreeThingsInTurnAndLeaves(t *testing.T) {
 			t.Errorf("the target heard %q", b)
 		}
 	}
-	if len(kinds) != 3 || kinds["unknown-443s.gw.test"] == 0 || kinds["www.example.com"] == 0 || kinds["plain"] == 0 {
+	if len(kinds) != 4 || kinds["app-1s.gw.test"] == 0 || kinds["unknown-443s.gw.test"] == 0 || kinds["www.example.com"] == 0 || kinds["plain"] == 0 {
 		t.Errorf("the target heard %v", kinds)
 	}
 }
@@ -211,6 +211,16 @@ func TestStreamsKeepTheirRate(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestBurstIsWrittenAtOnce(t *testing.T) {
+	config := &tls.Config{Certificates: []tls.Certificate{gwtest.NewCA(t).Server(t, name)}}
+	v := listen(t, func(c net.Conn) []byte { return toTheEnd(tls.Server(c, config)) })
+	// The second one is due in three hours.
+	r := mustRun(t, Options{Target: v.at, Form: TinyRecords, Rate: 10, BulkRate: 1, Burst: 10_000, Duration: 300 * time.Millisecond})
+	if r.Bytes < 10_000 || r.Bytes > 10_100 {
+		t.Errorf("%+v", r)
 	}
 }
 
@@ -289,6 +299,8 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 		"no bytes":         func(o *Options) { o.Form = KeyUpdate },
 		"bytes of silence": func(o *Options) { o.BulkRate = 1 },
 		"TLS of silence":   func(o *Options) { o.TLS = true },
+		"burst":            func(o *Options) { o.Form, o.BulkRate, o.Burst = KeyUpdate, 1, 1<<30 },
+		"burst of silence": func(o *Options) { o.Burst = 1 },
 		"a day":            func(o *Options) { o.Duration = 24 * time.Hour },
 	} {
 		o := Options{Target: netip.MustParseAddrPort("127.0.0.1:443"), ServerName: name, Form: Silent, Rate: 1}

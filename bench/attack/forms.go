@@ -40,8 +40,8 @@ func (r *run) attack(ctx context.Context, c net.Conn, n int) (done bool, err err
 	}
 }
 
-// Sizes of a stream: what is due in pieceTime is written at once, so that many small
-// records do not cost the attacker as many calls.
+// Sizes of a stream: unless it bursts, what is due in pieceTime is written at once, so that
+// many small records do not cost the attacker as many calls.
 const (
 	pieceTime = 20 * time.Millisecond
 	maxPiece  = 64 << 10
@@ -67,24 +67,37 @@ func (r *run) stream(ctx context.Context, c net.Conn) error {
 	defer c.Close()
 	hearing.Go(func() { _ = ended(c) }) // the next write fails too
 	clock := r.share()
-	size := max(min(int(clock.rate*pieceTime.Seconds()), maxPiece), 1)
-	upload := backend.Command{Mode: backend.Upload}.Append(nil)
-	for piece := out.data(nil, upload); clock.wait(ctx, len(piece)); {
-		if err := r.write(c, piece); err != nil {
-			return err
+	size := r.opts.Burst
+	if size == 0 {
+		size = max(min(int(clock.rate*pieceTime.Seconds()), maxPiece), 1)
+	}
+	piece := out.data(nil, backend.Command{Mode: backend.Upload}.Append(nil))
+	for err == nil {
+		if err = r.write(c, piece); err != nil {
+			break
 		}
-		for piece = piece[:0]; len(piece) < size; {
-			if r.opts.Form == KeyUpdate {
-				for range rowUpdates {
-					if piece, err = out.keyUpdate(piece); err != nil {
-						return err
-					}
-				}
-			}
-			piece = out.data(piece, []byte{0})
+		if piece, err = r.records(out, piece[:0], size); err == nil && !clock.wait(ctx, len(piece)) {
+			err = ctx.Err()
 		}
 	}
-	return ctx.Err()
+	return err
+}
+
+// records appends the form's records to b until it has size bytes.
+func (r *run) records(out *sealer, b []byte, size int) ([]byte, error) {
+	for len(b) < size {
+		for range rowUpdates {
+			if r.opts.Form != KeyUpdate {
+				break
+			}
+			var err error
+			if b, err = out.keyUpdate(b); err != nil {
+				return b, err
+			}
+		}
+		b = out.data(b, []byte{0})
+	}
+	return b, nil
 }
 
 // spell sends the hello byte by byte, but for the last one.
@@ -169,20 +182,23 @@ func ended(c net.Conn) error {
 }
 
 // refusals are the first words of clients that are refused: hellos for an app that nobody
-// has and for a name of another domain, and plain HTTP.
+// has, for a name of another domain and for a port where nobody listens, and plain HTTP.
 func refusals(serverName string) ([][]byte, error) {
-	_, domain, ok := strings.Cut(serverName, ".")
+	label, domain, ok := strings.Cut(serverName, ".")
 	if !ok {
 		return nil, fmt.Errorf("server name %q: want one below a domain", serverName)
 	}
-	unknown, err := load.Hello("unknown-443s." + domain)
-	if err != nil {
-		return nil, err
-	}
-	other, err := load.Hello("www.example.com")
-	if err != nil {
-		return nil, err
+	if i := strings.LastIndexByte(label, '-'); i > 0 {
+		label = label[:i]
 	}
 	plain := "GET / HTTP/1.1\r\nHost: " + serverName + "\r\n\r\n"
-	return [][]byte{unknown, other, []byte(plain)}, nil
+	all := [][]byte{[]byte(plain)}
+	for _, name := range []string{"unknown-443s." + domain, "www.example.com", label + "-1s." + domain} {
+		hello, err := load.Hello(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, hello)
+	}
+	return all, nil
 }

@@ -25,8 +25,8 @@ const (
 	Silent Form = "silent"
 	// Hold sends a ClientHello, or with TLS makes the whole handshake, and then says nothing.
 	Hold Form = "hold"
-	// Refused asks in turn for an app that is unknown, for a name of another domain and
-	// for plain HTTP, and leaves when it was refused.
+	// Refused asks in turn for an app that is unknown, for a name of another domain, for
+	// plain HTTP and for a port that the instance refuses, and leaves when it was refused.
 	Refused Form = "refused"
 	// Linger does the same and does not leave: it sends on, a byte at a time.
 	Linger Form = "linger"
@@ -55,6 +55,7 @@ type Options struct {
 	Connections int           // at the same time, at most; default 1
 	Rate        float64       // new connections a second; those that the target ends are replaced
 	BulkRate    float64       // bytes a second on the wire, all connections together, of a Form that Streams
+	Burst       int           // bytes that KeyUpdate and TinyRecords write at once; default what is due in 20 ms
 	Duration    time.Duration // default 10s
 
 	// Stop ends the attack early when it is closed. Nil never does.
@@ -66,6 +67,7 @@ const (
 	maxConnections = 20_000
 	maxRate        = 20_000
 	maxBulkRate    = 100e6
+	maxBurst       = 16 << 20
 	maxDuration    = 10 * time.Minute
 )
 
@@ -91,6 +93,10 @@ func (o *Options) Check() error {
 		return fmt.Errorf("rate: an attack needs one, of up to %d connections a second", maxRate)
 	case o.Form.Streams() && !(o.BulkRate > 0 && o.BulkRate <= maxBulkRate):
 		return fmt.Errorf("bulk rate: attack %s needs one, of up to %.0f bytes a second", o.Form, maxBulkRate)
+	case o.Burst < 0 || o.Burst > maxBurst:
+		return fmt.Errorf("burst: want up to %d bytes", maxBurst)
+	case o.Burst > 0 && !o.Form.speaksTLS():
+		return fmt.Errorf("burst: attack %s has none", o.Form)
 	case !o.Form.Streams() && o.BulkRate != 0:
 		return fmt.Errorf("bulk rate: attack %s has none", o.Form)
 	case o.Duration < 0 || o.Duration > maxDuration:

@@ -16,8 +16,11 @@ type assault struct {
 	// ended sends it to the name where the proxy ends TLS, own to the gateway's own site
 	// (of HAProxy, which has none, to that same name). The others are passed through.
 	ended, own bool
-	deaf       bool          // nobody reads the proxy's log
-	settle     time.Duration // from its beginning to what is measured
+	// dropped sends it to a port that the instance drops. HAProxy, whose clients choose no
+	// ports, does not know the name.
+	dropped bool
+	deaf    bool          // nobody reads the proxy's log
+	settle  time.Duration // from its beginning to what is measured
 }
 
 // assaults are all of them. Their numbers are for proxies with 4,096 descriptors, which
@@ -27,12 +30,13 @@ func assaults() []assault {
 		second = time.Second
 		MB     = 1e6
 	)
-	streams := func(form attack.Form) attack.Options {
-		return attack.Options{Form: form, Connections: 8, Rate: 8, BulkRate: MB}
+	// Each of eight connections sends a megabyte at once, and they take turns.
+	bursts := func(form attack.Form) attack.Options {
+		return attack.Options{Form: form, Connections: 8, Rate: 1, BulkRate: MB, Burst: MB}
 	}
 	return []assault{
-		named("keyupdate", "TLS KeyUpdates that ask for an answer", assault{attack: streams(attack.KeyUpdate), ended: true, settle: 2 * second}),
-		named("tinyrecords", "TLS records of one byte", assault{attack: streams(attack.TinyRecords), ended: true, settle: 2 * second}),
+		named("keyupdate", "TLS KeyUpdates that ask for an answer", assault{attack: bursts(attack.KeyUpdate), ended: true, settle: 2 * second}),
+		named("tinyrecords", "TLS records of one byte", assault{attack: bursts(attack.TinyRecords), ended: true, settle: 2 * second}),
 		named("slowhello", "hellos byte by byte",
 			assault{attack: attack.Options{Form: attack.SlowHello, Connections: 1000, Rate: 500, BulkRate: 5000}, settle: 3 * second}),
 		named("silent", "clients that say nothing, from one address",
@@ -41,6 +45,8 @@ func assaults() []assault {
 			assault{attack: attack.Options{Form: attack.Hold, Connections: 2500, Rate: 500}, settle: 6 * second}),
 		named("ownsite", "idle TLS connections to the gateway's own site",
 			assault{attack: attack.Options{Form: attack.Hold, TLS: true, Connections: 2500, Rate: 400}, own: true, settle: 6 * second}),
+		named("dropped", "clients that choose a port which the instance drops",
+			assault{attack: attack.Options{Form: attack.Hold, Connections: 500, Rate: 50}, dropped: true, settle: 8 * second}),
 		named("refused", "clients that are refused",
 			assault{attack: attack.Options{Form: attack.Refused, Connections: 500, Rate: 1000}, settle: 2 * second}),
 		named("deaf", "the same, while nobody reads the log",
@@ -57,7 +63,10 @@ func named(name, what string, a assault) assault {
 	o := a.attack
 	a.Name, a.Title, a.Flags = name, what, strings.Join(arguments(o), " ")
 	a.Rate = fmt.Sprintf("%.0f/s, at most %d", o.Rate, o.Connections)
-	if o.BulkRate > 0 {
+	switch {
+	case o.Burst > 0:
+		a.Rate = fmt.Sprintf("%.0f kB/s, in turn from %d, %d kB at once", o.BulkRate/1e3, o.Connections, o.Burst/1000)
+	case o.BulkRate > 0:
 		a.Rate = fmt.Sprintf("%.0f kB/s over %d", o.BulkRate/1e3, o.Connections)
 	}
 	return a

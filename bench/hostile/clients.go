@@ -59,7 +59,7 @@ type attacker struct {
 
 func (a *attacker) begin() error {
 	return a.site.edge.Do(func() (err error) {
-		a.process, err = peers.Launch(a.site.loadCPU, a.site.peers.Gateway, append([]string{"bench", "load", "--json"}, arguments(a.options)...)...)
+		a.process, err = peers.Launch(a.site.loadCPU, a.site.self, append([]string{"bench", "load", "--json"}, arguments(a.options)...)...)
 		return err
 	})
 }
@@ -90,6 +90,9 @@ func arguments(o attack.Options) []string {
 	}
 	if o.BulkRate > 0 {
 		args = append(args, "--bulk-rate="+strconv.FormatFloat(o.BulkRate/1e6, 'f', -1, 64))
+	}
+	if o.Burst > 0 {
+		args = append(args, "--burst="+strconv.Itoa(o.Burst))
 	}
 	if o.TLS && o.Form == attack.Hold {
 		args = append(args, "--tls=1.3")

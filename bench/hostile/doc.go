@@ -13,5 +13,6 @@
 // HAProxy. It needs root and ip (iproute2), and sends nothing anywhere else.
 //
 // How to read it: the attacks are the table in attacks.go; [Run] in run.go measures them,
-// site.go is where; results.go is the file and its figures, markdown.go its table.
+// site.go is where, and dropped.go a port of the instance there; clients.go has the honest
+// clients and the attacker; results.go is the file and its figures, markdown.go its table.
 package hostile

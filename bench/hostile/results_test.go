@@ -19,7 +19,7 @@ import (
 func TestAttacksAreWhole(t *testing.T) {
 	names := Names()
 	for _, a := range assaults() {
-		s := &site{peers: &peers.Site{Domain: domain}}
+		s := &site{peers: &peers.Site{Domain: domain}, dropped: &dropped{port: 9}}
 		p := &peers.Process{Passthrough: addr, Terminated: addr}
 		for _, proxy := range []string{peers.Gateway, peers.HAProxy} {
 			o := s.aim(&a, proxy, p)

@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,8 @@ import (
 
 // Options say how attacks are measured.
 type Options struct {
-	Gateway  string   // the binary that is measured, and that attacks (bench load)
+	Gateway  string   // the binary that is measured
+	Self     string   // the binary that attacks (bench load); default Gateway
 	Version  string   // its version
 	Only     []string // attacks; none is all
 	Rounds   int
@@ -27,7 +29,7 @@ type Options struct {
 
 // Check fills in the defaults and says what is wrong.
 func (o *Options) Check() error {
-	o.Hasten = max(o.Hasten, 1)
+	o.Hasten, o.Self = max(o.Hasten, 1), cmp.Or(o.Self, o.Gateway)
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}

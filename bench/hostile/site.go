@@ -3,6 +3,7 @@ package hostile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"time"
@@ -33,14 +34,16 @@ type site struct {
 	edge, inside *netns.Namespace
 	peers        *peers.Site
 	backend      *backend.Server
+	self         string // the binary that attacks
 	loadCPU      int
 	duration     time.Duration
+	dropped      *dropped
 	stop         func() error // the backend
 }
 
 // open makes the site, with its backend but without a proxy.
 func open(ctx context.Context, o Options) (s *site, err error) {
-	s = &site{stop: func() error { return nil }, loadCPU: o.LoadCPU, duration: o.Duration}
+	s = &site{stop: func() error { return nil }, self: o.Self, loadCPU: o.LoadCPU, duration: o.Duration}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -77,6 +80,9 @@ func (s *site) serve(ctx context.Context) error {
 		return err
 	}
 	s.peers.Backend = s.backend.Addr()
+	if s.dropped, err = s.drop(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- s.backend.Run(ctx, s.loadCPU) }()
@@ -103,6 +109,9 @@ func (s *site) aim(a *assault, proxy string, p *peers.Process) attack.Options {
 	if a.ended || a.own {
 		o.Target, o.ServerName = p.Terminated, s.peers.Ended()
 	}
+	if a.dropped {
+		o.ServerName = fmt.Sprintf("app-%ds.%s", s.dropped.port, domain)
+	}
 	if a.own && proxy == peers.Gateway {
 		o.ServerName = ownName
 	}
@@ -110,6 +119,7 @@ func (s *site) aim(a *assault, proxy string, p *peers.Process) attack.Options {
 }
 
 func (s *site) close() error {
+	s.dropped.close()
 	err := errors.Join(s.stop(), s.edge.Close(), s.inside.Close())
 	if s.peers != nil {
 		err = errors.Join(err, os.RemoveAll(s.peers.Dir))

@@ -3,11 +3,13 @@ package hostile
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,5 +80,37 @@ func TestCancelledRunTellsWhatThereIs(t *testing.T) {
 	}
 	if r == nil || len(r.Runs) != 1 || r.Runs[0].Error == "" {
 		t.Errorf("what there is: %+v", r)
+	}
+}
+
+func TestDroppedPortAnswersNothing(t *testing.T) {
+	if why := gwtest.Missing(); why != "" {
+		t.Skip(why)
+	}
+	s, err := open(t.Context(), Options{ProxyCPU: -1, LoadCPU: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	dial := func(port uint16, within time.Duration) error {
+		return s.edge.Do(func() error {
+			c, err := net.DialTimeout("tcp", netip.AddrPortFrom(netip.MustParseAddr(insideAddress), port).String(), within)
+			if err == nil {
+				c.Close()
+			}
+			return err
+		})
+	}
+	var silent net.Error
+	if err := dial(s.dropped.port, 300*time.Millisecond); !errors.As(err, &silent) || !silent.Timeout() {
+		t.Errorf("the dropped port: %v", err)
+	}
+	s.dropped.close()
+	if err := dial(s.dropped.port, time.Minute); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("when it is no more: %v", err)
 	}
 }

@@ -33,7 +33,7 @@ func (f *loadFlags) attackOptions(cmd *cobra.Command) (o attack.Options, err err
 	}
 	o = attack.Options{
 		ServerName: f.ServerName, Form: attack.Form(f.workload), TLS: f.TLS != 0, Connections: f.Connections,
-		Rate: f.Rate, BulkRate: f.BulkRate, Duration: f.Duration,
+		Rate: f.Rate, BulkRate: f.BulkRate, Burst: f.burst, Duration: f.Duration,
 	}
 	if o.Target, err = netip.ParseAddrPort(f.Target); err != nil {
 		return o, fmt.Errorf("target of an attack: want IP:port: %w", err)

@@ -111,7 +111,7 @@ func (f *compareFlags) run(cmd *cobra.Command) error {
 // told are the flags as they were set, but for where to write.
 func told(cmd *cobra.Command) string {
 	var b strings.Builder
-	for _, name := range []string{"quick", "rounds", "duration", "warmup", "only", "proxy-cpu", "load-cpu"} {
+	for _, name := range []string{"quick", "rounds", "duration", "warmup", "only", "proxy-cpu", "load-cpu", "gateway"} {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
 			fmt.Fprintf(&b, " --%s=%s", name, strings.Trim(f.Value.String(), "[]"))
 		}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -43,6 +45,7 @@ hour, --quick a minute, which is a first look and no result.`,
 	flags.StringSliceVar(&f.Only, "only", nil, "only these attacks, separated by commas: "+strings.Join(hostile.Names(), ", "))
 	flags.IntVar(&f.ProxyCPU, "proxy-cpu", 1, "the proxy's CPU")
 	flags.IntVar(&f.LoadCPU, "load-cpu", 0, "the CPU of clients, attackers and the backend")
+	flags.StringVar(&f.Gateway, "gateway", "", "measure this binary of the gateway (default: this one)")
 	flags.StringVar(&f.out, "out", "", "write hostile.json and .md to this directory")
 	return cmd
 }
@@ -59,8 +62,13 @@ func (f *hostileFlags) complete(cmd *cobra.Command) (err error) {
 		}
 		f.Hasten = 4
 	}
-	if f.Gateway, err = os.Executable(); err != nil {
+	if f.Self, err = os.Executable(); err != nil {
 		return err
+	}
+	if f.Gateway == "" {
+		f.Gateway = f.Self
+	} else if f.Version, err = versionOf(cmd.Context(), f.Gateway); err != nil {
+		return fmt.Errorf("gateway: %w", err)
 	}
 	f.Progress = func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }
 	return f.Check()
@@ -87,4 +95,21 @@ func (f *hostileFlags) run(cmd *cobra.Command) error {
 		return errors.New(failures[0])
 	}
 	return nil
+}
+
+// versionTime is how long another binary may take to say its version.
+const versionTime = 10 * time.Second
+
+// versionOf asks another binary of the gateway for its version.
+func versionOf(ctx context.Context, gateway string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, versionTime)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, gateway, "version").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask %s for its version: %w", gateway, err)
+	}
+	if words := strings.Fields(string(out)); len(words) > 1 && words[0] == "gateway" {
+		return words[1], nil
+	}
+	return "", fmt.Errorf("%s is not a gateway: it says %.100q", gateway, out)
 }

@@ -21,6 +21,7 @@ type loadFlags struct {
 	load.Options
 	workload, tls, curve, ca, cpus string
 	source                         string  // of attacks
+	burst                          int     // of attacks
 	bulkRate                       float64 // MB/s
 	json                           bool
 }
@@ -53,7 +54,7 @@ they did; what it does to others, a second "bench load" tells.
   slowhello    a ClientHello byte by byte, without its end
   silent       connects and says nothing
   hold         a ClientHello, with --tls 1.3 a whole handshake, and then nothing
-  refused      an unknown app, a name of another domain and plain HTTP, in turn
+  refused      an unknown app, another domain, plain HTTP and a port that the instance refuses, in turn
   linger       the same, and stays when it was refused
   churn        connects, has one request echoed, and closes first
 
@@ -82,6 +83,7 @@ Exit code 1: the run failed, or not one operation ended.`,
 	flags.StringVar(&f.ServerName, "sni", "", "server name (default: the target's host)")
 	flags.StringVar(&f.workload, "workload", string(load.Request), "request, connect, download, upload, idle, trickle or mixed; or an attack")
 	flags.StringVar(&f.source, "source", "", "the address of this machine that an attack comes from")
+	flags.IntVar(&f.burst, "burst", 0, "bytes that keyupdate and tinyrecords write at once (default: what is due in 20 ms)")
 	flags.StringVar(&f.tls, "tls", "", "speak TLS of this version, 1.2 or 1.3")
 	flags.StringVar(&f.curve, "curve", "x25519", "key share: x25519 or x25519mlkem768")
 	flags.StringVar(&f.ca, "ca", "", "verify certificates by this PEM file, or by the system's: \"system\"")
@@ -120,8 +122,8 @@ func (f *loadFlags) parse() error {
 
 // complete makes Options of the flags and checks them.
 func (f *loadFlags) complete() error {
-	if f.source != "" {
-		return fmt.Errorf("source: workload %s has none, attacks have", f.workload)
+	if f.source != "" || f.burst != 0 {
+		return fmt.Errorf("source and burst: workload %s has none, attacks have", f.workload)
 	}
 	var err error
 	if f.CPUs, err = parseCPUs(f.cpus); err != nil {
