@@ -13,6 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
+
+	"sallyport/internal/descriptors"
 )
 
 // The limits of one request. A scrape of 100,000 series takes about 0.25 s, so
@@ -24,6 +27,9 @@ const (
 	shutdownTimeout = 5 * time.Second
 	maxHeaderBytes  = 8 << 10
 	maxScrapes      = 4 // at a time; a scrape walks every counter there is
+
+	// Whoever comes when all are open waits for one to end.
+	maxConnections = descriptors.AdminConnections
 )
 
 const index = `gateway
@@ -111,7 +117,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(l) }()
+	go func() { ended <- srv.Serve(netutil.LimitListener(l, maxConnections)) }()
 
 	select {
 	case err := <-ended:

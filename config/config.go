@@ -69,7 +69,7 @@ type Proxy struct {
 	// of the machine, or for each whole one in the CPU quota of the control group.
 	Loops int `toml:"loops"`
 	// MaxConnections limits the open client connections. Default 0: what the
-	// descriptor limit allows, found at start.
+	// descriptor limit allows, found at start; more than that are never in force.
 	MaxConnections int `toml:"max_connections"`
 	// MaxConnectionsPerApp limits the open connections to one app. Default
 	// 2000; 0 is no limit.

@@ -144,12 +144,12 @@ func TestLookupsAreLimited(t *testing.T) {
 
 func TestLookupsUnderWayAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAsking(t, Options{MissesPerSecond: 10_000}, func(ctx context.Context, _ netip.AddrPort, _ *dns.Msg) (*dns.Msg, error) {
+		a := newAsking(t, Options{MissesPerSecond: 10_000, MaxLookups: 40}, func(ctx context.Context, _ netip.AddrPort, _ *dns.Msg) (*dns.Msg, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		})
 		var clients sync.WaitGroup
-		for i := range maxFlights {
+		for i := range 40 {
 			clients.Go(func() {
 				if _, err := a.Lookup(t.Context(), fmt.Sprintf("x%d.example", i), client); !errors.Is(err, ErrTemporary) {
 					t.Error(err)

@@ -39,6 +39,10 @@ type Options struct {
 	// NegativeCacheSize how many without; 0 is 4096. Up to 500 bytes each.
 	CacheSize, NegativeCacheSize int
 
+	// MaxLookups bounds the lookups under way: with slow resolvers a rate does not. Each
+	// has up to two sockets. 0 is 256.
+	MaxLookups int
+
 	// Timeout is for a whole lookup; 0 is 5 seconds.
 	Timeout time.Duration
 
@@ -82,21 +86,18 @@ const (
 	staleFor = 10 * time.Second
 )
 
-// maxFlights bounds the lookups under way: with slow resolvers a rate does not.
-// Each has up to two sockets.
-const maxFlights = 256
-
 // Resolver looks names up. All methods may be called concurrently.
 type Resolver struct {
-	servers  []netip.AddrPort
-	prefix   string
-	legacy   bool
-	timeout  time.Duration
-	exchange exchangeFunc
-	metrics  *metrics
-	log      *slog.Logger
-	found    *cache // answers without an error
-	failed   *cache // answers with one
+	servers    []netip.AddrPort
+	prefix     string
+	legacy     bool
+	timeout    time.Duration
+	maxFlights int // lookups under way
+	exchange   exchangeFunc
+	metrics    *metrics
+	log        *slog.Logger
+	found      *cache // answers without an error
+	failed     *cache // answers with one
 
 	ctx    context.Context // of all lookups: they outlive the client that began them
 	cancel context.CancelFunc
@@ -117,16 +118,17 @@ type flight struct {
 // New makes a Resolver.
 func New(o Options) *Resolver {
 	r := &Resolver{
-		servers:  o.Resolvers,
-		prefix:   cmp.Or(o.Prefix, "_dstack-app-address"),
-		timeout:  cmp.Or(o.Timeout, 5*time.Second),
-		exchange: exchange,
-		metrics:  newMetrics(),
-		log:      cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
-		found:    newCache(cmp.Or(o.CacheSize, 4096)),
-		failed:   newCache(cmp.Or(o.NegativeCacheSize, 4096)),
-		limits:   newLimiter(o.MissesPerSource, cmp.Or(o.MissesPerSecond, 100)),
-		flights:  make(map[string]*flight),
+		servers:    o.Resolvers,
+		prefix:     cmp.Or(o.Prefix, "_dstack-app-address"),
+		timeout:    cmp.Or(o.Timeout, 5*time.Second),
+		maxFlights: cmp.Or(o.MaxLookups, 256),
+		exchange:   exchange,
+		metrics:    newMetrics(),
+		log:        cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
+		found:      newCache(cmp.Or(o.CacheSize, 4096)),
+		failed:     newCache(cmp.Or(o.NegativeCacheSize, 4096)),
+		limits:     newLimiter(o.MissesPerSource, cmp.Or(o.MissesPerSecond, 100)),
+		flights:    make(map[string]*flight),
 	}
 	r.legacy = o.Legacy && r.prefix != legacyPrefix
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -187,7 +189,7 @@ func (r *Resolver) Close() {
 
 var (
 	errClosed = fmt.Errorf("%w: the gateway is stopping", ErrTemporary)
-	errBusy   = fmt.Errorf("%w: %d are under way", ErrLimited, maxFlights)
+	errBusy   = fmt.Errorf("%w: too many are under way", ErrLimited)
 )
 
 // join takes part in the lookup of host that is under way, else begins one if the
@@ -206,7 +208,7 @@ func (r *Resolver) join(host string, client netip.Addr) (*flight, error) {
 	switch {
 	case r.closed:
 		return nil, errClosed
-	case len(r.flights) >= maxFlights:
+	case len(r.flights) >= r.maxFlights:
 		return nil, errBusy
 	}
 	if err := r.limits.take(client, time.Now()); err != nil {

@@ -10,10 +10,6 @@ import (
 	"sallyport/internal/vm"
 )
 
-// maxFetches is how many guests are asked at a time. Nearly all of that time is waiting
-// for guests whose tunnel is not up.
-const maxFetches = 256
-
 // fetcher holds which instances' policies are wanted.
 type fetcher struct {
 	agent *agent
@@ -79,7 +75,7 @@ func (f *fetcher) done(s vm.Spec) {
 // fetchAll serves the queue until ctx ends, and then waits for the fetches.
 func (r *Registry) fetchAll(ctx context.Context) error {
 	var running errgroup.Group
-	running.SetLimit(maxFetches)
+	running.SetLimit(r.o.MaxFetches)
 	for ctx.Err() == nil {
 		for _, s := range r.fetcher.take() {
 			running.Go(func() error {

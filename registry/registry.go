@@ -82,6 +82,10 @@ type Options struct {
 	// a good value. 0: only after a start and when Reattest asks for it.
 	ReattestInterval time.Duration
 
+	// MaxFetches is how many instances are asked for their port policies at once; 0 is 256.
+	// Nearly all of that time is waiting for those whose tunnel is not up.
+	MaxFetches int
+
 	Log *slog.Logger // nil discards
 }
 
@@ -91,6 +95,7 @@ const MaxNode = 63
 const (
 	defaultAddressRest  = 10 * time.Minute
 	defaultRecycleAfter = 10 * time.Hour
+	defaultFetches      = 256
 
 	// applyTimeout bounds storing and applying one change: a guest gives up after
 	// 60 s, and must not leave before its registration is whole.
@@ -116,6 +121,7 @@ type Registry struct {
 func Open(ctx context.Context, o Options) (*Registry, error) {
 	o.AddressRest = cmp.Or(o.AddressRest, defaultAddressRest)
 	o.RecycleAfter = cmp.Or(o.RecycleAfter, defaultRecycleAfter)
+	o.MaxFetches = cmp.Or(o.MaxFetches, defaultFetches)
 	o.ReattestInterval = max(o.ReattestInterval, 0)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Store == nil || o.Publisher == nil {

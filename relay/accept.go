@@ -57,7 +57,7 @@ func (l *loop) admit(fd int32, addr netip.AddrPort) {
 	}
 	l.stats.open.Add(1)
 	err := l.watch(fd, slot{c: c, side: clientSide}, watched)
-	if e.open.Add(1) > int64(e.maxConnections) {
+	if e.open.Add(1)-e.lingering.Load() > int64(e.opts.MaxConnections) {
 		c.client.writable = true
 		c.reason = ConnectionLimit
 		c.refuse(c.reason.alert())

@@ -41,6 +41,7 @@ type conn struct {
 	balancer bool // addr is that of a sender that must send a PROXY header: no client's
 	counted  bool // among those of its source
 	shared   bool // its place of limit is, too
+	lingers  bool // among those refused that may still read why
 }
 
 type phase uint8

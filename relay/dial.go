@@ -17,6 +17,7 @@ type dialing struct {
 	tries    [MaxBackends]try
 	n        int // begun
 	hedge    timer
+	hedges   int64  // places of Options.MaxHedges that it holds
 	hedged   bool   // the hedge time has passed
 	starved  bool   // there was no descriptor for a try
 	panicked bool   // a try met a bug
@@ -88,11 +89,13 @@ func (s *setup) race() Reason {
 				return goOn
 			case connecting:
 				pending++
-			case notTried, failed:
+			case failed:
+				s.giveUp(i)
+			case notTried:
 			}
 		}
 		switch {
-		case d.n < candidates && (pending == 0 || d.hedged):
+		case d.n < candidates && (pending == 0 || d.hedged && s.mayHedge()):
 			s.tryNext()
 			continue
 		case pending == 0 && d.starved:
@@ -112,6 +115,28 @@ func (s *setup) race() Reason {
 		if s.c.client.reset {
 			return ClientReset // nobody is waiting any more
 		}
+	}
+}
+
+// mayHedge takes a place for a try beside another. Without one the race goes on with
+// what is under way.
+func (s *setup) mayHedge() bool {
+	e, d := s.l.engine, &s.dialing
+	if e.hedges.Add(1) > int64(e.opts.MaxHedges) {
+		e.hedges.Add(-1)
+		s.l.stats.unhedged.Add(1)
+		d.hedged = false
+		return false
+	}
+	d.hedges++
+	return true
+}
+
+// giveUp gives back the descriptor of a try that has failed.
+func (s *setup) giveUp(i int) {
+	if t := &s.dialing.tries[i]; t.fd >= 0 {
+		s.l.forget(t.fd)
+		t.fd = -1
 	}
 }
 
@@ -221,6 +246,8 @@ func (s *setup) settle(judge bool) {
 		}
 	}
 	d.n = 0
+	l.engine.hedges.Add(-d.hedges)
+	d.hedges = 0
 	l.stop(&d.hedge)
 	if d.cancel != nil {
 		d.cancel()

@@ -69,6 +69,9 @@ func (c *conn) close() {
 	c.leavePlace()
 	c.releaseSource()
 	c.phase = closed
+	if c.lingers {
+		l.engine.lingering.Add(-1)
+	}
 	l.stats.open.Add(-1)
 	l.engine.open.Add(-1)
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,40 +10,32 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"sallyport/internal/cpuquota"
+	"sallyport/internal/descriptors"
 )
 
 // Engine accepts connections, has them decided and relays them. New, Listen and
 // Run are called once each, in that order; the other methods may be called
 // concurrently at any time after Listen.
 type Engine struct {
-	opts           Options
-	began          time.Time // zero of the loops' clock
-	maxConnections int
-	maxPipes       int
-	loops          []*loop
-	sources        *sources
-	metrics        *metrics
-	warned         warnings
-	samples        samples
+	opts    Options
+	began   time.Time // zero of the loops' clock
+	loops   []*loop
+	sources *sources
+	metrics *metrics
+	warned  warnings
+	samples samples
 
-	open     atomic.Int64 // connections, lingering ones included
-	stopping atomic.Bool  // the loops end with their last connection
-	hurry    atomic.Bool  // no lingering any more
+	open      atomic.Int64 // connections, lingering ones included
+	lingering atomic.Int64 // of these, refused ones whose client may still read why
+	hedges    atomic.Int64 // tries of dials that are under way beside others
+	stopping  atomic.Bool  // the loops end with their last connection
+	hurry     atomic.Bool  // no lingering any more
 
 	aborted    context.Context
 	abort      context.CancelFunc
 	background sync.WaitGroup // goroutines of Options.Dial
 }
-
-// Descriptors that are not connections': the runtime's, the tunnel's, logs, the
-// admin server, the control plane.
-const reservedFDs = 256
-
-// fdsPerConnection is what a connection holds: its two ends.
-const fdsPerConnection = 2
 
 // New assembles an engine. It opens nothing; an error says which option is wrong.
 func New(opts Options) (*Engine, error) {
@@ -63,32 +56,28 @@ func New(opts Options) (*Engine, error) {
 	return e, e.budget()
 }
 
-// budget divides the process's descriptors: a quarter may be pipes, which only
-// directions under load hold; the rest is connections.
+// budget fills in the bounds that Options leave open: what the descriptor limit allows an
+// engine that has the process for itself.
 func (e *Engine) budget() error {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("relay: descriptor limit: %w", err)
+	o := &e.opts
+	limit, err := descriptors.Limit()
+	if err != nil {
+		return fmt.Errorf("relay: %w", err)
 	}
-	// The runtime has raised the soft limit to the hard one.
-	free := int(min(limit.Cur, 1<<24)) - reservedFDs
-	most := free * 3 / 4 / fdsPerConnection
-	if most < 16 {
-		return fmt.Errorf("relay: the descriptor limit of %d leaves no room for connections; raise it (ulimit -n, LimitNOFILE=)", limit.Cur)
+	needs := descriptors.Needs{Loops: o.Loops, Listeners: len(o.Listen), PerConnection: 2, Connections: o.MaxConnections}
+	if o.Dial != nil {
+		needs.PerConnection = 3
 	}
-	e.maxConnections = e.opts.MaxConnections
-	if e.maxConnections == 0 {
-		e.maxConnections = most
-	} else if e.maxConnections > most {
-		e.opts.Log.Warn("max_connections is more than the descriptor limit allows; raise it (ulimit -n, LimitNOFILE=)",
-			"max_connections", e.maxConnections, "descriptor_limit", limit.Cur, "enough_for", most)
+	b, err := descriptors.Divide(limit, needs)
+	if err != nil {
+		return fmt.Errorf("relay: %w", err)
 	}
-	e.maxPipes = max(free/4/2, e.opts.Loops)
+	o.MaxConnections = cmp.Or(o.MaxConnections, b.Connections)
+	o.MaxPipes = cmp.Or(o.MaxPipes, b.Pipes)
+	o.MaxLingering = cmp.Or(o.MaxLingering, b.Lingering)
+	o.MaxHedges = cmp.Or(o.MaxHedges, b.Hedges)
 	return nil
 }
-
-// MaxConnections is the bound in force.
-func (e *Engine) MaxConnections() int { return e.maxConnections }
 
 // Listen opens the loops and their listeners, and returns the addresses, in the
 // order of Options.Listen, with the ports that the kernel chose for port 0.

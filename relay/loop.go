@@ -285,7 +285,7 @@ func newLoop(e *Engine) (*loop, error) {
 		return nil, err
 	}
 	l := &loop{engine: e, log: e.opts.Log, epoll: int32(fd), reserve: openReserve(), in: make([]byte, readMost), out: make([]byte, 0, outMost)}
-	l.pipes = pipes{loop: l, max: int64(e.maxPipes / e.opts.Loops)}
+	l.pipes = pipes{loop: l, max: int64(max(1, e.opts.MaxPipes/e.opts.Loops))}
 	l.setTimeouts(e.opts.Timeouts)
 	if e.opts.LoopLog != nil {
 		l.log = e.opts.LoopLog()

@@ -60,6 +60,8 @@ var (
 	descEnded    = prometheus.NewDesc("gateway_connections_total", "Connections that ended, by mode and reason.", []string{"mode", "reason", "ended_by"}, nil)
 	descBytes    = prometheus.NewDesc("gateway_bytes_total", "Bytes relayed; up is client to instance.", []string{"direction", "relay"}, nil)
 	descAccept   = prometheus.NewDesc("gateway_accept_errors_total", "Times that no descriptor was left for a new connection.", nil, nil)
+	descReset    = prometheus.NewDesc("gateway_refused_reset_total", "Refused clients that were reset before they could read why: too many others still read.", nil, nil)
+	descUnhedged = prometheus.NewDesc("gateway_hedges_refused_total", "Slow dials that no other was begun beside: too many others were under way.", nil, nil)
 	descPipes    = prometheus.NewDesc("gateway_pipes_open", "Pipes for splicing.", nil, nil)
 	descMaxPipes = prometheus.NewDesc("gateway_pipes_max", "Bound on pipes.", nil, nil)
 	descRefused  = prometheus.NewDesc("gateway_pipes_refused_total", "Pipes that could not be made or came too small (the user's pipe quota); copied instead.", nil, nil)
@@ -71,7 +73,8 @@ var (
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descOpen, descMax, descAccepted, descEnded, descBytes, descAccept, descPipes, descMaxPipes, descRefused, descLag, descStalls, descBusy,
+		descOpen, descMax, descAccepted, descEnded, descBytes, descAccept, descReset, descUnhedged,
+		descPipes, descMaxPipes, descRefused, descLag, descStalls, descBusy,
 	} {
 		ch <- d
 	}
@@ -86,10 +89,12 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
 	gauge(descOpen, float64(c.e.Open()))
-	gauge(descMax, float64(c.e.maxConnections))
-	gauge(descMaxPipes, float64(c.e.maxPipes))
+	gauge(descMax, float64(c.e.opts.MaxConnections))
+	gauge(descMaxPipes, float64(c.e.opts.MaxPipes))
 	counter(descAccepted, c.sum(func(s *loopStats) uint64 { return s.accepted.Load() }))
 	counter(descAccept, c.sum(func(s *loopStats) uint64 { return s.acceptErrors.Load() }))
+	counter(descReset, c.sum(func(s *loopStats) uint64 { return s.reset.Load() }))
+	counter(descUnhedged, c.sum(func(s *loopStats) uint64 { return s.unhedged.Load() }))
 	counter(descRefused, c.sum(func(s *loopStats) uint64 { return s.pipesRefused.Load() }))
 	gauge(descPipes, c.sum(func(s *loopStats) uint64 { return uint64(max(0, s.pipes.Load())) }))
 	for m := range modes {

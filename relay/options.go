@@ -41,9 +41,12 @@ type Options struct {
 	// busy (package cpuquota).
 	Loops int
 
-	// MaxConnections bounds the clients' connections; 0 is what the descriptor
-	// limit allows.
-	MaxConnections int
+	// MaxConnections bounds the clients' connections. MaxLingering bounds the refused
+	// clients that may still read why: above it they are reset at once. MaxHedges bounds
+	// the dials that are under way beside another for the same client, and MaxPipes the
+	// pipes for splicing. All of them hold descriptors: 0 is what the limit of the process
+	// allows if nobody else needs any.
+	MaxConnections, MaxLingering, MaxHedges, MaxPipes int
 
 	// MaxPerSource bounds the connections from one client address (IPv6: one /64), those
 	// that are silent or still being set up included; 0 is no limit.

@@ -10,7 +10,7 @@ import (
 
 func testLoop(t *testing.T) *loop {
 	t.Helper()
-	e := &Engine{opts: Options{Log: slog.New(slog.DiscardHandler), Loops: 1}, began: time.Now(), maxPipes: 2}
+	e := &Engine{opts: Options{Log: slog.New(slog.DiscardHandler), Loops: 1, MaxPipes: 2}, began: time.Now()}
 	l, err := newLoop(e)
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,8 @@ const lingerBytes = 128 << 10
 // refuse tells the client why, if it can still be told, and ends the connection:
 // an alert and FIN, then what the client has under way is read and dropped for a
 // moment. Closing at once would answer it with RST, and RST takes the alert away
-// that the client has not read.
+// that the client has not read. That is what happens while too many others linger:
+// whoever is refused can come again at once, and each of them holds a descriptor.
 func (c *conn) refuse(alert int) {
 	c.report()
 	c.leaveBackend()
@@ -45,9 +46,26 @@ func (c *conn) refuse(alert int) {
 		c.close()
 		return
 	}
+	if !c.mayLinger() {
+		l.stats.reset.Add(1)
+		resetOnClose(c.client.fd)
+		c.close()
+		return
+	}
 	shutdownWrite(c.client.fd)
 	l.arm(&c.timer, timerLinger)
 	c.linger()
+}
+
+// mayLinger takes one of the places for refused clients.
+func (c *conn) mayLinger() bool {
+	e := c.loop.engine
+	if e.lingering.Add(1) > int64(e.opts.MaxLingering) {
+		e.lingering.Add(-1)
+		return false
+	}
+	c.lingers = true
+	return true
 }
 
 // linger drops what a refused client sends, until it is done.

@@ -11,6 +11,8 @@ type loopStats struct {
 	open         atomic.Int64 // connections of the loop
 	accepted     atomic.Uint64
 	acceptErrors atomic.Uint64
+	reset        atomic.Uint64 // refused clients that could not linger
+	unhedged     atomic.Uint64 // hedges that found no place
 	ended        [modes][reasons]atomic.Uint64
 	bytes        [2][relayModes]atomic.Uint64 // up, down
 	pipes        atomic.Int64                 // open

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/descriptors"
 )
 
 // Confine pins every thread of this process to one CPU, so that neither the generator
@@ -58,20 +60,20 @@ func pinThreads(set *unix.CPUSet) error {
 	}
 }
 
-// descriptors is room for 8,000 clients and as many backends, in this process and in
+// enough is room for 8,000 clients and as many backends, in this process and in
 // a proxy.
-const descriptors = 1 << 16
+const enough = 1 << 16
 
 // RaiseLimit raises the limit of descriptors, of this process and of those that it
-// starts, as far as it may, and tells how many connections a proxy then has room for:
-// two descriptors each, and what the gateway keeps in reserve for pipes and accepts.
+// starts, as far as it may, and tells how many connections a gateway then has room for:
+// two descriptors each, and its shares for other things.
 func RaiseLimit() (connections int, err error) {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
 		return 0, fmt.Errorf("read the limit of descriptors: %w", err)
 	}
-	if l.Cur < descriptors {
-		up := syscall.Rlimit{Cur: descriptors, Max: max(l.Max, descriptors)}
+	if l.Cur < enough {
+		up := syscall.Rlimit{Cur: enough, Max: max(l.Max, enough)}
 		if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &up) != nil {
 			up = syscall.Rlimit{Cur: l.Max, Max: l.Max} // without CAP_SYS_RESOURCE the hard limit is the limit
 			if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &up); err != nil {
@@ -80,5 +82,6 @@ func RaiseLimit() (connections int, err error) {
 		}
 		l = up
 	}
-	return int(l.Cur) * 7 / 20, nil
+	b, err := descriptors.Divide(int(l.Cur), descriptors.Needs{Loops: 1, Listeners: 1, PerConnection: 2})
+	return b.Connections, err
 }

@@ -40,6 +40,7 @@ func (g *gateway) answerValidation(name string, d *relay.Decision) {
 			d.Mode, d.App, d.TLS = relay.Terminate, ownName, acme.ALPNConfig(cert)
 			d.Backends[0] = relay.Backend{Name: "validation", Dial: nothing}
 			d.N = 1
+			d.Limit, d.Share = g.own.places, g.own.share
 			return
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"sallyport/config"
 	"sallyport/internal/dnsquery"
 	"sallyport/internal/secretfile"
+	"sallyport/wg"
 )
 
 // What [acme] says, made into the parts that prove control of domains and the
@@ -40,7 +41,7 @@ func newProvers(cfg *config.Config, log *slog.Logger) (p provers, err error) {
 	c := cfg.ACME
 	switch c.DNS {
 	case config.DNSEmbedded:
-		p.server, err = nameserver.New(nameserver.Options{Listen: c.Embedded.Listen, Zones: zones(c.Embedded, cfg.Domains, nil), Log: log})
+		p.server, err = newNameserver(cfg, log)
 	case config.DNSRFC2136:
 		r := c.RFC2136
 		p.provider, err = rfc2136.New(rfc2136.Options{Server: r.Server, KeyName: r.KeyName, SecretFile: r.SecretFile, Algorithm: r.Algorithm})
@@ -70,6 +71,15 @@ func resolverOf(c config.ACME) (dnsquery.Resolver, error) {
 		return r, fmt.Errorf("[acme] resolvers: %w", err)
 	}
 	return r, nil
+}
+
+func newNameserver(cfg *config.Config, log *slog.Logger) (*nameserver.Server, error) {
+	budget, err := divide(cfg, wg.Mode(cfg.WireGuard.Mode)) // the share is the same in all modes
+	if err != nil {
+		return nil, err
+	}
+	c := cfg.ACME.Embedded
+	return nameserver.New(nameserver.Options{Listen: c.Listen, Zones: zones(c, cfg.Domains, nil), MaxConnections: budget.DNS, Log: log})
 }
 
 func newCloudflare(c config.Cloudflare) (dns01.Provider, error) {

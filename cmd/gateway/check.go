@@ -20,7 +20,9 @@ func newCheck() *cobra.Command {
 		Short: "Check a configuration",
 		Long: `check reads a configuration and the certificates it names, looks for a quote source
 if a domain needs one, reads the secrets of [acme] if one needs that, and prints every
-problem, one a line, as file:line:column: key: what is wrong. It changes nothing.
+problem, one a line, as file:line:column: key: what is wrong. It changes nothing. It also
+tells how the limit of descriptors would be divided here (ulimit -n), with a warning if the
+file asks for more; the one of the service may be another.
 
 Exit code 0: gateway run would start with it. 1: there is a problem.`,
 		Args: cobra.NoArgs,
@@ -45,6 +47,7 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 				return errSaid
 			}
 			fmt.Fprintf(out, "%s: ok: %d domains, %d static instances\n", file, len(cfg.Domains), len(cfg.Instances))
+			tellDescriptors(out, cfg)
 			return nil
 		},
 	}

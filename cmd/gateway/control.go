@@ -62,6 +62,7 @@ func (g *gateway) openRegistry(ctx context.Context) error {
 		RequireEvidence:  g.cfg.RPC.RequireQuote,
 		Appraise:         g.attest.appraise,
 		ReattestInterval: g.cfg.Attestation.ReattestInterval,
+		MaxFetches:       g.budget.Policies,
 
 		Log: g.log,
 	}
@@ -132,8 +133,9 @@ func (g *gateway) openRPC(ctx context.Context) error {
 		Public: rpc.Public{
 			Domain: g.cfg.Domains[0].Name, Port: cmp.Or(c.ExternalPort, g.addrs[0].Port()), AgentPort: c.InternalPort, TXTPrefix: g.cfg.CustomDomain.Prefix,
 		},
-		Certificates: g.published(),
-		Version:      v, Commit: commit,
+		Certificates:   g.published(),
+		MaxConnections: g.budget.Guests, MaxPerSource: max(4, min(512, g.budget.Guests/4)),
+		Version: v, Commit: commit,
 		Log: g.log,
 	})}
 	g.log.Info("listening for guests", "address", l.Addr().String())
@@ -246,7 +248,8 @@ func (g *gateway) openDomains(context.Context) error {
 		Resolvers: c.Resolvers, Prefix: c.Prefix, Legacy: c.Compat,
 		MissesPerSource: c.MissesPerSource, MissesPerSecond: c.MissesPerSecond,
 		CacheSize: c.CacheSize, NegativeCacheSize: c.NegativeCacheSize,
-		Log: g.log,
+		MaxLookups: g.budget.Lookups,
+		Log:        g.log,
 	}
 	if len(opts.Resolvers) == 0 {
 		machine, err := dnsquery.System(resolvConf)

@@ -20,6 +20,7 @@ import (
 	"sallyport/config"
 	"sallyport/customdomain"
 	"sallyport/health"
+	"sallyport/internal/descriptors"
 	"sallyport/internal/selfdial"
 	"sallyport/internal/vm"
 	"sallyport/registry"
@@ -37,6 +38,7 @@ type gateway struct {
 	attest    *appraiser
 	keyLock   io.Closer // nil: no tunnel
 	tunnel    *wg.Device
+	budget    descriptors.Budget // who may have how many
 	health    *health.Monitor
 	store     *registry.Bolt
 	registry  *registry.Registry
@@ -76,7 +78,7 @@ func (g *gateway) open(ctx context.Context) (err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		g.openCerts, g.openStore, g.openIssuer, g.openTunnel, g.openHealth, g.openAttestation, g.openRegistry,
+		g.openCerts, g.openStore, g.openIssuer, g.openTunnel, g.openBudget, g.openHealth, g.openAttestation, g.openRegistry,
 		g.openDomains, g.openUpstreams, g.openRelay, g.openRPC, g.openAdmin, g.noteListeners,
 	} {
 		if err := step(ctx); err != nil {
@@ -144,7 +146,8 @@ func (g *gateway) openRelay(context.Context) error {
 			Hello: p.Timeouts.Hello, Handshake: p.Timeouts.Handshake, Connect: p.Timeouts.Connect,
 			Hedge: p.Timeouts.Hedge, Idle: p.Timeouts.Idle, Drain: p.Timeouts.Drain,
 		},
-		Loops: p.Loops, MaxConnections: p.MaxConnections, MaxPerSource: p.MaxConnectionsPerSource,
+		Loops: p.Loops, MaxPerSource: p.MaxConnectionsPerSource,
+		MaxConnections: g.budget.Connections, MaxLingering: g.budget.Lingering, MaxHedges: g.budget.Hedges, MaxPipes: g.budget.Pipes,
 		ProxyProtocolFrom: p.ProxyProtocolFrom,
 		Log:               g.log, LoopLog: func() *slog.Logger { return ownLog(g.log) }, Access: g.cfg.Log.Access,
 	}
@@ -163,7 +166,7 @@ func (g *gateway) openRelay(context.Context) error {
 		return err
 	}
 	for _, a := range g.addrs {
-		g.log.Info("listening for clients", "address", a.String(), "max_connections", g.relay.MaxConnections())
+		g.log.Info("listening for clients", "address", a.String(), "max_connections", g.budget.Connections)
 	}
 	return nil
 }
@@ -182,6 +185,7 @@ func (g *gateway) openAdmin(ctx context.Context) error {
 		}},
 	}
 	opts.Collectors = append(opts.Collectors, logCollectors(g.log)...)
+	opts.Collectors = append(opts.Collectors, budgetCollector{g.budget})
 	opts.Collectors = append(opts.Collectors, g.relay.Collectors()...)
 	opts.Collectors = append(opts.Collectors, g.health.Collectors()...)
 	opts.Collectors = append(opts.Collectors, g.tunnel.Collectors()...)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sallyport/internal/hello"
+	"sallyport/internal/vm"
 	"sallyport/relay"
 	"sallyport/router"
 	"sallyport/rpc"
@@ -25,11 +26,18 @@ const (
 // ownSite serves the gateway's own name from inside the process: connections come
 // to it from the relay, without a socket.
 type ownSite struct {
-	conns chan net.Conn
-	done  chan struct{}
+	conns  chan net.Conn
+	done   chan struct{}
+	places *vm.Gauge // connections; each holds three descriptors
+	share  int       // of places, for one client address
 }
 
 func newOwnSite() *ownSite { return &ownSite{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+// limit bounds the connections. It is called before the first.
+func (o *ownSite) limit(places int) {
+	o.places, o.share = vm.NewGauge(int64(places)), max(1, places/4)
+}
 
 // serve answers until ctx is done. agent and certs are rpc.WellKnown's.
 func (o *ownSite) serve(ctx context.Context, agent string, certs rpc.Certificates, log *slog.Logger) error {
@@ -38,7 +46,7 @@ func (o *ownSite) serve(ctx context.Context, agent string, certs rpc.Certificate
 	mux.HandleFunc("/{$}", func(http.ResponseWriter, *http.Request) {})
 	srv := &http.Server{
 		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
+		IdleTimeout: 15 * time.Second, MaxHeaderBytes: 8 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
@@ -112,6 +120,7 @@ func (g *gateway) lead(h *hello.Hello, d *relay.Decision) (protocol string) {
 	d.Mode, d.App = relay.Terminate, ownName
 	d.Backends[0] = relay.Backend{Name: ownName, Dial: g.own.dial}
 	d.N = 1
+	d.Limit, d.Share = g.own.places, g.own.share
 	const spoken = "http/1.1"
 	switch {
 	case h.ALPN.Offers(spoken):

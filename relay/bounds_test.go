@@ -1,0 +1,95 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sallyport/internal/hello"
+)
+
+// refuseSome has names that begin with "no." refused.
+func refuseSome(_ *gateway, o *Options) {
+	route := o.Route
+	o.Route = func(h *hello.Hello, a netip.AddrPort, d *Decision) {
+		if route(h, a, d); strings.HasPrefix(string(h.ServerName), "no.") {
+			d.Refuse = UnknownApp
+		}
+	}
+}
+
+// refused connects a client that is refused and stays, and returns how its connection
+// ended: with the alert, or with an error before it.
+func (g *gateway) refused() (*net.TCPConn, error) {
+	g.t.Helper()
+	c := g.dial()
+	write(g.t, c, helloFor(g.t, "no.test"))
+	b, err := io.ReadAll(c)
+	if err == nil && len(b) != 7 {
+		g.t.Errorf("% x in place of an alert", b)
+	}
+	return c, err
+}
+
+// Refused clients that stay hold a descriptor each: beyond their share they are reset,
+// and within it they take no place of a client that is served.
+func TestRefusedClientsThatStayAreBounded(t *testing.T) {
+	g := start(t, func(g *gateway, o *Options) {
+		refuseSome(g, o)
+		o.MaxConnections, o.MaxLingering = 3, 4
+	}).to(afterHello(t, echo))
+	var resets uint64
+	for range 20 {
+		if _, err := g.refused(); errors.Is(err, syscall.ECONNRESET) {
+			resets++
+		} else if err != nil {
+			t.Error(err)
+		}
+		if n := g.lingering.Load(); n > 4 {
+			t.Errorf("%d linger", n)
+		}
+	}
+	if counted := g.sum(func(s *loopStats) uint64 { return s.reset.Load() }); resets == 0 || counted != resets {
+		t.Errorf("%d were reset, %d are counted", resets, counted)
+	}
+	eventually(t, "nobody but who lingers", func() bool { return g.open.Load() == g.lingering.Load() })
+	mustEcho(t, g.pass())
+	eventually(t, "nobody to linger", func() bool { return g.lingering.Load() == 0 })
+}
+
+// sum adds up a counter of the loops.
+func (g *gateway) sum(of func(*loopStats) uint64) (n uint64) {
+	for _, l := range g.loops {
+		n += of(&l.stats)
+	}
+	return n
+}
+
+func TestHedgesAreBounded(t *testing.T) {
+	g := start(t, func(_ *gateway, o *Options) {
+		o.MaxHedges = 1
+		o.Timeouts.Connect, o.Timeouts.Hedge = time.Second, 20*time.Millisecond
+	}).to(silent(t), silent(t), afterHello(t, echo))
+	if got := alertIn(t, g.pass()); got != alertInternalError {
+		t.Errorf("alert %d: a third try was begun beside two", got)
+	}
+	if got := g.ended(); got != "dial_timeout" {
+		t.Errorf("reason %s", got)
+	}
+	if n := g.hedges.Load(); n != 0 {
+		t.Errorf("%d hedges are still counted", n)
+	}
+	if g.sum(func(s *loopStats) uint64 { return s.unhedged.Load() }) == 0 {
+		t.Error("a hedge that found no place is not counted")
+	}
+	g.to(silent(t), afterHello(t, echo))
+	mustEcho(t, g.pass())
+	// A try after one that has failed is not beside it.
+	g.to(refusing(t), refusing(t), afterHello(t, echo))
+	mustEcho(t, g.pass())
+}
