@@ -1,7 +1,9 @@
 package relay
 
 import (
+	"iter"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -76,5 +78,41 @@ func TestBulkTakesTurns(t *testing.T) {
 		if c.up.bytes != 100 {
 			t.Fatalf("transfer %d moved %d bytes in %d rounds", i, c.up.bytes, rounds)
 		}
+	}
+}
+
+// One handshake takes as long as many of the other steps.
+func TestLongStepOfASetupEndsTheTurn(t *testing.T) {
+	l := testLoop(t)
+	steps := func(took time.Duration) (n *int) {
+		n = new(int)
+		c := &conn{loop: l, phase: settingUp}
+		c.co = &coro{setup: setup{c: c, l: l}}
+		c.co.next, c.co.stop = iter.Pull(func(yield func(struct{}) bool) {
+			for {
+				for end := l.clock() + int64(took); l.clock() < end; {
+				}
+				*n++
+				if !yield(struct{}{}) {
+					return
+				}
+			}
+		})
+		t.Cleanup(c.co.stop)
+		l.wake(c)
+		return n
+	}
+	first, long, last := steps(0), steps(2*setupLong), steps(0)
+	l.tick()
+	l.goOnSetups()
+	if *first > 1 || *long > 1 || *last > 0 {
+		t.Errorf("%d, %d and %d steps in a turn that the second fills", *first, *long, *last)
+	}
+	for range 3 {
+		l.tick()
+		l.goOnSetups()
+	}
+	if *first != 1 || *long != 1 || *last != 1 {
+		t.Errorf("%d, %d and %d steps in the end", *first, *long, *last)
 	}
 }
