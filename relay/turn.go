@@ -94,3 +94,6 @@ func (e *empties) tooMany(now int64) bool {
 	e.ended, e.used = 0, 0
 	return e.n > emptyRecords
 }
+
+// left is how many more may bring nothing.
+func (e *empties) left() int { return emptyRecords - e.n }

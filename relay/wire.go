@@ -143,9 +143,10 @@ func (w *wire) wait() error {
 	return nil
 }
 
-// allow tells how much of b crypto/tls gets in this turn.
+// allow tells how much of b crypto/tls gets at once: no more than the turn has left, nor
+// than may all bring nothing.
 func (w *wire) allow(b []byte) int {
-	n, ended := w.borders.pass(b, turnRecords-w.turn.records)
+	n, ended := w.borders.pass(b, min(turnRecords-w.turn.records, w.empties.left()+1))
 	w.turn.records += ended
 	w.turn.bytes += n
 	w.empties.ended += ended
