@@ -60,7 +60,7 @@ func scenarios() map[string]func(*testing.T, *rig) error {
 	return map[string]func(*testing.T, *rig) error{
 		"new": func(t *testing.T, g *rig) error { return register(t, g, request("app", "three")) },
 		"new key": func(t *testing.T, g *rig) error {
-			q := request("app", "one")
+			q := proven("app", "one", "one") // the evidence comes with the new key
 			q.Key = key("another")
 			return register(t, g, q)
 		},

@@ -19,7 +19,9 @@ import (
 //	later               again and again (reattest.go)
 //
 // A registration without evidence says nothing: what is kept stays. But who is refused, or
-// runs another compose file than before, cannot leave its evidence at home.
+// comes with another WireGuard key or compose file than its evidence came with, cannot leave
+// its evidence at home: whoever has a certificate of the authority without evidence would
+// take the place, and the verdict, of the machine that has shown some.
 
 // MaxEvidence is the most evidence of one registration, in bytes.
 const MaxEvidence = MaxStoreValue
@@ -124,5 +126,5 @@ func (t *table) missesEvidenceLocked(e *entry, q Request) bool {
 	if e == nil || len(q.Evidence) > 0 {
 		return false
 	}
-	return t.refusedLocked(e) != "" || e.record.Evidence != (digest{}) && e.record.Compose != q.Compose
+	return t.refusedLocked(e) != "" || e.record.Evidence != (digest{}) && (e.record.Compose != q.Compose || e.record.Key != q.Key)
 }

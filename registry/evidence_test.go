@@ -187,11 +187,39 @@ func TestEvidenceOfAnotherComposeFileDoesNotCount(t *testing.T) {
 	g.refuses(t, q, ErrNoEvidence)
 	q.Evidence = []byte("of another")
 	g.register(t, q)
-	q.Evidence, q.Key = nil, key("another") // that says nothing about the machine
-	g.register(t, q)
 	if g.stored(t, "one") != "of another" {
 		t.Errorf("stored %q", g.stored(t, "one"))
 	}
+	g.consistent(t)
+}
+
+// Evidence belongs to the WireGuard key that it came with: a certificate without evidence
+// does not lead the traffic of a proven machine elsewhere. A machine that has never shown
+// any may change its key as it likes.
+func TestNewKeyWithoutEvidenceIsAskedForIt(t *testing.T) {
+	g, _ := newCourtRig(t, nil)
+	was := g.register(t, proven("app", "one", "good")).Spec
+	q := request("app", "one")
+	q.Key = key("another")
+	g.refuses(t, q, ErrNoEvidence)
+	g.restart(t)
+	g.refuses(t, q, ErrNoEvidence)
+	if s, _ := g.board.get("one"); s != was {
+		t.Errorf("what was refused made %+v of %+v", s, was)
+	}
+	g.register(t, request("app", "one")) // the key that it came with
+	q.Evidence = []byte("good")
+	if got := g.register(t, q).Spec; got.Key != q.Key {
+		t.Errorf("with evidence: %+v", got)
+	}
+	q.Evidence = nil
+	g.register(t, q)
+	g.refuses(t, request("app", "one"), ErrNoEvidence) // nor back to the first key
+
+	never := request("app", "two")
+	g.register(t, never)
+	never.Key = key("another of two")
+	g.register(t, never)
 	g.consistent(t)
 }
 
