@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"sallyport/internal/vm"
 	"sallyport/rpc/gatewaypb"
 )
 
@@ -57,9 +58,15 @@ func (s *Server) info(context.Context, call, proto.Message) (proto.Message, erro
 	}, nil
 }
 
-// getPeers is for the gateways of one cluster: they run the same app.
-func (s *Server) getPeers(_ context.Context, c call, _ proto.Message) (proto.Message, error) {
-	if !s.sameApp(c.leaf) {
+// getPeers is for the gateways of one cluster: they run the same app. Who asks is found
+// out as it is for a registration: the app id in a certificate alone is the word of
+// whoever signed it, which may be the authority of another app.
+func (s *Server) getPeers(ctx context.Context, c call, _ proto.Message) (proto.Message, error) {
+	caller, err := s.o.Identify(ctx, c.conn)
+	if err != nil {
+		return nil, err
+	}
+	if !s.isOwnApp(caller.App) {
 		return nil, &statusError{http.StatusBadRequest, "Remote app id is not from dstack-gateway"} // the reference's words
 	}
 	out := &gatewaypb.GetPeersResponse{}
@@ -73,16 +80,12 @@ func (s *Server) getPeers(_ context.Context, c call, _ proto.Message) (proto.Mes
 	return out, nil
 }
 
-// sameApp reports whether leaf and this gateway's certificate name one app. A
-// gateway whose certificate names none has no peers.
-func (s *Server) sameApp(leaf *x509.Certificate) bool {
-	if s.o.AppOf == nil {
+// isOwnApp reports whether this gateway's certificate names app. A gateway whose
+// certificate names none has no peers.
+func (s *Server) isOwnApp(app vm.AppID) bool {
+	if s.o.AppOf == nil || app == "" {
 		return false
 	}
-	mine, err := s.o.AppOf(s.o.Identity.Leaf())
-	if err != nil || mine == "" {
-		return false
-	}
-	theirs, err := s.o.AppOf(leaf)
-	return err == nil && theirs == mine
+	own, err := s.o.AppOf(s.o.Identity.Leaf())
+	return err == nil && own == app
 }

@@ -69,6 +69,21 @@ func TestOnlyGatewaysOfTheSameAppGetPeers(t *testing.T) {
 	}
 }
 
+// A certificate that names the gateway's app is not enough: who it is of is found out as
+// for a registration, and what is refused there is refused here.
+func TestPeersAreToldOnlyToWhomIdentifyKnows(t *testing.T) {
+	w := newWorld(t, func(o *Options) {
+		o.Identify = func(context.Context, *tls.ConnectionState) (Caller, error) {
+			return Caller{}, errors.New("its issuing CA is of another app")
+		}
+	})
+	sibling := w.app.server(t, "gw2.example") // names the gateway's app
+	a := w.send(t, &sibling, post("/prpc/GetPeers?json", ""))
+	if got := errorOf(t, a); a.status != 400 || got != "its issuing CA is of another app" {
+		t.Errorf("status %d, %q", a.status, got)
+	}
+}
+
 func TestOtherVerbsAndPathsAreRefused(t *testing.T) {
 	w := newWorld(t, nil)
 	for line, want := range map[string]int{

@@ -73,7 +73,7 @@ type Public struct {
 type Options struct {
 	Identity *Identity
 
-	// Identify says who has opened a connection. It is asked for each RegisterCvm
+	// Identify says who has opened a connection. It is asked for each RegisterCvm and GetPeers
 	// with a certificate that leads to the authority and is valid now. It must
 	// heed ctx. An error's text goes to the guest; see ErrNoAttestation.
 	Identify func(ctx context.Context, state *tls.ConnectionState) (Caller, error)
@@ -84,8 +84,8 @@ type Options struct {
 	// always in the same order.
 	Nodes func() []Node
 
-	// AppOf reads the app id of a certificate. Callers with the app id of the
-	// gateway's own certificate may ask for its peers; nobody may if AppOf is nil.
+	// AppOf reads the app id of the gateway's own certificate. Callers of that app, as
+	// Identify says, may ask for its peers; nobody may if AppOf is nil.
 	AppOf func(leaf *x509.Certificate) (vm.AppID, error)
 
 	Public Public

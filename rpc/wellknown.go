@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // WellKnown is the small site that a gateway serves its clients under its own name,
@@ -20,18 +19,7 @@ func WellKnown(agent string, certs Certificates) http.Handler {
 		writeJSON(w, []byte(`{"type":"dstack gateway","paths":["/index","/app-info","/acme-info"]}`))
 	})
 	mux.HandleFunc("/acme-info", newAcmeInfo(certs).serve)
-	mux.HandleFunc("/app-info", func(w http.ResponseWriter, r *http.Request) {
-		if agent == "" {
-			http.Error(w, "this gateway is no CVM: it has no guest agent to ask", http.StatusNotFound)
-			return
-		}
-		b, err := newAgentSource(Agent{Socket: agent}).info(r.Context())
-		if err != nil {
-			http.Error(w, "the guest agent does not answer", http.StatusBadGateway)
-			return
-		}
-		writeJSON(w, b)
-	})
+	mux.HandleFunc("/app-info", newAppInfo(agent).serve)
 	return onlyGet(stripDstack(mux))
 }
 
@@ -71,8 +59,6 @@ func writeJSON(w http.ResponseWriter, b []byte) {
 
 // info is what the guest agent says about this CVM, as it says it.
 func (s *agentSource) info(ctx context.Context) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
 	var answer json.RawMessage
 	err := s.client.Call(ctx, "Info", struct{}{}, &answer)
 	return answer, err
