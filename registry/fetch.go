@@ -2,6 +2,8 @@ package registry
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -101,7 +103,7 @@ func (r *Registry) fetch(ctx context.Context, s vm.Spec) {
 		if !r.fetcher.current(s) {
 			return
 		}
-		if policy, err = r.fetcher.agent.policy(ctx, s.Addr, s.Compose); err == nil || isRefused(err) {
+		if policy, err = r.askForPolicy(ctx, s); err == nil || isRefused(err) {
 			break
 		}
 		if n < fetchRetries {
@@ -125,3 +127,16 @@ func (r *Registry) fetch(ctx context.Context, s vm.Spec) {
 // retryPause is before the nth repetition (from 0) of a fetch that did not get through:
 // 1 s, doubling up to 30 s.
 func retryPause(n int) time.Duration { return min(time.Second<<min(n, 5), 30*time.Second) }
+
+// askForPolicy asks the agent of an instance. What a guest answers must not end the
+// process: a panic is a refused answer.
+func (r *Registry) askForPolicy(ctx context.Context, s vm.Spec) (_ vm.PortPolicy, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.o.Log.Error("panic; an instance's answer is refused, please report it",
+				"instance", string(s.ID), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = refused("the answer met a bug")
+		}
+	}()
+	return r.fetcher.agent.policy(ctx, s.Addr, s.Compose)
+}

@@ -2,11 +2,13 @@ package registry
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -164,6 +166,31 @@ func TestPolicyIsFetchedFromAnOldGuest(t *testing.T) {
 		q.Compose = compose("another")
 		if g.register(t, q); g.policy(t, "one").State() != vm.PolicyUnknown {
 			t.Error("the policy of another compose file is still in force")
+		}
+	})
+}
+
+type panicking struct{}
+
+func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("boom") }
+
+// A panic on a fetch's goroutine would end the process, and with it the test.
+func TestPanicRefusesOneAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		g := newRig(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+		g.fetcher.agent.client.Transport = panicking{}
+		stop := g.run(t)
+		q := request("app", "one")
+		q.Policy = nil
+		g.register(t, q)
+		wait(2 * infoTimeout) // net/http's own goroutine for the timeout is over then
+		stop()
+		if text := log.String(); !strings.Contains(text, "panic=boom") || !strings.Contains(text, "fetch_test.go") {
+			t.Errorf("the log does not tell of the panic and its stack: %s", text)
+		}
+		if g.policy(t, "one").State() != vm.PolicyUnknown {
+			t.Error("ports are open")
 		}
 	})
 }

@@ -98,7 +98,7 @@ func ask(t testing.TB, s *Server, how transport, m *dns.Msg) *dns.Msg {
 func askWire(t testing.TB, s *Server, how transport, wire []byte) *dns.Msg {
 	t.Helper()
 	var q query
-	b := s.reply(how, &q, nil, wire)
+	b := s.answer(how, &q, nil, wire)
 	if b == nil {
 		return nil
 	}

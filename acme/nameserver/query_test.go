@@ -59,7 +59,7 @@ func TestQueriesThatAreRefused(t *testing.T) {
 		{"STATUS", packed(t, func(m *dns.Msg) { m.Opcode = dns.OpcodeStatus }), dns.RcodeNotImplemented},
 	} {
 		var q query
-		b := s.reply(udp, &q, nil, tc.query)
+		b := s.answer(udp, &q, nil, tc.query)
 		r := new(dns.Msg)
 		if err := r.Unpack(b); err != nil {
 			t.Errorf("%s: %v", tc.what, err)
@@ -130,7 +130,7 @@ func FuzzQuery(f *testing.F) {
 		sent := string(b)
 		for how, most := range map[transport]int{udp: maxUDP, tcp: maxTCP} {
 			var q query
-			out := s.reply(how, &q, nil, b)
+			out := s.answer(how, &q, nil, b)
 			if string(b) != sent {
 				t.Fatal("the query has been changed")
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,8 @@ type Server struct {
 	sockets []socket // from Listen on
 
 	view atomic.Pointer[view] // what queries are answered from
+
+	panicTold atomic.Int64 // when a panic was logged last, since began, plus a minute; 0: never
 
 	mu         sync.Mutex // guards what follows, and who replaces view
 	plans      []*plan
@@ -125,8 +128,20 @@ func (s *Server) Serve(ctx context.Context) error {
 	return context.Cause(running)
 }
 
-// reply answers the message in the bytes of dst, or with nil if it deserves none.
-func (s *Server) reply(t transport, q *query, dst, msg []byte) []byte {
+// reply is answer. What strangers send must not end the process: a panic is no answer.
+func (s *Server) reply(t transport, q *query, dst, msg []byte) (b []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.metrics.ignored.Inc()
+			s.tellPanic(p)
+			b = nil
+		}
+	}()
+	return s.answer(t, q, dst, msg)
+}
+
+// answer answers the message in the bytes of dst, or with nil if it deserves none.
+func (s *Server) answer(t transport, q *query, dst, msg []byte) []byte {
 	rcode, ok := q.read(msg)
 	if !ok {
 		s.metrics.ignored.Inc()
@@ -139,6 +154,14 @@ func (s *Server) reply(t transport, q *query, dst, msg []byte) []byte {
 	b, rcode := s.view.Load().answer(dst, q, rcode, limit)
 	s.metrics.answers[t][rcode].Inc()
 	return b
+}
+
+// tellPanic logs a panic, once a minute: whoever has found a bug can meet it often.
+func (s *Server) tellPanic(p any) {
+	now := int64(time.Since(s.began)) + int64(time.Minute) // never 0
+	if last := s.panicTold.Load(); (last == 0 || now-last >= int64(time.Minute)) && s.panicTold.CompareAndSwap(last, now) {
+		s.o.Log.Error("panic; a dns query is not answered, please report it", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	}
 }
 
 // pause waits before something is tried again, or until ctx ends.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -113,6 +114,36 @@ func TestWhatIsNoQueryIsDropped(t *testing.T) {
 	}
 	exchange(t, c, packed(t, func(*dns.Msg) {})) // and nothing before it
 	counted(t, s.metrics.ignored, 4)
+}
+
+// A panic on the goroutine of a socket or of a connection would end the process, and
+// with it the test.
+func TestPanicIsNoAnswer(t *testing.T) {
+	s, at := start(t, Options{Zones: []Zone{base()}})
+	query := packed(t, func(*dns.Msg) {})
+	good := s.view.Swap(nil) // a bug
+	u := dialUDP(t, at)
+	if _, err := u.Write(query); err != nil {
+		t.Fatal(err)
+	}
+	c := dialTCP(t, at)
+	if _, err := c.Write(framed(query)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil {
+		t.Errorf("the connection goes on: %d bytes, %v", n, err)
+	}
+	for deadline := time.Now().Add(patience); testutil.ToFloat64(s.metrics.ignored) < 2; {
+		if time.Now().After(deadline) {
+			t.Fatal("the datagram is not counted as ignored")
+		}
+		runtime.Gosched()
+	}
+	if s.panicTold.Load() == 0 {
+		t.Error("the log does not tell")
+	}
+	s.view.Store(good)
+	exchange(t, u, query)
 }
 
 func TestPortThatIsTakenIsToldAtTheStart(t *testing.T) {
@@ -226,7 +257,7 @@ func TestNoQueryIsLost(t *testing.T) {
 
 // FuzzDatagram: after whatever has been received the next query is answered.
 func FuzzDatagram(f *testing.F) {
-	_, at := start(f, Options{Zones: []Zone{base()}, ExcessPerSource: -1})
+	s, at := start(f, Options{Zones: []Zone{base()}, ExcessPerSource: -1})
 	noise, c := dialUDP(f, at), dialUDP(f, at)
 	plain := packed(f, func(*dns.Msg) {})
 	f.Add(plain)
@@ -242,6 +273,9 @@ func FuzzDatagram(f *testing.F) {
 		}
 		if got := exchange(t, c, plain); got[0] != plain[0] || got[1] != plain[1] {
 			t.Fatalf("answer %x", got)
+		}
+		if s.panicTold.Load() != 0 {
+			t.Error("a datagram met a panic")
 		}
 	})
 }

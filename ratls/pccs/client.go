@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -218,7 +219,7 @@ func (c *Client) fly(p Platform, f *flight, anew bool) {
 	old := c.current(p)
 	changed := false
 	if f.entry = old; anew || old == nil { // else a search has just ended
-		f.entry, changed, f.err = c.search(p, old)
+		f.entry, changed, f.err = c.searchSafely(p, old)
 	}
 	c.mu.Lock()
 	delete(c.flights, p)
@@ -230,6 +231,19 @@ func (c *Client) fly(p Platform, f *flight, anew bool) {
 	if changed && c.onChange != nil {
 		c.onChange(p)
 	}
+}
+
+// searchSafely is search. What a server answers must not end the process: a panic is a
+// failure.
+func (c *Client) searchSafely(p Platform, old *entry) (e *entry, changed bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.log.Error("panic; no collateral is had by this search, please report it",
+				"platform", p.String(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			e, changed, err = nil, false, fmt.Errorf("%w: the search met a bug", ErrUnavailable)
+		}
+	}()
+	return c.search(p, old)
 }
 
 // search gets the documents of p: from the disk if none are held, else from a server.

@@ -3,9 +3,11 @@ package pccs
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,6 +74,38 @@ func TestFailureIsRememberedShortly(t *testing.T) {
 			after(failedFor)
 		}
 		w.server.Instead(tdxpki.TCBInfoDocument, nil)
+		get(t, c, w.platform)
+	})
+}
+
+// panicking is a transport that has a bug while on is set.
+type panicking struct {
+	http.RoundTripper
+	on *atomic.Bool
+}
+
+func (p panicking) RoundTrip(r *http.Request) (*http.Response, error) {
+	if p.on.Load() {
+		panic("boom")
+	}
+	return p.RoundTripper.RoundTrip(r)
+}
+
+// A panic on a search's goroutine would end the process, and with it the test.
+func TestPanicEndsOneSearch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(tdxpki.Dialect{})
+		var bug atomic.Bool
+		c := w.client(t, func(o *Options) { o.HTTP = &http.Client{Transport: panicking{o.HTTP.Transport, &bug}} })
+		bug.Store(true)
+		if _, err := c.Collateral(t.Context(), w.platform); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%v", err)
+		}
+		if log := w.log.String(); !strings.Contains(log, "panic=boom") || !strings.Contains(log, "client_test.go") {
+			t.Errorf("the log does not tell of the panic and its stack: %s", log)
+		}
+		bug.Store(false)
+		after(failedFor)
 		get(t, c, w.platform)
 	})
 }
