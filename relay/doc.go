@@ -18,6 +18,7 @@
 //	                  bind.go: by no way but the tunnel)
 //	tls.go            TLS handshake, if it ends here (wire.go: what crypto/tls reads and writes)
 //	ticket.go           its last flight, for clients without TCP_NODELAY
+//	earlydata.go      … of a client that offers 0-RTT data
 //	preface.go        what the backend must hear first
 //	flow.go         relayed: each direction copies …
 //	splice.go       … or splices (pipes.go: the pool and its quota)

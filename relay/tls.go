@@ -40,10 +40,11 @@ func (s *setup) acceptTLS() Reason {
 	s.until(timerHandshake, HandshakeTimeout)
 	s.sealed = true
 	c := s.c
-	t := &tlsSide{means: &clientWords, instance: s.instance, limit: s.parser.Hello().MaxPlaintext}
+	h := s.parser.Hello()
+	t := &tlsSide{means: &clientWords, instance: s.instance, limit: h.MaxPlaintext}
 	t.wire = wire{c: c, end: &c.client, ahead: s.in, setup: s}
 	s.in = nil
-	t.conn = tls.Server(&t.wire, s.decision.TLS)
+	t.conn = tls.Server(&t.wire, s.tlsFor(h))
 	c.tls = t
 	began := time.Now()
 	// A context that can end would cost a goroutine for each handshake.

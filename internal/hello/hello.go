@@ -19,6 +19,8 @@ type Hello struct {
 	// MaxPlaintext is the most bytes that a record to the client should carry; 0 is as
 	// many as TLS allows. Small devices ask for little (RFC 6066, 4, and RFC 8449).
 	MaxPlaintext int
+	// EarlyData reports whether the client offers to send data with the hello.
+	EarlyData bool
 	// Length is the number of bytes of the stream that the hello's records
 	// take. Bytes after them (early data, say) were not looked at.
 	Length int

@@ -19,6 +19,7 @@ const (
 	extMaxFragment       = 1  // RFC 6066, 4
 	extALPN              = 16 // RFC 7301
 	extRecordLimit       = 28 // RFC 8449, 4
+	extEarlyData         = 42 // RFC 8446, 4.2.10
 	extSupportedVersions = 43 // RFC 8446, 4.2.1
 
 	minRecordLimit = 64 // RFC 8449, 4
@@ -80,6 +81,8 @@ func (h *Hello) decodeExtensions(extensions []byte) *Error {
 			h.ALPN, err = decodeALPN(data)
 		case extSupportedVersions:
 			h.Versions.list, err = decodeVersions(data)
+		case extEarlyData:
+			h.EarlyData = true
 		case extMaxFragment:
 			fragment = decodeMaxFragment(data)
 		case extRecordLimit:

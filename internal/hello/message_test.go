@@ -248,3 +248,15 @@ func TestSmallRecordsAreAskedFor(t *testing.T) {
 		}
 	}
 }
+
+func TestEarlyDataIsSeen(t *testing.T) {
+	for _, offered := range []bool{false, true} {
+		c := clientHello{extensions: []extension{serverName("a.example")}}
+		if offered {
+			c.extensions = append(c.extensions, extension{extEarlyData, nil})
+		}
+		if h, done, err := parseMessage(c); !done || err != nil || h.EarlyData != offered {
+			t.Errorf("offered %v: got %v, done %v, error %v", offered, h.EarlyData, done, err)
+		}
+	}
+}
