@@ -38,7 +38,9 @@ type Options struct {
 	Gateway string // the binary that is measured
 	Version string // its version
 	Install bool   // install the peers that are missing (peers.Install)
-	Suite   Suite
+	// Before is another binary of the gateway, which takes the place of all peers.
+	Before, BeforeVersion string
+	Suite                 Suite
 	// Fill makes a store with so many registered instances in dir. Only workloads of
 	// Growth need it.
 	Fill     func(ctx context.Context, dir string, instances int) error
@@ -104,7 +106,7 @@ func Run(ctx context.Context, o Options) (*report.Results, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	c := &comparison{Options: o, results: results, room: room, site: &peers.Site{Dir: dir, Gateway: o.Gateway, CPU: o.ProxyCPU}}
+	c := &comparison{Options: o, results: results, room: room, site: &peers.Site{Dir: dir, Gateway: o.Gateway, Before: o.Before, CPU: o.ProxyCPU}}
 	if err := c.site.Certify(domain); err != nil {
 		return nil, err
 	}
@@ -129,6 +131,15 @@ type comparison struct {
 
 // findPeers finds out who can take part.
 func (c *comparison) findPeers(ctx context.Context) {
+	c.results.Versions[peers.Gateway] = c.Version
+	if c.Before != "" {
+		c.results.Versions[peers.Before] = c.BeforeVersion
+		c.forms = map[string]peers.Form{
+			peers.Gateway: {Name: peers.Gateway, Program: peers.Gateway},
+			peers.Before:  {Name: peers.Before, Program: peers.Before},
+		}
+		return
+	}
 	missing := peers.Missing()
 	if c.Install && len(missing) > 0 {
 		c.Progress("installing " + strings.Join(missing, " and "))
@@ -137,7 +148,6 @@ func (c *comparison) findPeers(ctx context.Context) {
 		}
 		missing = peers.Missing()
 	}
-	c.results.Versions[peers.Gateway] = c.Version
 	c.forms = map[string]peers.Form{}
 	for _, f := range peers.Forms() {
 		if slices.Contains(missing, f.Program) {
@@ -198,7 +208,7 @@ func (c *comparison) workloads(ctx context.Context) error {
 // rounds runs one workload, A B C, then B C A …
 func (c *comparison) rounds(ctx context.Context, w workload) error {
 	var forms []peers.Form
-	for _, name := range w.forms {
+	for _, name := range append(slices.Clone(w.forms), peers.Before) {
 		if f, ok := c.forms[name]; ok {
 			forms = append(forms, f)
 		}
@@ -259,12 +269,12 @@ func (c *comparison) store(ctx context.Context, instances int) (string, error) {
 	return dir, nil
 }
 
-// peak is the highest rate of a peer so far, in operations a second; without peers the
-// gateway's.
+// peak is the highest rate of a peer so far, in operations a second; without peers that
+// of both gateways.
 func (c *comparison) peak() float64 {
 	var most float64
 	for _, p := range c.results.Proxies(report.PassRequest50) {
-		if p != peers.Gateway || len(c.forms) == 1 {
+		if p != peers.Gateway || c.Before != "" || len(c.forms) == 1 {
 			most = max(most, c.results.Figure(report.PassRequest50, p, report.Rate).Median)
 		}
 	}

@@ -37,6 +37,15 @@ func TestSmoke(t *testing.T) {
 			if failures := r.Failures(); len(failures) > 0 {
 				t.Errorf("%s", strings.Join(failures, "\n"))
 			}
+			// A busy machine may leave 100 ms with nothing that ended.
+			if o.Only = empty(r); len(o.Only) > 0 {
+				o.Duration = 3 * time.Second
+				again, err := Run(t.Context(), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Runs = append(slices.DeleteFunc(r.Runs, func(run report.Run) bool { return slices.Contains(o.Only, run.Workload) }), again.Runs...)
+			}
 			if len(r.Workloads) != len(suite.Names()) {
 				t.Errorf("%d of %d workloads", len(r.Workloads), len(suite.Names()))
 			}
@@ -54,6 +63,22 @@ func TestSmoke(t *testing.T) {
 			}
 		})
 	}
+}
+
+// empty names the workloads of which some proxy has no figure.
+func empty(r *report.Results) []string {
+	var names []string
+	for _, w := range r.Workloads {
+		m := report.CPUPerUnit
+		if w.Unit == report.Idle {
+			m = report.RSS
+		}
+		lacks := func(p string) bool { return r.Figure(w.Name, p, m).Rounds == 0 }
+		if slices.ContainsFunc(r.Proxies(w.Name), lacks) {
+			names = append(names, w.Name)
+		}
+	}
+	return names
 }
 
 // plausible holds orders of magnitude, which no machine misses by being busy. CPU may be

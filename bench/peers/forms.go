@@ -14,8 +14,12 @@ type Form struct {
 	Deaf bool
 }
 
-// Gateway is the name of our own form, and its program.
-const Gateway = "gateway"
+// Gateway is the name of our own form, and its program. Before is that of another binary
+// of it, which a change is measured against.
+const (
+	Gateway = "gateway"
+	Before  = "gateway-before"
+)
 
 // The names of the forms.
 const (
@@ -39,7 +43,14 @@ func Forms() []Form {
 }
 
 // template is the file with the form's configuration.
-func (f Form) template() string { return f.Program + ".cfg.tmpl" }
+func (f Form) template() string {
+	if f.ours() {
+		return Gateway + ".cfg.tmpl"
+	}
+	return f.Program + ".cfg.tmpl"
+}
+
+func (f Form) ours() bool { return f.Program == Gateway || f.Program == Before }
 
 // args are the program's arguments, with its configuration in file. It stays in
 // the foreground.

@@ -26,6 +26,7 @@ import (
 type Site struct {
 	Dir     string // for configurations, and what a proxy keeps; the caller removes it
 	Gateway string // the gateway's binary
+	Before  string // another one of it; "" is none
 	CPU     int    // where a proxy runs; negative is anywhere
 	Backend netip.AddrPort
 	// Descriptors is the limit of a proxy that is Exposed; 0 is this process's.
@@ -84,7 +85,7 @@ func (s *Site) start(ctx context.Context, f Form, store string) (*Process, error
 	if p.Passthrough, p.Terminated, err = freePorts(ctx); err != nil {
 		return nil, err
 	}
-	if f.Program == Gateway {
+	if f.ours() {
 		p.Terminated = p.Passthrough
 	}
 	if p.dir, err = os.MkdirTemp(s.Dir, f.Program+"-"); err != nil {
@@ -131,8 +132,8 @@ func (s *Site) configure(f Form, p *Process) (string, error) {
 
 // launch starts the program of f.
 func (p *Process) launch(s *Site, f Form, file string) error {
-	path := s.Gateway
-	if f.Program != Gateway {
+	path := map[string]string{Gateway: s.Gateway, Before: s.Before}[f.Program]
+	if !f.ours() {
 		var err error
 		if path, err = exec.LookPath(f.Program); err != nil {
 			return err

@@ -18,6 +18,7 @@ func (r *Results) WriteMarkdown(w io.Writer) {
 		fmt.Fprintf(w, "What else ran took %.1f %% of the machine's CPU time (median of the runs; at most %.1f %%).\n\n", f.Median, f.Max)
 	}
 	r.writeVerdicts(w)
+	r.writeRatios(w)
 	for _, wl := range r.Workloads {
 		r.writeWorkload(w, wl)
 	}

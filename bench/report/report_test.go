@@ -77,6 +77,27 @@ func TestBulkBesideOperationsIsTold(t *testing.T) {
 	}
 }
 
+// What the machine does to a round it does to both.
+func TestRatioIsThatOfEachRound(t *testing.T) {
+	r := costs(PassRequest50, Operation, map[string][]float64{peers.Gateway: {11, 110, 10}})
+	for round, cost := range []float64{10, 100, 10} {
+		r.Runs = append(r.Runs, Run{Workload: PassRequest50, Proxy: peers.Before, Round: round, Result: &load.Result{
+			Seconds: 1, Operations: 1e6, CPU: load.CPU{Process: cost},
+		}})
+	}
+	if f := r.Ratio(PassRequest50, CPUPerUnit); f.Rounds != 3 || math.Abs(f.Median-1.1) > 1e-9 || f.Min != 1 {
+		t.Errorf("%+v", f)
+	}
+	if f := r.Ratio(PassRequest50, RSS); f.Rounds != 0 {
+		t.Errorf("memory of no idle connection: %+v", f)
+	}
+	var b bytes.Buffer
+	r.WriteMarkdown(&b)
+	if text := b.String(); !strings.Contains(text, "| 1.100 (1.000–1.100) |") || strings.Contains(text, "verdict") {
+		t.Errorf("%s", text)
+	}
+}
+
 func TestVerdict(t *testing.T) {
 	type all = map[string][]float64
 	for _, test := range []struct {

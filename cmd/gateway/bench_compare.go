@@ -30,7 +30,8 @@ CPU, with the load and the backend on another. It prints each goal with what was
 reached, and with --out keeps every round as JSON, a table and a chart.
 
 It installs the peers from Debian's packages if they are missing and it runs as root;
-without them it measures the gateway alone. The whole takes some 20 minutes, --quick
+without them it measures the gateway alone. With --before it measures another binary
+of the gateway in their place, and prints what has changed. The whole takes some 20 minutes, --quick
 less than one, which is a first look and no result.`
 	return cmd
 }
@@ -63,6 +64,7 @@ func newSuite(suite compare.Suite, install bool) *cobra.Command {
 	flags.StringSliceVar(&f.Only, "only", nil, "only these workloads, separated by commas: "+strings.Join(suite.Names(), ", "))
 	flags.IntVar(&f.ProxyCPU, "proxy-cpu", 1, "the proxy's CPU")
 	flags.IntVar(&f.LoadCPU, "load-cpu", 0, "the CPU of the load and the backend")
+	flags.StringVar(&f.Before, "before", "", "measure this other binary of the gateway, and no peer")
 	flags.StringVar(&f.out, "out", "", "write "+suite.Name+".json, .md and .svg to this directory")
 	return cmd
 }
@@ -83,6 +85,11 @@ func (f *compareFlags) complete(cmd *cobra.Command) (err error) {
 	}
 	if f.Gateway, err = os.Executable(); err != nil {
 		return err
+	}
+	if f.Before != "" {
+		if f.BeforeVersion, err = versionOf(cmd.Context(), f.Before); err != nil {
+			return fmt.Errorf("before: %w", err)
+		}
 	}
 	f.Progress = func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }
 	return f.Check()
@@ -111,7 +118,7 @@ func (f *compareFlags) run(cmd *cobra.Command) error {
 // told are the flags as they were set, but for where to write.
 func told(cmd *cobra.Command) string {
 	var b strings.Builder
-	for _, name := range []string{"quick", "rounds", "duration", "warmup", "only", "proxy-cpu", "load-cpu", "gateway"} {
+	for _, name := range []string{"quick", "rounds", "duration", "warmup", "only", "proxy-cpu", "load-cpu", "gateway", "before"} {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
 			fmt.Fprintf(&b, " --%s=%s", name, strings.Trim(f.Value.String(), "[]"))
 		}

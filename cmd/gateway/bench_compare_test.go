@@ -82,3 +82,20 @@ func TestInterruptedComparisonLeavesNothing(t *testing.T) {
 		t.Errorf("files are left: %v", left)
 	}
 }
+
+func TestAnotherBinaryTakesThePlaceOfThePeers(t *testing.T) {
+	t.Setenv("BE_GATEWAY", "1") // the other binary is this one, and starts from this environment
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, table, errs := outcome(t, "bench", "compare", "--only", "passthrough-connect", "--before", self, "--rounds", "1", "--duration", "100ms", "--warmup", "0s")
+	if code != exitDone || !strings.Contains(table, "| gateway-before |") || !strings.Contains(table, "The gateway divided by") || strings.Contains(table, "haproxy") {
+		t.Errorf("exit code %d: %s%s", code, table, errs)
+	}
+	for _, other := range []string{"/nonexistent", "/bin/true"} {
+		if code, _, errs := outcome(t, "bench", "compare", "--before", other); code != exitUsage || !strings.Contains(errs, other) {
+			t.Errorf("%s: exit code %d: %s", other, code, errs)
+		}
+	}
+}
