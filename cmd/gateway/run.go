@@ -41,6 +41,7 @@ SIGHUP reads anew: the certificates; and of the file, the domains (but for ratls
 			log, level, flush := newLogger(cmd.ErrOrStderr(), cfg.Log)
 			defer flush()
 			logForLong(log)
+			tellSystemd(log)
 			return run(cmd.Context(), file, cfg, log, level)
 		},
 	}
