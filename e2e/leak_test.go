@@ -18,19 +18,31 @@ import (
 // gateway's machine lead to somebody else's 10.8.0.2.
 var leaks = map[string]struct {
 	befall func(tunnel, elsewhere netlink.Link) error
-	ready  string // what /readyz says; "": the tunnel still carries
+	ready  string // what /readyz says; "": the tunnel carries
+	heals  bool   // it carries again at once, and the routes lead into it
 }{
-	"Deleted": {func(tunnel, _ netlink.Link) error { return netlink.LinkDel(tunnel) }, "restart the gateway"},
-	"Down":    {func(tunnel, _ netlink.Link) error { return netlink.LinkSetDown(tunnel) }, "is down"},
+	"Deleted": {func(tunnel, _ netlink.Link) error { return netlink.LinkDel(tunnel) }, "", true},
+	"DeletedAndItsNameTaken": {func(tunnel, _ netlink.Link) error {
+		if err := netlink.LinkDel(tunnel); err != nil {
+			return err
+		}
+		return netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: tunnel.Attrs().Name}, PeerName: "taken"})
+	}, "the interface is gone", false},
+	"Down": {func(tunnel, _ netlink.Link) error { return netlink.LinkSetDown(tunnel) }, "", true},
 	"WithoutItsAddress": {func(tunnel, _ netlink.Link) error {
 		return netlink.AddrDel(tunnel, &netlink.Addr{IPNet: ipNet(tunnelAddr + "/16")})
-	}, "lost its address"},
+	}, "", true},
 	"BesideAnOverlappingNetwork": {func(_, elsewhere netlink.Link) error {
 		return netlink.AddrAdd(elsewhere, &netlink.Addr{IPNet: ipNet("10.8.0.9/24")})
-	}, ""},
+	}, "", false},
 	"BesideAMoreSpecificRoute": {func(_, elsewhere netlink.Link) error {
-		return netlink.RouteAdd(&netlink.Route{LinkIndex: elsewhere.Attrs().Index, Dst: ipNet("10.8.0.2/32"), Scope: netlink.SCOPE_LINK})
-	}, ""},
+		return around(elsewhere)
+	}, "", false},
+}
+
+// around leads packets for the CVM past the tunnel.
+func around(elsewhere netlink.Link) error {
+	return netlink.RouteAdd(&netlink.Route{LinkIndex: elsewhere.Attrs().Index, Dst: ipNet("10.8.0.2/32"), Scope: netlink.SCOPE_LINK})
 }
 
 // Whatever befalls the interface, no packet for a CVM leaves the gateway's machine
@@ -52,6 +64,9 @@ func TestNothingForACVMLeavesTheTunnel(t *testing.T) {
 					mustRead(t, f.instance, "secret")
 				}
 			}
+			if leak.ready == "" {
+				eventually(t, patience, "/readyz is content", func() bool { return g.get("/readyz") == "ok\n" })
+			}
 			for _, suffix := range []string{"443s", "443"} {
 				if leak.ready == "" {
 					w.flow(modes[0]).mustEcho(t)
@@ -62,6 +77,9 @@ func TestNothingForACVMLeavesTheTunnel(t *testing.T) {
 				mustWrite(t, c, helloFor(name("alpha", suffix)))
 				wantAlert(t, c, internalError)
 				wantField(t, g.access(name("alpha", suffix)), "reason", "no_tunnel")
+			}
+			if leak.heals {
+				befall(t, w, func(_, elsewhere netlink.Link) error { return around(elsewhere) })
 			}
 			// The machine's other sockets do leave the tunnel, and what they send now is
 			// heard after all the rest.

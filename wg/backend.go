@@ -13,19 +13,22 @@ import (
 	"sallyport/internal/vm"
 )
 
-// backend is a device of one kind. Its calls come one at a time, but watch, bind,
+// backend is a device of one kind. Its calls come one at a time, but watches, bind,
 // dial and listen at any time.
 type backend interface {
 	apply(change) error
 	dump() (state, error)
-	ready() error                                    // decides also whether bind and dial are open
-	guard() (restored bool, err error)               // puts back isolation that somebody removed
-	watch(ctx context.Context, changed func()) error // calls changed when guard may have to do something, until ctx ends
+	ready() error               // decides also whether bind and dial are open
+	restore() (restored, error) // puts back what somebody else took away
+	watches() []watch           // what says when restore may have to do something
 	bind(fd int) error
 	dial(context.Context, netip.AddrPort) (net.Conn, error)
 	listen(netip.AddrPort) (net.Listener, error)
 	close() error // removes what open made
 }
+
+// A watch calls changed after each change that it hears of, until ctx ends.
+type watch func(ctx context.Context, changed func()) error
 
 // keepalive is what both ends of a dstack tunnel send: it holds the NAT mapping
 // of a guest open, and makes it shake hands every two minutes.
@@ -138,10 +141,10 @@ func (n *noTunnel) dump() (state, error) {
 	return s, nil
 }
 
-func (n *noTunnel) ready() error         { return nil }
-func (n *noTunnel) guard() (bool, error) { return false, nil }
+func (n *noTunnel) ready() error               { return nil }
+func (n *noTunnel) restore() (restored, error) { return restored{}, nil }
 
-func (n *noTunnel) watch(context.Context, func()) error { return nil }
+func (n *noTunnel) watches() []watch { return nil }
 
 func (n *noTunnel) bind(int) error { return errNoKernelWay }
 func (n *noTunnel) close() error   { return nil }
@@ -159,5 +162,5 @@ func logOpened(log *slog.Logger, d *Device) {
 		return
 	}
 	log.Info("wireguard device is up", "mode", string(d.mode), "interface", d.o.Interface,
-		"listen_port", d.listenPort, "address", d.o.Address.String(), "public_key", d.public.String())
+		"listen_port", d.ListenPort(), "address", d.o.Address.String(), "public_key", d.public.String())
 }

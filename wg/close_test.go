@@ -184,10 +184,9 @@ func TestInterfaceOfEarlierRunIsAdopted(t *testing.T) {
 	must(t, err)
 	defer c.Close()
 	endpoint := netip.MustParseAddrPort("192.0.2.9:51820")
-	old := &tunnel{o: o, wg: c}
 	for n := byte(1); n <= 2; n++ {
 		p := peerNumber(n)
-		must(t, old.apply(change{key: p.Key, address: p.Address, endpoint: endpoint}))
+		must(t, c.ConfigureDevice(o.Interface, change{key: p.Key, address: p.Address, endpoint: endpoint}.config()))
 	}
 	var d *Device
 	h.do(func() {

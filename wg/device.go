@@ -18,28 +18,33 @@ type Device struct {
 	o          Options
 	mode       Mode
 	public     vm.WGKey
-	listenPort int
+	listenPort atomic.Int32
 	backend    backend
 	metrics    *metrics
-	count      atomic.Int64 // peers that are set
+	look       time.Duration // guardEvery
+	count      atomic.Int64  // peers that are set
 
 	// turn holds one token: whoever took it may talk to the device and use what
 	// follows. It only puts changes in order, because a device takes one at a time;
 	// it is a channel so that waiting ends with the caller's context. The data
 	// plane never needs it.
-	turn      chan struct{}
-	closed    bool
-	peers     map[vm.WGKey]*peer
-	owners    map[netip.Addr]vm.WGKey
-	endpoints map[vm.WGKey]netip.AddrPort // last seen, or restored and not seen yet
-	unsaved   bool                        // endpoints changed since they were saved
-	dumped    time.Time                   // when last dumped
-	fault     string                      // what was wrong with the tunnel when Run looked last
+	turn       chan struct{}
+	closed     bool
+	peers      map[vm.WGKey]*peer
+	owners     map[netip.Addr]vm.WGKey
+	missing    map[vm.WGKey]bool           // peers that an interface made again does not have yet
+	endpoints  map[vm.WGKey]netip.AddrPort // last seen, or restored and not seen yet
+	unsaved    bool                        // endpoints changed since they were saved
+	dumped     time.Time                   // when last dumped
+	mended     int                         // times that something was put back and not told
+	mendedTold time.Time
+	fault      string // what was wrong with the tunnel when Run looked last
 }
 
 // peer is one peer of the device.
 type peer struct {
-	address   netip.Addr // not valid: to be applied again
+	address   netip.Addr     // not valid: to be applied again
+	given     netip.AddrPort // the endpoint that SetPeer named, if it did
 	handshake handshake
 }
 
@@ -65,7 +70,7 @@ func open(ctx context.Context, o Options, by map[Mode]opener) (*Device, error) {
 		return nil, fmt.Errorf("wg: open: %w", err)
 	}
 	d := &Device{
-		o: o, metrics: newMetrics(), turn: make(chan struct{}, 1),
+		o: o, metrics: newMetrics(), look: guardEvery, turn: make(chan struct{}, 1),
 		peers: make(map[vm.WGKey]*peer), owners: make(map[netip.Addr]vm.WGKey),
 	}
 	if !o.PrivateKey.IsZero() {
@@ -90,7 +95,7 @@ func (d *Device) adopt() error {
 	if err != nil {
 		return fmt.Errorf("wg: first dump: %w", err)
 	}
-	d.listenPort = s.listenPort
+	d.listenPort.Store(int32(s.listenPort)) //nolint:gosec // a port
 	for key, p := range s.peers {
 		d.peers[key] = &peer{}
 		d.claim(key, p.address)
@@ -113,7 +118,7 @@ func (d *Device) Name() string { return d.o.Interface }
 func (d *Device) Address() netip.Prefix { return d.o.Address }
 
 // ListenPort is the UDP port in use.
-func (d *Device) ListenPort() int { return d.listenPort }
+func (d *Device) ListenPort() int { return int(d.listenPort.Load()) }
 
 // Dial opens a TCP connection to a peer: through a netstack device, or by a socket
 // that is tied to the interface. In mode none there is no tunnel, and Dial is an
@@ -135,7 +140,17 @@ func (d *Device) Listen(at netip.AddrPort) (net.Listener, error) {
 func (d *Device) Ready() error {
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
-	return d.inTurn(ctx, d.backend.ready)
+	return d.inTurn(ctx, d.ready)
+}
+
+func (d *Device) ready() error {
+	if err := d.backend.ready(); err != nil {
+		return err
+	}
+	if n := len(d.missing); n > 0 {
+		return fmt.Errorf("wg: interface %s was made again, and has %d of its peers not yet", d.o.Interface, n)
+	}
+	return nil
 }
 
 // Close removes the interface, its isolation and its socket, and waits for what

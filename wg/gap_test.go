@@ -140,7 +140,7 @@ func TestChangesOfTheTableAreHeard(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var heard atomic.Int64
 	done := make(chan error)
-	go func() { done <- s.device.backend.watch(ctx, func() { heard.Add(1) }) }()
+	go func() { done <- s.device.backend.(*tunnel).watchRules(ctx, func() { heard.Add(1) }) }()
 	eventually(t, "the start is told", func() bool { return heard.Load() == 1 })
 	another := &nftables.Table{Name: "another", Family: nftables.TableFamilyINet}
 	own := &nftables.Table{Name: tableName(s.options.Interface), Family: nftables.TableFamilyINet}
@@ -182,8 +182,7 @@ func TestConnectionsThroughAnAdoptedInterfaceAreEnded(t *testing.T) {
 	c, err := wgctrl.New()
 	must(t, err)
 	defer c.Close()
-	killed := &tunnel{o: s.options, wg: c}
-	must(t, killed.apply(change{key: g.device.PublicKey(), address: g.address}))
+	must(t, c.ConfigureDevice(s.options.Interface, change{key: g.device.PublicKey(), address: g.address}.config()))
 	must(t, g.device.SetPeer(t.Context(), g.gateway))
 	in, err := g.dial(s.gateway.echo("10.8.0.1:0"), patience)
 	must(t, err)

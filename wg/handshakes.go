@@ -43,6 +43,9 @@ func (d *Device) observe(s state, now time.Time) {
 	lost := 0
 	for key, p := range d.peers {
 		seen, ok := s.peers[key]
+		if !ok && d.missing[key] {
+			continue
+		}
 		if !ok { // somebody removed it behind our back
 			d.dropPeer(key)
 			lost++

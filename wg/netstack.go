@@ -59,9 +59,9 @@ func (n *netstackDevice) ready() error {
 	}
 }
 
-func (n *netstackDevice) guard() (bool, error) { return false, nil }
+func (n *netstackDevice) restore() (restored, error) { return restored{}, nil }
 
-func (n *netstackDevice) watch(context.Context, func()) error { return nil }
+func (n *netstackDevice) watches() []watch { return nil }
 
 func (n *netstackDevice) bind(int) error { return errNoKernelWay }
 

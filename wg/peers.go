@@ -104,6 +104,7 @@ func (d *Device) setPeer(p Peer) error {
 		d.addPeer(p.Key)
 	}
 	d.claim(p.Key, p.Address)
+	d.peers[p.Key].given = p.Endpoint
 	return nil
 }
 
@@ -125,6 +126,42 @@ func (d *Device) removePeer(key vm.WGKey) error {
 	}
 	d.dropPeer(key)
 	d.forgetEndpoint(key)
+	return nil
+}
+
+// missAll notes that the interface is new: it has no peers, and no session of theirs.
+func (d *Device) missAll() {
+	d.missing = make(map[vm.WGKey]bool, len(d.peers))
+	for key, p := range d.peers {
+		d.missing[key] = true
+		p.handshake = handshake{}
+	}
+}
+
+// setMissing sets the peers that are missing, with the endpoints where they were last.
+// What fails is tried again at the next call.
+func (d *Device) setMissing() error {
+	if len(d.missing) == 0 {
+		return nil
+	}
+	for key := range d.missing {
+		p := d.peers[key]
+		if p != nil && p.address.IsValid() {
+			c := change{key: key, address: p.address, endpoint: d.endpoints[key]}
+			if !c.endpoint.IsValid() {
+				c.endpoint = p.given
+			}
+			if err := d.backend.apply(c); err != nil {
+				return fmt.Errorf("wg: set peer %s again, one of %d: %w", key, len(d.missing), err)
+			}
+		}
+		delete(d.missing, key)
+	}
+	s, err := d.dump()
+	if err != nil {
+		return err
+	}
+	d.listenPort.Store(int32(s.listenPort)) //nolint:gosec // a port
 	return nil
 }
 

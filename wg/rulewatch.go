@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watch calls changed after each change of the table by anybody, until ctx ends. A
+// watchRules calls changed after each change of the table by anybody, until ctx ends. A
 // table that is owned is changed by nobody else, and needs no watching.
-func (t *tunnel) watch(ctx context.Context, changed func()) error {
+func (t *tunnel) watchRules(ctx context.Context, changed func()) error {
 	if t.o.Guest || t.isolation.flags&owned != 0 {
 		return nil
 	}

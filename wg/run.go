@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,8 +16,13 @@ import (
 
 const (
 	// guardEvery is how long a fault of the tunnel or a removed isolation may go
-	// unnoticed.
+	// unnoticed where the kernel does not tell of it.
 	guardEvery = time.Second
+	// guardPause is the least time between two looks, however often the kernel tells
+	// of changes: another program may undo ours as soon as it sees them.
+	guardPause = 100 * time.Millisecond
+	// mendedEvery is how often the log says that something was put back.
+	mendedEvery = 10 * time.Second
 	// saveEvery is how often the endpoints file is written, if anything changed. A
 	// guest whose endpoint is lost in a crash does not notice for two minutes.
 	saveEvery = time.Second
@@ -29,18 +35,23 @@ const (
 // why the last write failed. Close comes after it.
 func (d *Device) Run(ctx context.Context) error {
 	changes := make(chan struct{}, 1)
-	var watch sync.WaitGroup
-	watch.Go(func() { d.watch(ctx, changes) })
-	defer watch.Wait()
-	guard, save := time.NewTicker(guardEvery), time.NewTicker(saveEvery)
+	var watches sync.WaitGroup
+	for _, w := range d.backend.watches() {
+		watches.Go(func() { d.watch(ctx, w, changes) })
+	}
+	defer watches.Wait()
+	guard, save := time.NewTimer(d.look), time.NewTicker(saveEvery)
 	defer guard.Stop()
 	defer save.Stop()
+	var looked time.Time
 	for {
 		select {
+		case <-changes:
+			guard.Reset(max(0, guardPause-time.Since(looked)))
 		case <-guard.C:
 			d.guard(ctx)
-		case <-changes:
-			d.guard(ctx)
+			looked = time.Now()
+			guard.Reset(d.look)
 		case <-save.C:
 			if err := d.keepEndpoints(ctx, lookEvery); err != nil && ctx.Err() == nil {
 				d.o.Log.Warn("peers' endpoints are not kept: after a restart peers are reachable only when they speak",
@@ -53,13 +64,13 @@ func (d *Device) Run(ctx context.Context) error {
 }
 
 // watch tells of changes as they come. Without it they are seen by the next look.
-func (d *Device) watch(ctx context.Context, changes chan<- struct{}) {
+func (d *Device) watch(ctx context.Context, w watch, changes chan<- struct{}) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.o.Log.Error("a bug: the tunnel is looked at each second alone", "interface", d.o.Interface, "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
-	err := d.backend.watch(ctx, func() {
+	err := w(ctx, func() {
 		select {
 		case changes <- struct{}{}:
 		default: // one is waiting
@@ -73,14 +84,29 @@ func (d *Device) watch(ctx context.Context, changes chan<- struct{}) {
 // guard puts back what is missing, and looks whether the tunnel is ready.
 func (d *Device) guard(ctx context.Context) {
 	_ = d.inTurn(ctx, func() error { // it fails only when ctx ends, or the device is closed
-		restored, err := d.backend.guard()
-		if restored && err == nil {
-			d.o.Log.Warn("nftables rules of the tunnel were removed and are back: reload the firewall without flush ruleset",
-				"interface", d.o.Interface, "table", tableName(d.o.Interface))
+		r, err := d.backend.restore()
+		if r.made {
+			d.missAll()
 		}
-		d.tell(errors.Join(err, d.backend.ready()))
+		err = errors.Join(err, d.setMissing())
+		d.tellMended(r.what)
+		d.tell(errors.Join(err, d.ready()))
 		return nil
 	})
+}
+
+// tellMended logs what was put back, and not each time in a fight with another program.
+func (d *Device) tellMended(what []string) {
+	if len(what) == 0 {
+		return
+	}
+	d.mended++
+	if time.Since(d.mendedTold) < mendedEvery {
+		return
+	}
+	d.o.Log.Warn("parts of the tunnel were taken away by somebody else, and are back",
+		"interface", d.o.Interface, "parts", strings.Join(what, ", "), "times", d.mended)
+	d.mended, d.mendedTold = 0, time.Now()
 }
 
 // tell logs what is wrong with the tunnel when that changes.

@@ -7,14 +7,12 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"time"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/wgctrl"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
-
-	"sallyport/internal/vm"
 )
 
 // tunnel is a network interface that speaks WireGuard. Only its making differs
@@ -25,12 +23,15 @@ import (
 // deadline: whoever waits for the kernel has the device's turn.
 type tunnel struct {
 	o         Options
+	maker     maker
 	inside    *namespace
 	name      *hold // of the interface
 	nl        *netlink.Handle
 	wg        *wgctrl.Client
-	link      netlink.Link
-	isolation isolation // not of a guest
+	link      netlink.Link // nil: there is none
+	index     int          // that link had before it was gone
+	watched   atomic.Int32 // the index of link
+	isolation isolation    // not of a guest
 	way       way
 	// start takes the UDP port, for a device whose link does not do it when it comes up.
 	start func() error
@@ -41,29 +42,21 @@ type tunnel struct {
 // maker is what the two kinds differ in. Both set t.link.
 type maker struct {
 	adopt func(*tunnel, netlink.Link) error // an interface of our name is there: take or refuse it
-	make  func(*tunnel) error
+	// make makes the interface, with this index if it is free: sockets that are tied
+	// to the one before go on with it. 0 is any.
+	make func(t *tunnel, index int) error
 	// flags are how the table that isolates the interface is best owned. Where the
 	// kernel cannot, it belongs to nobody.
 	flags tableFlags
 }
 
-// openTunnel builds a tunnel. Isolation and the key come before the link is up: no
-// packet passes a half-made tunnel.
 func openTunnel(o Options, mk maker) (backend, error) {
-	t := &tunnel{o: o, start: func() error { return nil }, isolation: isolation{flags: mk.flags}}
+	t := &tunnel{o: o, maker: mk, isolation: isolation{flags: mk.flags}}
 	for _, step := range []func() error{
 		t.openSockets,
 		t.holdName,
 		t.checkOverlap,
-		func() error { return t.find(mk.adopt) },
-		func() error { return t.make(mk.make) },
-		t.isolate,
-		t.checkBind,
-		t.openControl,
-		t.configure,
-		t.setAddress,
-		t.disableIPv6,
-		t.up,
+		func() error { return t.build(0) },
 		t.ready,
 	} {
 		if err := step(); err != nil {
@@ -71,6 +64,29 @@ func openTunnel(o Options, mk maker) (backend, error) {
 		}
 	}
 	return t, nil
+}
+
+// build makes the interface. Isolation and the key come before the link is up: no
+// packet passes a half-made tunnel.
+func (t *tunnel) build(index int) error {
+	t.start = func() error { return nil }
+	for _, step := range []func() error{
+		t.find,
+		func() error { return t.make(index) },
+		t.isolate,
+		t.checkBind,
+		t.openControl,
+		t.configure,
+		t.setAddress,
+		t.disableIPv6,
+		t.up,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	t.watched.Store(int32(t.link.Attrs().Index))
+	return nil
 }
 
 func (t *tunnel) holdName() (err error) {
@@ -94,44 +110,9 @@ func (t *tunnel) openSockets() (err error) {
 	return t.isolation.open(t.inside)
 }
 
-// openControl comes after the interface is there: before, the kernel may not have
-// loaded its WireGuard, and wgctrl would not look for it again.
-func (t *tunnel) openControl() (err error) {
-	if t.wg != nil {
-		return nil
-	}
-	if t.wg, err = wgctrl.New(); err != nil {
-		return fmt.Errorf("%w: generic netlink: %w", errNotPossible, err)
-	}
-	return nil
-}
-
-// control is one conversation with the device about keys and peers. wgctrl has no
-// deadlines: its sockets are closed to end one, and opened anew.
-func (t *tunnel) control(talk func(*wgctrl.Client) error) error {
-	late := time.AfterFunc(devicePatience, func() { _ = t.wg.Close() })
-	err := talk(t.wg)
-	if late.Stop() {
-		return err
-	}
-	again := t.inside.do(func() (err error) {
-		t.wg, err = wgctrl.New()
-		return err
-	})
-	return errors.Join(fmt.Errorf("the device did not answer within %s: %w", devicePatience, err), again)
-}
-
-// kernelPatience is how long the kernel may take for one answer about interfaces
-// and routes. It answers in microseconds, unless somebody holds one of its locks.
-const kernelPatience = 5 * time.Second
-
-// devicePatience is how long one conversation with the device may take. To remove
-// MaxPeers peers takes a kernel some 11 s.
-const devicePatience = time.Minute
-
 // find looks for an interface of our name. It comes before isolate, which must
 // not filter what belongs to somebody else.
-func (t *tunnel) find(adopt func(*tunnel, netlink.Link) error) error {
+func (t *tunnel) find() error {
 	link, err := t.nl.LinkByName(t.o.Interface)
 	if _, none := errors.AsType[netlink.LinkNotFoundError](err); none {
 		return nil
@@ -139,16 +120,18 @@ func (t *tunnel) find(adopt func(*tunnel, netlink.Link) error) error {
 	if err != nil {
 		return fmt.Errorf("look for interface %s: %w", t.o.Interface, err)
 	}
-	return adopt(t, link)
+	return t.maker.adopt(t, link)
 }
 
-func (t *tunnel) make(mk func(*tunnel) error) error {
-	if t.link != nil {
+func (t *tunnel) make(index int) error {
+	if t.link != nil { // adopted
 		return nil
 	}
-	if err := mk(t); err != nil {
-		return err
-	}
+	return t.maker.make(t, index)
+}
+
+// made finds what was just made.
+func (t *tunnel) made() error {
 	link, err := t.nl.LinkByName(t.o.Interface)
 	if err != nil {
 		return fmt.Errorf("find interface %s just made: %w", t.o.Interface, err)
@@ -177,18 +160,6 @@ func (t *tunnel) configure() error {
 	return t.portError(t.write(c))
 }
 
-func (t *tunnel) read() (dev *wgtypes.Device, err error) {
-	err = t.control(func(c *wgctrl.Client) error {
-		dev, err = c.Device(t.o.Interface)
-		return err
-	})
-	return dev, err
-}
-
-func (t *tunnel) write(cfg wgtypes.Config) error {
-	return t.control(func(c *wgctrl.Client) error { return c.ConfigureDevice(t.o.Interface, cfg) })
-}
-
 // setAddress leaves the interface with our address alone; its prefix makes the
 // route to the guests.
 func (t *tunnel) setAddress() error {
@@ -207,8 +178,7 @@ func (t *tunnel) setAddress() error {
 			return fmt.Errorf("remove old address %s: %w", a.IPNet, err)
 		}
 	}
-	own := &net.IPNet{IP: t.o.Address.Addr().AsSlice(), Mask: net.CIDRMask(t.o.Address.Bits(), 32)}
-	if err := t.nl.AddrReplace(t.link, &netlink.Addr{IPNet: own}); err != nil {
+	if err := t.nl.AddrReplace(t.link, &netlink.Addr{IPNet: ipNet(t.o.Address)}); err != nil {
 		return fmt.Errorf("set address %s: %w", t.o.Address, err)
 	}
 	return nil
@@ -245,37 +215,6 @@ func (t *tunnel) portError(err error) error {
 	return nil
 }
 
-// apply writes one peer. A wg(8) user would write the same with `wg set`.
-func (t *tunnel) apply(c change) error {
-	p := wgtypes.PeerConfig{PublicKey: wgtypes.Key(c.key), Remove: c.remove, UpdateOnly: c.remove}
-	if !c.remove {
-		interval := keepalive
-		p.PersistentKeepaliveInterval = &interval
-		p.ReplaceAllowedIPs = true
-		p.AllowedIPs = []net.IPNet{{IP: c.address.AsSlice(), Mask: net.CIDRMask(32, 32)}}
-		if c.endpoint.IsValid() {
-			p.Endpoint = net.UDPAddrFromAddrPort(c.endpoint)
-		}
-	}
-	return t.write(wgtypes.Config{Peers: []wgtypes.PeerConfig{p}})
-}
-
-func (t *tunnel) dump() (state, error) {
-	dev, err := t.read()
-	if err != nil {
-		return state{}, err
-	}
-	s := state{listenPort: dev.ListenPort, peers: make(map[vm.WGKey]peerState, len(dev.Peers))}
-	for _, p := range dev.Peers {
-		s.peers[vm.WGKey(p.PublicKey)] = peerState{
-			address:   addressOf(prefixesOf(p.AllowedIPs), p.PersistentKeepaliveInterval),
-			endpoint:  addrPortOf(p.Endpoint),
-			handshake: handshakeTime(p.LastHandshakeTime),
-		}
-	}
-	return s, nil
-}
-
 func (t *tunnel) listen(netip.AddrPort) (net.Listener, error) { return nil, errNoSockets }
 
 func (t *tunnel) later(f func() error) { t.undo = append(t.undo, f) }
@@ -297,6 +236,7 @@ func (t *tunnel) unmake() error {
 		errs = append(errs, undo())
 	}
 	t.undo, t.link = nil, nil
+	t.watched.Store(0)
 	return errors.Join(errs...)
 }
 
@@ -316,12 +256,4 @@ func (t *tunnel) closeSockets() error {
 		errs = append(errs, t.inside.close())
 	}
 	return errors.Join(errs...)
-}
-
-// handshakeTime is "never" for the epoch too, which is how some report it.
-func handshakeTime(at time.Time) time.Time {
-	if at.Unix() <= 0 {
-		return time.Time{}
-	}
-	return at
 }

@@ -145,7 +145,7 @@ func TestReadySaysWhatIsWrongWithTheInterface(t *testing.T) {
 	change(netlink.LinkSetUp)
 	must(t, s.device.Ready())
 	change(netlink.LinkDel)
-	if err := s.device.Ready(); err == nil || !strings.Contains(err.Error(), "restart the gateway") {
+	if err := s.device.Ready(); err == nil || !strings.Contains(err.Error(), errGone.Error()) {
 		t.Errorf("gone: %v", err)
 	}
 }

@@ -27,16 +27,16 @@ func userspaceMaker() maker {
 
 // makeUserspace makes a TUN interface with wireguard-go behind it, and the socket
 // through which wgctrl and wg(8) configure it like a kernel one.
-func makeUserspace(t *tunnel) error {
-	if err := unix.Access(tunPath, unix.R_OK|unix.W_OK); err != nil {
-		return fmt.Errorf("%w: open %s: %w", errNotPossible, tunPath, err)
+func makeUserspace(t *tunnel, index int) error {
+	dev, err := openTUN(t.o.Interface, t.o.MTU, index)
+	if index != 0 && errors.Is(err, unix.EBUSY) { // the index may be what is taken
+		dev, err = openTUN(t.o.Interface, t.o.MTU, 0)
 	}
-	dev, err := tun.CreateTUN(t.o.Interface, t.o.MTU)
 	if errors.Is(err, unix.EBUSY) {
 		return fmt.Errorf("interface %s is in use by another process: choose another [wireguard] interface: %w", t.o.Interface, err)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: make TUN interface %s (needs CAP_NET_ADMIN): %w", errNotPossible, t.o.Interface, err)
+		return fmt.Errorf("%w: make TUN interface %s (needs %s and CAP_NET_ADMIN): %w", errNotPossible, t.o.Interface, tunPath, err)
 	}
 	quiet := newQuietTUN(dev)
 	wgo := device.NewDevice(quiet, conn.NewDefaultBind(), deviceLogger(t.o.Log))
@@ -47,7 +47,39 @@ func makeUserspace(t *tunnel) error {
 		return err
 	}
 	t.later(sock.close)
-	return nil
+	return t.made()
+}
+
+// openTUN makes a TUN interface as tun.CreateTUN does, with an index if one is
+// asked for and free. Nothing is left open when it fails.
+func openTUN(name string, mtu, index int) (tun.Device, error) {
+	fd, err := unix.Open(tunPath, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", tunPath, err)
+	}
+	if err := nameTUN(fd, name, index); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	file := os.NewFile(uintptr(fd), tunPath) // after the name: the poller takes it only then
+	dev, err := tun.CreateTUNFromFile(file, mtu)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return dev, nil
+}
+
+func nameTUN(fd int, name string, index int) error {
+	if index != 0 {
+		if err := unix.IoctlSetPointerInt(fd, unix.TUNSETIFINDEX, index); err != nil {
+			return fmt.Errorf("index %d: %w", index, err)
+		}
+	}
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	req.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	return unix.IoctlIfreq(fd, unix.TUNSETIFF, req)
 }
 
 // quietTUN keeps the interface's up and down events from wireguard-go. It would

@@ -84,30 +84,38 @@ func (t *tunnel) ready() error {
 
 func (t *tunnel) checkLink() error {
 	name, own := t.o.Interface, t.o.Address
-	link, err := t.nl.LinkByIndex(t.link.Attrs().Index)
+	link, err := t.current()
 	if err != nil {
-		return fmt.Errorf("interface %s: restart the gateway to make it again: %w", name, err)
+		return err
+	}
+	if link == nil {
+		return fmt.Errorf("interface %s: %w", name, errGone)
 	}
 	if now := link.Attrs().Name; now != name {
-		return fmt.Errorf("interface %s was renamed: run ip link set %s name %s", name, now, name)
+		return fmt.Errorf("interface %s was renamed to %s", name, now)
 	}
 	if !t.isolated() {
 		return t.notIsolated()
 	}
 	if link.Attrs().Flags&net.FlagUp == 0 {
-		return fmt.Errorf("interface %s is down: run ip link set %s up", name, name)
+		return fmt.Errorf("interface %s is down", name)
 	}
 	addrs, err := t.nl.AddrList(link, netlink.FAMILY_V4)
 	if err != nil {
 		return fmt.Errorf("list addresses of interface %s: %w", name, err)
 	}
 	if !hasPrefix(addrs, own) {
-		return fmt.Errorf("interface %s has lost its address: run ip address add %s dev %s", name, own, name)
+		return fmt.Errorf("interface %s has lost its address %s", name, own)
 	}
-	if _, err := t.nl.RouteGetWithOptions(someGuest(own).AsSlice(), &netlink.RouteGetOptions{OifIndex: link.Attrs().Index, FIBMatch: true}); err != nil {
-		return fmt.Errorf("no route leads to the guests through interface %s: run ip route add %s dev %s: %w", name, own.Masked(), name, err)
+	if err := t.hasRoute(link); err != nil {
+		return fmt.Errorf("no route leads to the guests through interface %s (want %s): %w", name, own.Masked(), err)
 	}
 	return nil
+}
+
+func (t *tunnel) hasRoute(link netlink.Link) error {
+	_, err := t.nl.RouteGetWithOptions(someGuest(t.o.Address).AsSlice(), &netlink.RouteGetOptions{OifIndex: link.Attrs().Index, FIBMatch: true})
+	return err
 }
 
 func hasPrefix(addrs []netlink.Addr, own netip.Prefix) bool {

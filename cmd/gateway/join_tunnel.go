@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sallyport/guest"
 	"sallyport/internal/vm"
 	"sallyport/wg"
@@ -103,7 +105,12 @@ func (t *guestTunnel) open(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	device := t.device
-	go func() { done <- t.serve(ctx, device) }()
+	go func() {
+		var parts errgroup.Group // one that ends does not end the other: the tunnel is watched to the end
+		parts.Go(func() error { return device.Run(ctx) })
+		parts.Go(func() error { return t.serve(ctx, device) })
+		done <- parts.Wait()
+	}()
 	t.stop = func() error {
 		cancel()
 		return <-done

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"sallyport/admin"
+	"sallyport/internal/gwtest"
 )
 
 // site is a gateway's world in a directory: certificates made by gateway pki, a
@@ -30,7 +31,8 @@ type site struct {
 	guests  string // address of the API
 	admin   string
 	roots   *x509.CertPool
-	log     *safeBuffer // what the gateway has printed
+	host    *gwtest.Host // nil: all runs on this machine
+	log     *safeBuffer  // what the gateway has printed
 }
 
 func newSite(t *testing.T, more ...string) *site {
@@ -121,7 +123,7 @@ func (s *site) start(args ...string) *exec.Cmd {
 	}
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	if err := cmd.Start(); err != nil {
+	if err := s.do(cmd.Start); err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() {
@@ -159,9 +161,30 @@ func (s *site) access(word string) (found string) {
 	return found
 }
 
+// do runs f on the site's host.
+func (s *site) do(f func() error) error {
+	if s.host == nil {
+		return f()
+	}
+	return s.host.Do(f)
+}
+
+func (s *site) dial(ctx context.Context, addr string) (c net.Conn, err error) {
+	err = s.do(func() error {
+		var d net.Dialer
+		c, err = d.DialContext(ctx, "tcp", addr)
+		return err
+	})
+	return c, err
+}
+
 // status asks the gateway what it sees; nil: it does not answer.
 func (s *site) status() *admin.Status {
-	resp, err := http.Get("http://" + s.admin + "/status")
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, addr string) (net.Conn, error) { return s.dial(ctx, addr) },
+	}}
+	resp, err := client.Get("http://" + s.admin + "/status")
 	if err != nil {
 		return nil
 	}
@@ -212,10 +235,7 @@ func (s *site) fetch(name string, roots *x509.CertPool) (string, error) {
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		TLSClientConfig:   &tls.Config{RootCAs: roots},
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "tcp", s.clients)
-		},
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return s.dial(ctx, s.clients) },
 	}}
 	resp, err := client.Get("https://" + name + "/")
 	if err != nil {

@@ -1,0 +1,218 @@
+package wg
+
+import (
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+)
+
+// A stream that was there before goes on, and nothing is told anew: the interface
+// that is made again has the index, the port and the peers of the one before.
+func TestTunnelIsWholeAgainAfterwards(t *testing.T) {
+	for name, f := range faults {
+		if f.ready == "" || name == "renamed" { // what no repair is for, and a test of its own
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			s, elsewhere, guest := withImpostor(t)
+			s.join(s.guests[0])
+			s.guests[0].echo(guest.String()) // the guest serves where the impostor does
+			stream, err := s.dial(guest, patience)
+			must(t, err)
+			stop := running(t, s.device)
+			s.gateway.do(func() {
+				tunnel, err := netlink.LinkByName(s.options.Interface)
+				must(t, err)
+				f.befall(t, tunnel, elsewhere)
+			})
+			s.mustHeal()
+			c, err := s.dial(guest, patience)
+			must(t, err)
+			mustEcho(t, c)
+			mustEcho(t, stream)
+			must(t, stop())
+		})
+	}
+}
+
+// mustHeal waits until the tunnel is ready again, and looks at it from outside.
+func (s *site) mustHeal() {
+	s.t.Helper()
+	eventually(s.t, "the tunnel is ready again", func() bool { return s.device.Ready() == nil })
+	s.gateway.do(func() {
+		link, err := netlink.LinkByName(s.options.Interface)
+		must(s.t, err)
+		addrs, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+		must(s.t, err)
+		if link.Attrs().Flags&net.FlagUp == 0 || len(addrs) != 1 || addrs[0].IPNet.String() != s.options.Address.String() {
+			s.t.Errorf("flags %s, addresses %v", link.Attrs().Flags, addrs)
+		}
+		routes, err := netlink.RouteGet(s.guests[0].address.AsSlice())
+		must(s.t, err)
+		if len(routes) != 1 || routes[0].LinkIndex != link.Attrs().Index || !routes[0].Src.Equal(s.options.Address.Addr().AsSlice()) {
+			s.t.Errorf("routes %v", routes)
+		}
+	})
+	if dev := s.wireguard(); dev.ListenPort != s.options.ListenPort || dev.PrivateKey != wgtypes.Key(s.options.PrivateKey.secret) {
+		s.t.Errorf("listen port %d, key %s", dev.ListenPort, dev.PublicKey)
+	}
+	if isolated := dropped(s, "input"); isolated > 1<<20 {
+		s.t.Errorf("%d packets dropped", isolated)
+	}
+}
+
+func TestRenamedInterfaceGetsItsNameBack(t *testing.T) {
+	s := newSite(t)
+	s.open()
+	s.join(s.guests[0])
+	guest := s.guests[0].echo(s.guests[0].address.String() + ":0")
+	s.gateway.do(func() {
+		link, err := netlink.LinkByName(s.options.Interface)
+		must(t, err)
+		must(t, netlink.LinkSetDown(link))
+		must(t, netlink.LinkSetName(link, unusedName()))
+		must(t, netlink.LinkSetUp(link))
+	})
+	stop := running(t, s.device) // it would set up at once what is set down to be renamed
+	s.mustHeal()
+	c, err := s.dial(guest, patience)
+	must(t, err)
+	mustEcho(t, c)
+	must(t, stop())
+}
+
+func TestRenamedInterfaceWaitsForItsName(t *testing.T) {
+	s := newSite(t)
+	s.open()
+	renamed := unusedName()
+	s.gateway.do(func() {
+		link, err := netlink.LinkByName(s.options.Interface)
+		must(t, err)
+		must(t, netlink.LinkSetDown(link))
+		must(t, netlink.LinkSetName(link, renamed))
+		must(t, netlink.LinkAdd(veth(s.options.Interface)))
+	})
+	stop := running(t, s.device)
+	if err := s.device.Ready(); err == nil || !strings.Contains(err.Error(), "was renamed to "+renamed) {
+		t.Errorf("ready: %v", err)
+	}
+	s.gateway.do(func() {
+		link, err := netlink.LinkByName(s.options.Interface)
+		must(t, err)
+		must(t, netlink.LinkDel(link))
+	})
+	s.mustHeal()
+	must(t, stop())
+}
+
+// Somebody gives the name to an interface of his own: it is his, gets none of our
+// peers, and tells us nothing.
+func TestInterfaceOfSomebodyElseIsLeftAlone(t *testing.T) {
+	s := newSite(t)
+	s.open()
+	s.join(s.guests[0])
+	guest := s.guests[0].echo(s.guests[0].address.String() + ":0")
+	s.gateway.do(func() {
+		link, err := netlink.LinkByName(s.options.Interface)
+		must(t, err)
+		must(t, netlink.LinkDel(link))
+		if tunnelMode() == ModeKernel {
+			must(t, netlink.LinkAdd(&netlink.Wireguard{LinkAttrs: netlink.LinkAttrs{Name: s.options.Interface}}))
+			return
+		}
+		must(t, netlink.LinkAdd(veth(s.options.Interface)))
+	})
+	stop := running(t, s.device)
+	if _, err := s.device.Handshakes(t.Context()); err == nil {
+		t.Error("handshakes of somebody else's interface")
+	}
+	if err := s.device.SetPeer(t.Context(), Peer{Key: s.guests[1].device.PublicKey(), Address: s.guests[1].address}); err == nil {
+		t.Error("a peer was set on somebody else's interface")
+	}
+	if s.device.Ready() == nil {
+		t.Error("ready")
+	}
+	s.gateway.do(func() {
+		link, err := netlink.LinkByName(s.options.Interface)
+		must(t, err)
+		if link.Attrs().Flags&net.FlagUp != 0 {
+			t.Error("somebody else's interface was set up")
+		}
+		must(t, netlink.LinkDel(link))
+	})
+	s.mustHeal()
+	if n := len(s.wireguard().Peers); n != 1 {
+		t.Errorf("%d peers", n)
+	}
+	c, err := s.dial(guest, patience)
+	must(t, err)
+	mustEcho(t, c)
+	must(t, stop())
+}
+
+// The kernel tells of a change: nobody waits for the next look.
+func TestChangeIsMendedWithinMilliseconds(t *testing.T) {
+	s := newSite(t)
+	s.open()
+	s.device.look = time.Hour
+	stop := running(t, s.device)
+	for range 3 {
+		s.gateway.do(func() {
+			link, err := netlink.LinkByName(s.options.Interface)
+			must(t, err)
+			must(t, netlink.LinkDel(link))
+		})
+		eventually(t, "the interface is there again", func() bool { return s.device.Ready() == nil })
+	}
+	must(t, stop())
+}
+
+func TestGuestsInterfaceIsMadeAgainToo(t *testing.T) {
+	s := newSite(t)
+	s.open()
+	g := s.guests[0]
+	s.join(g)
+	stop := running(t, g.device)
+	g.do(func() {
+		link, err := netlink.LinkByName(g.device.Name())
+		must(t, err)
+		must(t, netlink.LinkDel(link))
+	})
+	eventually(t, "the guest's tunnel is ready again", func() bool { return g.device.Ready() == nil })
+	c, err := s.dial(g.echo(g.address.String()+":0"), patience)
+	must(t, err)
+	mustEcho(t, c)
+	must(t, stop())
+}
+
+// What fails is tried each second: it must leave nothing behind each time.
+func TestFailedRepairLeavesNoDescriptor(t *testing.T) {
+	s := newSite(t)
+	s.open()
+	s.gateway.do(func() {
+		link, err := netlink.LinkByName(s.options.Interface)
+		must(t, err)
+		must(t, netlink.LinkDel(link))
+		must(t, netlink.LinkAdd(veth(s.options.Interface)))
+	})
+	s.device.guard(t.Context())
+	before := descriptors(t)
+	for range 20 {
+		s.device.guard(t.Context())
+	}
+	if after := descriptors(t); after > before+5 {
+		t.Errorf("%d descriptors became %d", before, after)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return len(open)
+}
