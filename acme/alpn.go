@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
@@ -21,8 +23,8 @@ import (
 // hello belongs to the instance. The zero value works. All methods may be called
 // concurrently.
 type ALPNChallenges struct {
-	mu    sync.Mutex // guards certs
-	certs map[string]*tls.Certificate
+	mu    sync.Mutex                                  // held by who replaces certs
+	certs atomic.Pointer[map[string]*tls.Certificate] // not changed; nil is none
 }
 
 var _ acmez.Solver = (*ALPNChallenges)(nil)
@@ -43,13 +45,12 @@ func (a *ALPNChallenges) Present(_ context.Context, c acme.Challenge) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.certs) >= maxChallenges {
+	certs := a.copyLocked()
+	if len(certs) >= maxChallenges {
 		return errTooManyChallenges
 	}
-	if a.certs == nil {
-		a.certs = map[string]*tls.Certificate{}
-	}
-	a.certs[strings.ToLower(c.Identifier.Value)] = cert
+	certs[strings.ToLower(c.Identifier.Value)] = cert
+	a.certs.Store(&certs)
 	return nil
 }
 
@@ -57,16 +58,27 @@ func (a *ALPNChallenges) Present(_ context.Context, c acme.Challenge) error {
 func (a *ALPNChallenges) CleanUp(_ context.Context, c acme.Challenge) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.certs, strings.ToLower(c.Identifier.Value))
+	certs := a.copyLocked()
+	delete(certs, strings.ToLower(c.Identifier.Value))
+	a.certs.Store(&certs)
 	return nil
 }
 
+func (a *ALPNChallenges) copyLocked() map[string]*tls.Certificate {
+	if old := a.certs.Load(); old != nil {
+		return maps.Clone(*old)
+	}
+	return map[string]*tls.Certificate{}
+}
+
 // Certificate returns the challenge certificate of a server name; false if none is
-// under way. It must not be changed.
+// under way. It must not be changed. It takes no lock: an event loop asks.
 func (a *ALPNChallenges) Certificate(name string) (*tls.Certificate, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	cert, ok := a.certs[strings.ToLower(name)]
+	certs := a.certs.Load()
+	if certs == nil {
+		return nil, false
+	}
+	cert, ok := (*certs)[strings.ToLower(name)]
 	return cert, ok
 }
 

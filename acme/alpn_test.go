@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/mholt/acmez/v3/acme"
+
 	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/pebble"
 )
@@ -79,5 +81,27 @@ func TestWildcardNeedsDNS(t *testing.T) {
 	o.Domains[0].ApexOnly = true
 	if _, err := New(o); err != nil {
 		t.Error(err)
+	}
+}
+
+// An event loop asks for each hello that offers acme-tls/1, and strangers send as many
+// as they like.
+func TestChallengeIsToldWithoutALock(t *testing.T) {
+	var a ALPNChallenges
+	challenge := acme.Challenge{Type: "tls-alpn-01", KeyAuthorization: "token.key", Identifier: acme.Identifier{Type: "dns", Value: "A.test"}}
+	if err := a.Present(t.Context(), challenge); err != nil {
+		t.Fatal(err)
+	}
+	a.mu.Lock() // or what follows waits for ever
+	_, ok := a.Certificate("a.test")
+	a.mu.Unlock()
+	if !ok {
+		t.Error("the challenge is not answered")
+	}
+	if err := a.CleanUp(t.Context(), challenge); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := a.Certificate("a.test"); ok {
+		t.Error("the challenge is still answered")
 	}
 }
