@@ -251,7 +251,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	})
 	err := g.relay.Run(ctx)
 	if err != nil { // a loop is stuck, and others may wait for it
-		defer g.endSoon().Stop()
+		defer endSoon(g.log).Stop()
 	}
 	if g.tunnel.Mode() != wg.ModeNone {
 		<-time.After(lastWords)

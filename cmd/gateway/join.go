@@ -45,7 +45,7 @@ func newJoin() *cobra.Command {
 		Short: "Join this machine to a gateway",
 		Long: `join is the guest's side, for a machine without the dstack agent: it makes a
 WireGuard key, registers with the first gateway that takes it, sets the tunnel up,
-and keeps both fresh until Ctrl-C. It registers every 3 minutes, and makes the
+and keeps both fresh until Ctrl-C; a second one ends it in ten seconds. It registers every 3 minutes, and makes the
 tunnel anew when it has been silent for as long.
 
 Certificate and key are what gateway pki issue makes, or a KMS. The gateway is
@@ -69,7 +69,7 @@ header); without --port all are open.`,
 			log, _, flush := newLogger(cmd.ErrOrStderr(), config.Log{Level: level})
 			defer flush()
 			logForLong(log)
-			ctx, stop := untilSignal(cmd.Context(), func() {})
+			ctx, stop := untilSignal(cmd.Context(), func() { endSoon(log) })
 			defer stop()
 			return join(ctx, f, log)
 		},

@@ -69,7 +69,7 @@ func run(ctx context.Context, file string, cfg *config.Config, log *slog.Logger,
 // abort ends every connection at once, and the process soon, whatever becomes of the
 // rest.
 func (g *gateway) abort() {
-	g.endSoon()
+	endSoon(g.log)
 	g.relay.Abort()
 }
 
@@ -78,9 +78,9 @@ func (g *gateway) abort() {
 const lastResort = 10 * time.Second
 
 // endSoon ends the process after lastResort, unless it is stopped.
-func (g *gateway) endSoon() *time.Timer {
+func endSoon(log *slog.Logger) *time.Timer {
 	return time.AfterFunc(lastResort, func() {
-		g.log.Error("stopping takes too long; the process ends without it", "limit", lastResort.String())
+		log.Error("stopping takes too long; the process ends without it", "limit", lastResort.String())
 		<-time.After(lastWords) // the line's
 		os.Exit(exitFailed)
 	})
