@@ -4,35 +4,43 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
 
 	"golang.org/x/sys/unix"
-
-	"sallyport/internal/duplex"
 )
 
 // Dialling where no kernel route leads: Options.Dial or a Backend's own runs on a
-// goroutine, and the loop gets one end of a socket pair whose other end is pumped to
-// the connection. So there is one engine, whatever network stack is behind it.
+// goroutine, and the loop gets a bridge to the connection (bridge.go). So there is one
+// engine, whatever network stack is behind it.
 
 // dialElsewhere begins try i on a goroutine.
 func (s *setup) dialElsewhere(i int, dial func(context.Context) (net.Conn, error)) {
-	e := s.l.engine
+	l := s.l
 	s.tryOnGoroutine(i, func(ctx context.Context, _ func(func(*try))) (dialled, error) {
 		remote, err := dial(ctx)
 		if err != nil {
 			return dialled{}, err
 		}
-		fd, err := e.pair(remote)
-		return dialled{fd: fd}, err
+		return l.handOver(remote)
 	})
 }
 
-// dialled is what a goroutine has dialled for a try: a descriptor for the loop, and
-// the TLS on it, if it is encrypted again.
+// dialled is what a goroutine has dialled for a try: a descriptor for the loop, the
+// bridge that it belongs to, if it is no connection by itself, and the TLS on it, if it
+// is encrypted again.
 type dialled struct {
-	fd  int32
-	tls *tlsSide
+	fd     int32
+	bridge *bridge
+	tls    *tlsSide
+}
+
+// abandon closes what nobody wants any more.
+func (d dialled) abandon() {
+	if d.bridge != nil {
+		d.bridge.abandon()
+		return
+	}
+	resetOnClose(d.fd)
+	closeFD(d.fd)
 }
 
 // tryOnGoroutine has f dial for try i. While it does, it may tell the try how far it
@@ -66,11 +74,11 @@ func (s *setup) tryOnGoroutine(i int, f func(ctx context.Context, tell func(func
 			if s := racing(); s != nil {
 				s.dialed(i, got, err)
 			} else if err == nil {
-				closeFD(got.fd)
+				got.abandon()
 			}
 		})
 		if !delivered && err == nil {
-			closeFD(got.fd)
+			got.abandon()
 		}
 	})
 }
@@ -81,6 +89,7 @@ func (s *setup) dialed(i int, got dialled, err error) {
 	if err == nil {
 		t.fd, t.secured = got.fd, got.tls
 		err = s.l.watch(got.fd, slot{c: s.c, side: trySide + side(i)}, watched)
+		s.l.cross(got.bridge, &t.end)
 	}
 	if err != nil {
 		t.state, t.verdict = failed, judge(err)
@@ -106,25 +115,4 @@ func judge(err error) verdict {
 		return ours
 	}
 	return refused
-}
-
-// pair returns a descriptor that is connected to remote.
-func (e *Engine) pair(remote net.Conn) (int32, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, errors.Join(err, remote.Close())
-	}
-	file := os.NewFile(uintptr(pair[1]), "tunnel")
-	local, err := net.FileConn(file) // it duplicates the descriptor
-	err = errors.Join(err, file.Close())
-	if err != nil {
-		closeFD(int32(pair[0]))
-		return -1, errors.Join(err, remote.Close())
-	}
-	stop := context.AfterFunc(e.aborted, func() { duplex.CloseBoth(local, remote) })
-	e.background.Go(func() {
-		defer stop()
-		duplex.Join(local, remote)
-	})
-	return int32(pair[0]), nil
 }

@@ -31,7 +31,7 @@ var (
 
 // dialTLS begins try i.
 func (s *setup) dialTLS(i int) {
-	e, b, c := s.l.engine, s.decision.Backends[i], s.c
+	l, e, b, c := s.l, s.l.engine, s.decision.Backends[i], s.c
 	preface := s.plainPreface(&b)
 	s.tryOnGoroutine(i, func(ctx context.Context, tell func(func(*try))) (dialled, error) {
 		raw, err := e.reach(ctx, &b)
@@ -43,8 +43,9 @@ func (s *setup) dialTLS(i int) {
 		if err != nil {
 			return dialled{}, errors.Join(fmt.Errorf("%w: %w", errUnproven, err), raw.Close())
 		}
-		fd, err := e.descriptor(raw)
-		return dialled{fd: fd, tls: side}, err
+		got, err := l.handOver(raw)
+		got.tls = side
+		return got, err
 	})
 }
 
@@ -156,21 +157,24 @@ func (p preface) say(raw net.Conn) error {
 	return nil
 }
 
-// descriptor gives raw's descriptor to a loop; if it has none, one that is connected
-// to raw.
-func (e *Engine) descriptor(raw net.Conn) (int32, error) {
+// handOver gives raw to a loop: its descriptor, or if it has none, a bridge.
+func (l *loop) handOver(raw net.Conn) (dialled, error) {
 	socket, ok := raw.(*net.TCPConn)
 	if !ok {
-		return e.pair(raw)
+		b, err := l.pair(raw)
+		if err != nil {
+			return dialled{}, err
+		}
+		return dialled{fd: b.fd, bridge: b}, nil
 	}
 	defer func() { _ = socket.Close() }()
 	control, err := socket.SyscallConn()
 	if err != nil {
-		return -1, err
+		return dialled{}, err
 	}
 	fd, failed := -1, error(nil)
 	err = control.Control(func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
-	return int32(fd), errors.Join(err, failed)
+	return dialled{fd: int32(fd)}, errors.Join(err, failed)
 }
 
 // unproven makes r, the end of a race that nobody won, AttestationFailed if an

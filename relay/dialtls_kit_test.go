@@ -113,9 +113,7 @@ func echoTLS(c *tls.Conn) {
 
 // hidden is a connection of which the engine cannot know that it is a socket, as
 // those of a network stack in user space are none.
-type hidden struct{ net.Conn }
-
-func (h hidden) CloseWrite() error { return h.Conn.(*net.TCPConn).CloseWrite() }
+type hidden struct{ *net.TCPConn }
 
 // inUserSpace has the engine dial without the kernel's route.
 func inUserSpace(_ *gateway, o *Options) {
@@ -125,6 +123,6 @@ func inUserSpace(_ *gateway, o *Options) {
 		if err != nil {
 			return nil, err
 		}
-		return hidden{c}, nil
+		return hidden{c.(*net.TCPConn)}, nil
 	}
 }

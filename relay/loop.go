@@ -31,6 +31,7 @@ type loop struct {
 	coros   coros
 	chunks  chunks
 	pipes   pipes
+	bridges map[int32]*bridge // by the loop's descriptor
 
 	evictions evictions
 
@@ -282,6 +283,7 @@ func (l *loop) watch(fd int32, s slot, events uint32) error {
 // forget closes a descriptor and its slot. Closing takes it out of epoll.
 func (l *loop) forget(fd int32) {
 	l.slots[fd] = slot{}
+	delete(l.bridges, fd)
 	closeFD(fd)
 }
 

@@ -46,9 +46,13 @@ func (c *conn) atOnce() bool {
 	return c.reason == IdleTimeout || c.reason == Drained || c.loop.engine.hurry.Load()
 }
 
-// reset closes e's descriptor with RST.
+// reset closes e's descriptor with RST, or what stands for it on a bridge.
 func (l *loop) reset(e *end) {
-	resetOnClose(e.fd)
+	if b := l.bridges[e.fd]; b != nil {
+		b.reset.Store(true)
+	} else {
+		resetOnClose(e.fd)
+	}
 	l.forget(e.fd)
 	e.fd = -1
 }

@@ -24,28 +24,41 @@ type peer struct {
 // everyWay runs test for each way through the gateway. open makes a connection: instance
 // is what the instance does with it.
 func everyWay(t *testing.T, change func(*gateway, *Options), test func(t *testing.T, open func(instance func(peer)) (*gateway, peer))) {
-	t.Run("passed through", func(t *testing.T) {
-		test(t, func(instance func(peer)) (*gateway, peer) {
-			g := start(t, change).toWatched(afterHello(t, func(c *net.TCPConn) { instance(peer{c, c}) }))
-			c := g.pass()
-			return g, peer{c, c}
+	for _, stack := range []struct {
+		name string
+		dial func(*gateway, *Options)
+	}{{"", func(*gateway, *Options) {}}, {" in user space", inUserSpace}} {
+		begin := func(t *testing.T) *gateway {
+			return start(t, func(g *gateway, o *Options) {
+				stack.dial(g, o)
+				if change != nil {
+					change(g, o)
+				}
+			})
+		}
+		t.Run("passed through"+stack.name, func(t *testing.T) {
+			test(t, func(instance func(peer)) (*gateway, peer) {
+				g := begin(t).toWatched(afterHello(t, func(c *net.TCPConn) { instance(peer{c, c}) }))
+				c := g.pass()
+				return g, peer{c, c}
+			})
 		})
-	})
-	t.Run("terminated", func(t *testing.T) {
-		test(t, func(instance func(peer)) (*gateway, peer) {
-			g := start(t, change).toWatched(serve(t, func(c *net.TCPConn) { instance(peer{c, c}) }))
-			c := g.tls()
-			return g, peer{c, c.NetConn().(*net.TCPConn)}
+		t.Run("terminated"+stack.name, func(t *testing.T) {
+			test(t, func(instance func(peer)) (*gateway, peer) {
+				g := begin(t).toWatched(serve(t, func(c *net.TCPConn) { instance(peer{c, c}) }))
+				c := g.tls()
+				return g, peer{c, c.NetConn().(*net.TCPConn)}
+			})
 		})
-	})
-	t.Run("encrypted again", func(t *testing.T) {
-		test(t, func(instance func(peer)) (*gateway, peer) {
-			a := newApps(t)
-			g := start(t, change).toTLS(a, serveTLS(t, a.good(), func(c *tls.Conn) { instance(peer{c, c.NetConn().(*net.TCPConn)}) }))
-			c := g.tls()
-			return g, peer{c, c.NetConn().(*net.TCPConn)}
+		t.Run("encrypted again"+stack.name, func(t *testing.T) {
+			test(t, func(instance func(peer)) (*gateway, peer) {
+				a := newApps(t)
+				g := begin(t).toTLS(a, serveTLS(t, a.good(), func(c *tls.Conn) { instance(peer{c, c.NetConn().(*net.TCPConn)}) }))
+				c := g.tls()
+				return g, peer{c, c.NetConn().(*net.TCPConn)}
+			})
 		})
-	})
+	}
 }
 
 // toWatched makes addr the only candidate, with a watcher.

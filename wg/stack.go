@@ -12,7 +12,6 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
@@ -90,7 +89,7 @@ func (s *stackTUN) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error
 	if !to.Addr().Is4() {
 		return nil, fmt.Errorf("wg: dial %s: want an IPv4 address", to)
 	}
-	c, err := gonet.DialContextTCP(ctx, s.stack, fullAddress(to), ipv4.ProtocolNumber)
+	c, err := s.connect(ctx, fullAddress(to))
 	if err != nil {
 		return nil, fmt.Errorf("wg: dial %s: %w", to, err)
 	}
@@ -101,7 +100,7 @@ func (s *stackTUN) listen(at netip.AddrPort) (net.Listener, error) {
 	if !at.Addr().Is4() {
 		return nil, fmt.Errorf("wg: listen %s: want an IPv4 address", at)
 	}
-	l, err := gonet.ListenTCP(s.stack, fullAddress(at), ipv4.ProtocolNumber)
+	l, err := s.listener(fullAddress(at))
 	if err != nil {
 		return nil, fmt.Errorf("wg: listen %s: %w", at, err)
 	}

@@ -94,9 +94,8 @@ func forwardOne(ctx context.Context, c net.Conn, to string, log *slog.Logger) {
 	target, err := dialer.DialContext(ctx, "tcp", to)
 	if err != nil {
 		log.Warn("nobody takes a forwarded connection", "to", to, "error", err)
-		c.Close()
+		duplex.Reset(c) // an end would be an empty answer
 		return
 	}
-	defer context.AfterFunc(ctx, func() { duplex.CloseBoth(c, target) })()
-	duplex.Join(c, target)
+	duplex.Join(ctx, c, target)
 }

@@ -1,0 +1,114 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"sallyport/internal/duplex"
+)
+
+// A bridge is how a loop gets at a connection that is no socket: the loop has one end of
+// a socket pair, and goroutines copy between the other end and the connection.
+//
+// A socket pair knows no reset: whatever closes one end, the other reads EOF. So a stream
+// that was cut off is announced beside it. The goroutines tell the loop before they close
+// their end, so that its EOF is known to be none; the loop leaves a note before it closes
+// its own.
+type bridge struct {
+	*net.UnixConn // the goroutines' end
+	loop          *loop
+	fd            int32       // the loop's end
+	severed       bool        // the connection was cut off; the loop's thread alone uses it
+	reset         atomic.Bool // the loop's end is closed in the middle of a stream
+}
+
+var _ duplex.Resetter = (*bridge)(nil)
+
+// errCutOff is what a bridge reads behind a stream of the loop's that was cut off.
+var errCutOff = errors.New("the stream was cut off")
+
+// pair returns a bridge to remote.
+func (l *loop) pair(remote net.Conn) (*bridge, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, errors.Join(err, remote.Close())
+	}
+	file := os.NewFile(uintptr(pair[1]), "tunnel")
+	local, err := net.FileConn(file) // it duplicates the descriptor
+	err = errors.Join(err, file.Close())
+	if err != nil {
+		closeFD(int32(pair[0]))
+		return nil, errors.Join(err, remote.Close())
+	}
+	b := &bridge{UnixConn: local.(*net.UnixConn), loop: l, fd: int32(pair[0])}
+	l.engine.background.Go(func() { duplex.Join(l.engine.aborted, b, remote) })
+	return b, nil
+}
+
+// Read tells the end of a stream from its being cut off.
+func (b *bridge) Read(p []byte) (int, error) {
+	n, err := b.UnixConn.Read(p)
+	if errors.Is(err, io.EOF) && b.reset.Load() {
+		err = errCutOff
+	}
+	return n, err
+}
+
+// Reset has the loop see a reset where it would see EOF.
+func (b *bridge) Reset() {
+	told := make(chan struct{})
+	if b.loop.inbox.post(func() {
+		b.sever()
+		close(told)
+	}) {
+		<-told
+	}
+	_ = b.Close()
+}
+
+// sever notes that the connection was cut off. Its loop may not have its end yet, or not
+// any more.
+func (b *bridge) sever() {
+	b.severed = true
+	if e := b.loop.endOf(b); e != nil {
+		e.severed = true
+	}
+}
+
+// abandon closes the loop's end in the middle of a stream, or before there was one.
+func (b *bridge) abandon() {
+	b.reset.Store(true)
+	closeFD(b.fd)
+}
+
+// cross makes e, which a loop has just begun to watch, the loop's end of b; nil is fine.
+func (l *loop) cross(b *bridge, e *end) {
+	if b == nil {
+		return
+	}
+	if l.bridges == nil {
+		l.bridges = make(map[int32]*bridge)
+	}
+	l.bridges[b.fd] = b
+	e.severed = b.severed
+}
+
+// endOf is the end of a connection to which b belongs; nil: none.
+func (l *loop) endOf(b *bridge) *end {
+	if l.bridges[b.fd] != b {
+		return nil
+	}
+	switch s := l.slots[b.fd]; s.side {
+	case clientSide:
+		return &s.c.client
+	case backendSide:
+		return &s.c.backend
+	default:
+		return &s.c.co.dialing.tries[s.side-trySide].end
+	}
+}
