@@ -99,8 +99,11 @@ func (s Seen) text(extremes bool) string {
 	if extremes && s.P99.Rounds > 1 {
 		t += fmt.Sprintf(" (%s–%s)", milliseconds(s.P99.Min), milliseconds(s.P99.Max))
 	}
-	if s.Failed.Median > 0 {
-		t += fmt.Sprintf(", %.2g %% fail", s.Failed.Median)
+	switch f := s.Failed.Median; {
+	case f >= 9.5:
+		t += fmt.Sprintf(", %.0f %% fail", f)
+	case f > 0:
+		t += fmt.Sprintf(", %.2g %% fail", f)
 	}
 	return t
 }

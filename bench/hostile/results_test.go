@@ -129,6 +129,7 @@ func TestNobodyServedIsNoGoodLatency(t *testing.T) {
 // The file alone makes the table: what is read back renders the same.
 func TestTableFollowsFromTheFile(t *testing.T) {
 	r := rounds(map[string][]one{peers.Gateway: {{2000, 0}, {3000, 0}}, peers.HAProxy: {{40_000, 0}, {150_000, 7}}})
+	r.Runs[2].Beside.Connections = &load.Result{Seconds: 1, Failed: 10, Latency: load.Latency{Count: 1, P50: 1, P99: 1}}
 	r.Notes = []string{"it rained"}
 	r.Runs = append(r.Runs, OneRun{Attack: "a", Proxy: peers.HAProxy, Round: 2, Error: "start haproxy: no"})
 	var file, table, again bytes.Buffer
@@ -144,7 +145,7 @@ func TestTableFollowsFromTheFile(t *testing.T) {
 		t.Error("it renders differently when it was read back")
 	}
 	for _, want := range []string{
-		"| an attack | 1/s | request | 0.20 / 1.00 | 0.20 / 2.50 (2.00–3.00) |", "| 0.20 / 95.0 (40.0–150), 3.3 % fail | holds |",
+		"| an attack | 1/s | request | 0.20 / 1.00 | 0.20 / 2.50 (2.00–3.00) |", "| 0.20 / 95.0 (40.0–150), 3.3 % fail | holds |", ", 53 % fail |",
 		"`--workload=a` | gateway | 5 |", "start haproxy: no", "it rained",
 	} {
 		if !strings.Contains(table.String(), want) {
