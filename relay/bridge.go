@@ -46,7 +46,7 @@ func (l *loop) pair(remote net.Conn) (*bridge, error) {
 		return nil, errors.Join(err, remote.Close())
 	}
 	b := &bridge{UnixConn: local.(*net.UnixConn), loop: l, fd: int32(pair[0])}
-	l.engine.background.Go(func() { duplex.Join(l.engine.aborted, b, remote) })
+	l.engine.background.Go(func() { l.engine.join(b, remote) })
 	return b, nil
 }
 

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"runtime/debug"
+
+	"sallyport/internal/duplex"
 )
 
 // A panic ends one connection, wherever it comes from: the pumps (endOnPanic), the
@@ -45,4 +48,14 @@ func (e *Engine) reaching(dial func() (dialled, error)) (got dialled, err error)
 		}
 	}()
 	return dial()
+}
+
+// join joins a bridge and the connection behind it.
+func (e *Engine) join(b *bridge, remote net.Conn) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.tellPanic(p)
+		}
+	}()
+	duplex.Join(e.aborted, b, remote)
 }

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -44,6 +45,29 @@ func TestPanicOnAGoroutineEndsOneConnection(t *testing.T) {
 			mustEcho(t, other)
 		})
 	}
+}
+
+// buggy is a connection of a stack in user space that panics when it is read.
+type buggy struct{ net.Conn }
+
+func (buggy) Read([]byte) (int, error) { panic("boom") }
+
+func TestPanicBehindABridgeEndsOneConnection(t *testing.T) {
+	g := start(t, nil)
+	g.to(afterHello(t, echo))
+	other := g.pass()
+	mustEcho(t, other)
+	near, far := net.Pipe()
+	defer far.Close()
+	g.backends.Store(&[]Backend{{Dial: func(context.Context) (net.Conn, error) { return buggy{near}, nil }}})
+	c := g.pass()
+	if line := g.log.wait(t, "panic="); !strings.Contains(line, "panic_test.go") {
+		t.Errorf("the log has no stack: %s", line)
+	}
+	if _, err := io.ReadAll(c); err == nil {
+		t.Error("the cut looks like an end")
+	}
+	mustEcho(t, other)
 }
 
 func TestPanicInADialGivesWayToTheNextCandidate(t *testing.T) {

@@ -89,7 +89,14 @@ func forward(ctx context.Context, d *wg.Device, list []forwarding, log *slog.Log
 	return parts.Wait()
 }
 
+// forwardOne serves one connection of the tunnel. A panic ends it alone.
 func forwardOne(ctx context.Context, c net.Conn, to string, log *slog.Logger) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.Error("panic; a forwarded connection is ended, please report it", "to", to, "panic", fmt.Sprint(p))
+			duplex.Reset(c)
+		}
+	}()
 	dialer := net.Dialer{Timeout: 10 * time.Second}
 	target, err := dialer.DialContext(ctx, "tcp", to)
 	if err != nil {

@@ -7,8 +7,10 @@ package duplex
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,6 +20,9 @@ import (
 // Join copies both ways until both directions have ended, and closes a and b. EOF is
 // passed on as EOF. What else ends a direction has cut its stream off: it is passed on
 // as a reset, once that has taken what came before. When ctx ends, both are reset at once.
+//
+// A panic in one of the connections resets both, and comes out of Join when both
+// directions have ended: whoever calls it can recover, whichever goroutine it was on.
 func Join(ctx context.Context, a, b net.Conn) {
 	j := &joint{a: end{Conn: a}, b: end{Conn: b}}
 	stop := context.AfterFunc(ctx, func() {
@@ -27,15 +32,20 @@ func Join(ctx context.Context, a, b net.Conn) {
 	defer stop()
 	defer j.close()
 	var both sync.WaitGroup
-	both.Go(func() { j.oneWay(&j.a, &j.b) })
-	j.oneWay(&j.b, &j.a)
+	both.Go(func() { j.guarded(&j.a, &j.b) })
+	j.guarded(&j.b, &j.a)
 	both.Wait()
+	if p := j.panicked.Load(); p != nil {
+		panic(*p)
+	}
 }
 
 // A joint is two connections that are joined.
 type joint struct {
 	a, b  end
 	whole atomic.Int32 // directions that their sender has ended
+
+	panicked atomic.Pointer[string] // what the first panic was, and its stack
 }
 
 // end is one of them.
@@ -60,6 +70,19 @@ const (
 func (j *joint) close() {
 	_ = j.a.Close()
 	_ = j.b.Close()
+}
+
+// guarded is oneWay, and keeps a panic for Join.
+func (j *joint) guarded(from, to *end) {
+	defer func() {
+		if p := recover(); p != nil {
+			text := fmt.Sprintf("%v\n%s", p, debug.Stack())
+			j.panicked.CompareAndSwap(nil, &text)
+			Reset(from.Conn)
+			Reset(to.Conn)
+		}
+	}()
+	j.oneWay(from, to)
 }
 
 // oneWay moves one direction.

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -242,4 +244,35 @@ func TestReceiverThatTakesNothingIsNotWaitedForWithoutASender(t *testing.T) {
 			t.Error("not reset")
 		}
 	})
+}
+
+// buggy is a connection whose stack panics when it is read.
+type buggy struct{ fake }
+
+func (b *buggy) Read([]byte) (int, error) { panic("boom") }
+
+// A panic on Join's second goroutine would end the process, and with it the test.
+func TestPanicOfEitherDirectionComesOutOfJoin(t *testing.T) {
+	for name, order := range map[string]func(a, b net.Conn) (net.Conn, net.Conn){
+		"first":  func(a, b net.Conn) (net.Conn, net.Conn) { return a, b },
+		"second": func(a, b net.Conn) (net.Conn, net.Conn) { return b, a },
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, left := pair(t)
+			near, _ := net.Pipe()
+			bug := &buggy{fake{Conn: near}}
+			a, b := order(left, bug)
+			func() {
+				defer func() {
+					if p := fmt.Sprint(recover()); !strings.HasPrefix(p, "boom") || !strings.Contains(p, "duplex_test.go") {
+						t.Errorf("Join panics with %s", p)
+					}
+				}()
+				Join(t.Context(), a, b)
+			}()
+			if _, err := client.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) || !bug.reset.Load() {
+				t.Errorf("the client reads %v; the other connection is reset: %t", err, bug.reset.Load())
+			}
+		})
+	}
 }
