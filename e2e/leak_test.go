@@ -23,10 +23,7 @@ var leaks = map[string]struct {
 }{
 	"Deleted": {func(tunnel, _ netlink.Link) error { return netlink.LinkDel(tunnel) }, "", true},
 	"DeletedAndItsNameTaken": {func(tunnel, _ netlink.Link) error {
-		if err := netlink.LinkDel(tunnel); err != nil {
-			return err
-		}
-		return netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: tunnel.Attrs().Name}, PeerName: "taken"})
+		return takeName(tunnel.Attrs().Name)
 	}, "the interface is gone", false},
 	"Down": {func(tunnel, _ netlink.Link) error { return netlink.LinkSetDown(tunnel) }, "", true},
 	"WithoutItsAddress": {func(tunnel, _ netlink.Link) error {
@@ -38,6 +35,22 @@ var leaks = map[string]struct {
 	"BesideAMoreSpecificRoute": {func(_, elsewhere netlink.Link) error {
 		return around(elsewhere)
 	}, "", false},
+}
+
+// takeName gives the tunnel's name to another interface. The gateway may be faster
+// once; then it waits before it looks again.
+func takeName(name string) (err error) {
+	for range 10 {
+		if link, err := netlink.LinkByName(name); err == nil {
+			if err := netlink.LinkDel(link); err != nil {
+				return err
+			}
+		}
+		if err = netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: "taken"}); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // around leads packets for the CVM past the tunnel.

@@ -188,7 +188,7 @@ func TestConnectionsThroughAnAdoptedInterfaceAreEnded(t *testing.T) {
 	must(t, err)
 	defer in.Close()
 	s.gateway.do(func() {
-		s.device, err = open(t.Context(), s.options, map[Mode]opener{ModeUserspace: func(o Options) (backend, error) {
+		s.device, err = open(t.Context(), s.options, map[Mode]opener{s.options.Mode: func(o Options) (backend, error) {
 			return openTunnel(o, maker{adopt: func(t *tunnel, link netlink.Link) error {
 				t.link = link
 				return t.checkKey()
