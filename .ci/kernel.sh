@@ -15,8 +15,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 BOOT_LIMIT=${BOOT_LIMIT:-600}
 
-modules=(wireguard nf_tables nft_counter veth dummy tun tcp_diag) # nft_counter: of its own until Linux 5.17
-memory=1536                                                      # MiB
+modules=(wireguard nf_tables nft_counter veth dummy tun tcp_diag sch_ingress cls_u32 act_gact) # nft_counter: of its own until Linux 5.17
+memory=1536                                                                                   # MiB
 
 die() { echo "kernel.sh: $*" >&2; exit 1; }
 [ "$(uname -m)" = x86_64 ] || die "this machine is $(uname -m): the virtual machines are x86_64"

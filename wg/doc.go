@@ -15,8 +15,8 @@
 // How to read it: [Open] in device.go tries the modes of backend.go; an interface
 // is built in tunnel.go (hold.go keeps it for one process, kernel.go and
 // userspace.go make it, overlap.go looks for others in its network, isolate.go shuts
-// it off by the rules of rules.go, which filter.go writes, way.go ties sockets to it,
-// control.go talks to it), the unprivileged stack in netstack.go and stack.go, with
+// it off by the rules of rules.go, which filter.go writes, ingress.go is the lock that
+// a killed gateway leaves, way.go ties sockets to it, control.go talks to it), the unprivileged stack in netstack.go and stack.go, with
 // icmp.go. Peers change in peers.go; handshakes.go reads a dump through the pure
 // rules of ages.go; endpoints.go is the file format. run.go keeps the file up to date
 // and the interface whole: watch.go and rulewatch.go hear of changes, restore.go mends

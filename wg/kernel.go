@@ -14,7 +14,7 @@ import (
 
 // So do the rules.
 func kernelMaker() maker {
-	return maker{adopt: adoptKernel, make: makeKernel, flags: owned | persistent}
+	return maker{adopt: adoptKernel, make: makeKernel, flags: owned | persistent, outlives: true}
 }
 
 // adoptKernel refuses an interface that is not the gateway's own: taking an

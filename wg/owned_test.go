@@ -9,11 +9,12 @@ import (
 	"github.com/google/nftables/expr"
 )
 
-// openShared opens the gateway as on a kernel that knows no owned tables.
+// openShared opens the gateway as on a kernel that knows no owned tables, and has no
+// more than those.
 func (s *site) openShared() {
 	s.t.Helper()
 	shared := func(mk maker) opener {
-		mk.flags = 0
+		mk.flags, mk.outlives = 0, false
 		return func(o Options) (backend, error) { return openTunnel(o, mk) }
 	}
 	s.gateway.do(func() {

@@ -48,6 +48,8 @@ type maker struct {
 	// flags are how the table that isolates the interface is best owned. Where the
 	// kernel cannot, it belongs to nobody.
 	flags tableFlags
+	// outlives says that the interface stays when its process is killed.
+	outlives bool
 }
 
 func openTunnel(o Options, mk maker) (backend, error) {
@@ -74,6 +76,7 @@ func (t *tunnel) build(index int) error {
 		t.find,
 		func() error { return t.make(index) },
 		t.isolate,
+		t.closeIngress,
 		t.checkBind,
 		t.openControl,
 		t.configure,
