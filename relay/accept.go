@@ -49,7 +49,10 @@ func (l *loop) acceptOne(ln *listener) {
 // nothing costs a descriptor and 300 bytes.
 func (l *loop) admit(fd int32, addr netip.AddrPort) {
 	e := l.engine
-	c := &conn{loop: l, addr: addr, last: l.now, balancer: e.believes(addr.Addr())}
+	c := &conn{loop: l, addr: addr, last: l.now}
+	if e.believes(addr.Addr()) {
+		c.marks.set(ofBalancer)
+	}
 	c.client.fd, c.backend.fd = fd, -1
 	c.timer.c = c
 	if e.opts.Access {

@@ -37,12 +37,23 @@ type conn struct {
 	bulk    bool // moved much when it was pumped last
 	expired bool // the phase's deadline has passed
 	guarded bool // the kernel watches the backend for vanishing
-
-	balancer bool // addr is that of a sender that must send a PROXY header: no client's
-	counted  bool // among those of its source
-	shared   bool // its place of limit is, too
-	lingers  bool // among those refused that may still read why
+	marks   marks
 }
+
+// marks say in which of the counts that loops share a connection is. They are one byte:
+// with four more a connection would take 288 bytes in place of 256.
+type marks uint8
+
+const (
+	ofBalancer   marks = 1 << iota // addr is a sender's that must send a PROXY header: no client's
+	inSource                       // among those of its source
+	inShare                        // its place of limit is among those of its source
+	amongRefused                   // among those refused that may still read why
+)
+
+func (m *marks) set(one marks)     { *m |= one }
+func (m *marks) clear(one marks)   { *m &^= one }
+func (m marks) has(one marks) bool { return m&one != 0 }
 
 type phase uint8
 

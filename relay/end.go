@@ -69,7 +69,7 @@ func (c *conn) close() {
 	c.leavePlace()
 	c.releaseSource()
 	c.phase = closed
-	if c.lingers {
+	if c.marks.has(amongRefused) {
 		l.engine.lingering.Add(-1)
 	}
 	l.stats.open.Add(-1)

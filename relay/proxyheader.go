@@ -15,7 +15,7 @@ import (
 // that must send it. Believing it from anybody else would let a client choose
 // the address that limits and logs go by.
 func (s *setup) readProxyHeader() Reason {
-	if !s.c.balancer {
+	if !s.c.marks.has(ofBalancer) {
 		return goOn
 	}
 	for {
@@ -40,7 +40,8 @@ func (s *setup) noteProxyHeader(h proxyproto.Header) {
 	if h.Local || !h.Source.IsValid() {
 		return
 	}
-	s.c.addr, s.c.balancer, s.server = h.Source, false, h.Destination
+	s.c.addr, s.server = h.Source, h.Destination
+	s.c.marks.clear(ofBalancer)
 	for kind, value := range h.TLVs.All() {
 		s.passOn(kind, bytes.Clone(value)) // the list is a view on the stream
 	}

@@ -64,7 +64,7 @@ func (c *conn) mayLinger() bool {
 		e.lingering.Add(-1)
 		return false
 	}
-	c.lingers = true
+	c.marks.set(amongRefused)
 	return true
 }
 

@@ -80,38 +80,40 @@ func (s *sources) release(h held) {
 // own address is no client's.
 func (c *conn) admitSource() Reason {
 	e := c.loop.engine
-	if e.opts.MaxPerSource == 0 || c.balancer {
+	if e.opts.MaxPerSource == 0 || c.marks.has(ofBalancer) {
 		return goOn
 	}
 	if !e.sources.acquire(held{of: sourceOf(c.addr.Addr())}, e.opts.MaxPerSource) {
 		return SourceLimit
 	}
-	c.counted = true
+	c.marks.set(inSource)
 	return goOn
 }
 
 // releaseSource takes admitSource back.
 func (c *conn) releaseSource() {
-	if c.counted {
+	if c.marks.has(inSource) {
 		c.loop.engine.sources.release(held{of: sourceOf(c.addr.Addr())})
-		c.counted = false
+		c.marks.clear(inSource)
 	}
 }
 
 // takePlace takes one of the places of limit, of which one source may hold share.
 func (c *conn) takePlace(limit Limit, share int) Reason {
 	place := held{sourceOf(c.addr.Addr()), limit}
-	shared := share > 0 && !c.balancer
-	if shared && !c.loop.engine.sources.acquire(place, share) {
+	counted := share > 0 && !c.marks.has(ofBalancer)
+	if counted && !c.loop.engine.sources.acquire(place, share) {
 		return SourceLimit
 	}
 	if !limit.Acquire() {
-		if shared {
+		if counted {
 			c.loop.engine.sources.release(place)
 		}
 		return AppLimit
 	}
-	c.limit, c.shared = limit, shared
+	if c.limit = limit; counted {
+		c.marks.set(inShare)
+	}
 	return goOn
 }
 
@@ -120,9 +122,10 @@ func (c *conn) leavePlace() {
 	if c.limit == nil {
 		return
 	}
-	if c.shared {
+	if c.marks.has(inShare) {
 		c.loop.engine.sources.release(held{sourceOf(c.addr.Addr()), c.limit})
 	}
 	c.limit.Release()
-	c.limit, c.shared = nil, false
+	c.limit = nil
+	c.marks.clear(inShare)
 }
