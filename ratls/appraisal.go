@@ -200,6 +200,7 @@ func (a *appraisal) judge(context.Context) {
 		return
 	}
 	a.rules = a.policy.Load()
+	a.verdict.SystemKnown = a.rules.knows(&a.verdict.TD)
 	for _, r := range a.rules.judge(&a.verdict, a.evidence.Issued, a.at) {
 		a.check("policy: "+r.name, r.value, r.refused)
 	}

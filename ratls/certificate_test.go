@@ -59,7 +59,7 @@ func TestOwnCertificateSatisfiesAVerifier(t *testing.T) {
 	srv.TLS = &tls.Config{Certificates: []tls.Certificate{newOwn(t, attest, "*.gw.example", "gw.example")}}
 	srv.StartTLS()
 	defer srv.Close()
-	client := v.HTTPClient(Peer{App: testApp})
+	client := v.HTTPClient(Peer{App: testApp, AnySystem: true})
 	defer client.CloseIdleConnections()
 	resp, err := client.Get(srv.URL)
 	if err != nil {
@@ -69,7 +69,7 @@ func TestOwnCertificateSatisfiesAVerifier(t *testing.T) {
 	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "attested" {
 		t.Errorf("%q, %v", b, err)
 	}
-	if _, err := v.HTTPClient(Peer{App: otherApp}).Get(srv.URL); err == nil || !strings.Contains(err.Error(), "want "+otherApp.String()) {
+	if _, err := v.HTTPClient(Peer{App: otherApp, AnySystem: true}).Get(srv.URL); err == nil || !strings.Contains(err.Error(), "want "+otherApp.String()) {
 		t.Errorf("another app was expected: %v", err)
 	}
 }
@@ -132,7 +132,7 @@ func TestLongNameIsNoCommonName(t *testing.T) {
 	if len(leaf.Subject.CommonName) > 64 || leaf.Subject.CommonName == "" || leaf.DNSNames[0] != name {
 		t.Errorf("%v, %v", leaf.Subject, leaf.DNSNames)
 	}
-	if _, err := v.AppraisePeer(t.Context(), []*x509.Certificate{leaf}, Peer{}); err != nil {
+	if _, err := v.AppraisePeer(t.Context(), []*x509.Certificate{leaf}, Peer{AnySystem: true}); err != nil {
 		t.Error(err)
 	}
 }

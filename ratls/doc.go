@@ -16,6 +16,12 @@
 // rules, pccs fetches what Intel publishes, attestation reads evidence and event logs,
 // attester makes evidence of the own machine.
 //
+// Genuine hardware alone proves no app: app and instance are the word of the system that
+// was measured, and any system may say the same. A verdict on who a machine is needs the
+// system's measurements in the Policy, or a KMS's root that has issued the certificate
+// ([Peer.Roots]). Connections refuse a peer of which neither is known; [Peer.AnySystem]
+// switches that off.
+//
 // Evidence of AMD SEV-SNP, AWS Nitro and Google's TPMs is known by name and refused.
 // A verdict says what was measured at the machine's start; it does not say what a
 // measured program does afterwards.

@@ -12,7 +12,8 @@ import (
 	"sallyport/ratls/pccs"
 )
 
-// An HTTP client that talks to one app, on whichever genuine machine it runs.
+// An HTTP client that talks to one app, on whichever genuine machine it runs. That the
+// machine is the app's follows from the root of the KMS, which has judged its system.
 func ExampleVerifier_HTTPClient() {
 	app, err := ratls.ParseAppID("3327603e03f5bd1f830812ca4a789277fc31f577")
 	check(err)
@@ -21,7 +22,11 @@ func ExampleVerifier_HTTPClient() {
 	defer collateral.Close()
 	verifier, err := ratls.NewVerifier(ratls.VerifierOptions{Collateral: collateral})
 	check(err)
-	answer, err := verifier.HTTPClient(ratls.Peer{App: app}).Get("https://vm.example.com/")
+	kms, err := os.ReadFile("kms-root.pem")
+	check(err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(kms)
+	answer, err := verifier.HTTPClient(ratls.Peer{App: app, Roots: roots}).Get("https://vm.example.com/")
 	check(err)
 	defer answer.Body.Close()
 	fmt.Println(answer.Status)
@@ -33,10 +38,10 @@ func ExampleVerifier_VerifyConnection() {
 	collateral, err := pccs.New(pccs.Options{})
 	check(err)
 	defer collateral.Close()
-	image := [48]byte{0xc6, 0x85}
+	var firmware, kernel, rootfs [48]byte // as a build of the image that can be repeated tells
 	verifier, err := ratls.NewVerifier(ratls.VerifierOptions{
 		Collateral: collateral,
-		Policy:     &ratls.Policy{Measurements: []ratls.Measurement{{MRTD: &image}}, MaxAge: 24 * time.Hour},
+		Policy:     &ratls.Policy{Measurements: []ratls.Measurement{{MRTD: &firmware, RTMR1: &kernel, RTMR2: &rootfs}}, MaxAge: 24 * time.Hour},
 	})
 	check(err)
 	_ = &tls.Config{

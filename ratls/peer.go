@@ -12,17 +12,28 @@ import (
 )
 
 // A Peer says who the other end of a connection must be. The zero value is any
-// machine that the verifier's policy accepts.
+// machine whose system the verifier's policy knows.
 //
-// The ids are the word of the system in the machine. That they are true follows from the
-// policy's Measurements, or from Roots: give one of them.
+// The ids are the word of the system in the machine: any other system may measure the ids
+// of a victim. So it must be known which one runs there: by the policy's Measurements
+// (see [Verdict.SystemKnown]), or because Roots have issued the certificate. A peer of
+// which neither is true is refused with [ErrUnknownSystem], unless AnySystem is set.
 type Peer struct {
 	App      AppID      // zero: any
 	Instance InstanceID // zero: any machine of the app
 	// Roots, if there are some, must have issued the certificate besides: the root of a
-	// KMS, which judges machines by rules of its own before it signs.
+	// KMS, which judges machines by rules of its own before it signs. What issued it
+	// must be that KMS's authority for the app that the evidence proves.
 	Roots *x509.CertPool
+	// AnySystem, without Roots, believes whatever system runs in genuine hardware, and with
+	// it any app id, instance id and compose hash. It is for those who have learned
+	// otherwise what runs there.
+	AnySystem bool
 }
+
+// ErrUnknownSystem refuses a peer with genuine evidence because nothing that was checked
+// tells which system runs in it, and it is that system that names the app.
+var ErrUnknownSystem = errors.New("its system is not known: the policy lists no measurement of it, and no root was asked for that has judged it; its app and instance are its own word")
 
 // judgeTimeout bounds a verdict during a handshake: collateral may have to be
 // fetched, once for each kind of platform.
@@ -109,8 +120,9 @@ func (t httpsOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // AppraisePeer judges the certificates that a peer showed, leaf first: their dates, their
-// issuer if want has Roots, the leaf's evidence (see [Verifier.Appraise]), and that the app and
-// instance it proves are those wanted and those that the certificate names. That the peer
+// issuer if want has Roots, the leaf's evidence (see [Verifier.Appraise]), that its system
+// is known (see [Peer]), and that the app and instance it proves are those wanted and those that the
+// certificate names. That the peer
 // holds the leaf's key is for the handshake to find out. The error is [ErrNoAttestation] if the leaf
 // has no evidence.
 func (v *Verifier) AppraisePeer(ctx context.Context, chain []*x509.Certificate, want Peer) (*Verdict, error) {
@@ -135,7 +147,8 @@ func (v *Verifier) appraisePeer(ctx context.Context, chain []*x509.Certificate, 
 	if len(leaf.UnhandledCriticalExtensions) > 0 { // RFC 5280, 4.2
 		return nil, fmt.Errorf("certificate has an unknown critical extension %s", leaf.UnhandledCriticalExtensions[0])
 	}
-	if err := want.checkIssuer(chain, now); err != nil {
+	issuers, err := want.issuers(chain, now)
+	if err != nil {
 		return nil, err
 	}
 	ext, err := ParseExtensions(leaf.Extensions)
@@ -150,24 +163,51 @@ func (v *Verifier) appraisePeer(ctx context.Context, chain []*x509.Certificate, 
 	if err != nil {
 		return nil, err
 	}
+	if want.Roots != nil {
+		err = checkIssuers(issuers, verdict.AppInfo.AppID)
+	} else if !want.AnySystem && !verdict.SystemKnown {
+		err = ErrUnknownSystem
+	}
+	if err != nil {
+		return nil, err
+	}
 	return verdict, want.check(ext, &verdict.AppInfo)
 }
 
 var errLongChain = fmt.Errorf("shows more than %d certificates", maxChain)
 
-// checkIssuer holds the chain against the peer's roots, if it has to be below one.
-func (p Peer) checkIssuer(chain []*x509.Certificate, now time.Time) error {
+// issuers are the authorities that may have issued chain's leaf below the peer's roots; none
+// where it need not be below one.
+func (p Peer) issuers(chain []*x509.Certificate, now time.Time) ([]*x509.Certificate, error) {
 	if p.Roots == nil {
-		return nil
+		return nil, nil
 	}
 	between := x509.NewCertPool()
 	for _, c := range chain[1:] {
 		between.AddCert(c)
 	}
-	_, err := chain[0].Verify(x509.VerifyOptions{
+	chains, err := chain[0].Verify(x509.VerifyOptions{
 		Roots: p.Roots, Intermediates: between, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
+	var issuers []*x509.Certificate
+	for _, c := range chains {
+		if len(c) > 1 {
+			issuers = append(issuers, c[1])
+		}
+	}
+	return issuers, err
+}
+
+// checkIssuers checks that one of the issuers is the authority of the proven app. A KMS
+// has one for each app: that of another app has not judged this machine.
+func checkIssuers(issuers []*x509.Certificate, proven AppID) error {
+	err := errors.New("certificate is a root itself: want one that a root's authority has issued")
+	for _, c := range issuers {
+		if err = checkIssuer(c, proven); err == nil {
+			return nil
+		}
+	}
 	return err
 }
 

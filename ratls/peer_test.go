@@ -18,14 +18,14 @@ import (
 func TestClientAcceptsAnAttestedServer(t *testing.T) {
 	w := newWorld(t)
 	server := w.shows(w.Guest(tdxpki.Guest{}).Certificate)
-	if _, err, _ := connect(t, w.verifier(t, nil).ClientConfig(Peer{}), server); err != nil {
+	if _, err, _ := connect(t, w.verifier(t, nil).ClientConfig(Peer{AnySystem: true}), server); err != nil {
 		t.Error(err)
 	}
 	server.MaxVersion = tls.VersionTLS12
-	if _, err, _ := connect(t, w.verifier(t, nil).ClientConfig(Peer{}), server); err == nil {
+	if _, err, _ := connect(t, w.verifier(t, nil).ClientConfig(Peer{AnySystem: true}), server); err == nil {
 		t.Error("TLS 1.2 is accepted")
 	}
-	_, err, _ := connect(t, w.verifier(t, &Policy{Apps: []AppID{}}).ClientConfig(Peer{}), w.shows(w.Guest(tdxpki.Guest{}).Certificate))
+	_, err, _ := connect(t, w.verifier(t, &Policy{Apps: []AppID{}}).ClientConfig(Peer{AnySystem: true}), w.shows(w.Guest(tdxpki.Guest{}).Certificate))
 	wantError(t, err, "attested peer: policy: app: refused by policy")
 }
 
@@ -34,7 +34,7 @@ func TestResumedSessionIsJudgedAgain(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier(t, nil)
 	server := w.shows(w.Guest(tdxpki.Guest{}).Certificate)
-	client := v.ClientConfig(Peer{})
+	client := v.ClientConfig(Peer{AnySystem: true})
 	client.ClientSessionCache, client.ServerName, client.Time = tls.NewLRUClientSessionCache(1), "guest", w.now
 	for i := range 2 {
 		state, err, _ := connect(t, client, server)
@@ -52,7 +52,7 @@ func TestServerJudgesItsClients(t *testing.T) {
 	v := w.verifier(t, nil)
 	server := w.shows(w.Guest(tdxpki.Guest{}).Certificate)
 	server.ClientAuth = tls.RequireAnyClientCert
-	server.VerifyConnection = v.VerifyConnection(Peer{})
+	server.VerifyConnection = v.VerifyConnection(Peer{AnySystem: true})
 	client := w.shows(w.Guest(tdxpki.Guest{Form: tdxpki.FormLegacy}).Certificate)
 	for i := range 2 {
 		state, err, serverErr := connect(t, client, server)
@@ -79,11 +79,11 @@ func TestCopiedCertificateHelpsNobody(t *testing.T) {
 	stolen := w.Guest(tdxpki.Guest{}).Certificate
 	stolen.PrivateKey = w.Key("thief")
 	server := w.shows(w.Guest(tdxpki.Guest{}).Certificate)
-	server.ClientAuth, server.VerifyConnection = tls.RequireAnyClientCert, v.VerifyConnection(Peer{})
+	server.ClientAuth, server.VerifyConnection = tls.RequireAnyClientCert, v.VerifyConnection(Peer{AnySystem: true})
 	if _, _, err := connect(t, w.shows(stolen), server); err == nil {
 		t.Error("the server takes it")
 	}
-	if _, err, _ := connect(t, v.ClientConfig(Peer{}), w.shows(stolen)); err == nil {
+	if _, err, _ := connect(t, v.ClientConfig(Peer{AnySystem: true}), w.shows(stolen)); err == nil {
 		t.Error("the client takes it")
 	}
 }
@@ -93,8 +93,8 @@ func TestVerifyPeerCertificateJudgesBothSides(t *testing.T) {
 	v := w.verifier(t, nil)
 	guest := w.Guest(tdxpki.Guest{}).Certificate
 	server, client := w.shows(guest), w.shows(guest)
-	server.ClientAuth, server.VerifyPeerCertificate = tls.RequireAnyClientCert, v.VerifyPeerCertificate(Peer{})
-	client.VerifyPeerCertificate = v.VerifyPeerCertificate(Peer{})
+	server.ClientAuth, server.VerifyPeerCertificate = tls.RequireAnyClientCert, v.VerifyPeerCertificate(Peer{AnySystem: true})
+	client.VerifyPeerCertificate = v.VerifyPeerCertificate(Peer{AnySystem: true})
 	if _, err, serverErr := connect(t, client, server); err != nil || serverErr != nil {
 		t.Fatal(err, serverErr)
 	}
@@ -105,9 +105,9 @@ func TestVerifyPeerCertificateJudgesBothSides(t *testing.T) {
 	client.ClientSessionCache = nil
 	_, err, _ := connect(t, client, server)
 	wantError(t, err, "attested peer: policy: app: refused by policy")
-	wantError(t, v.VerifyPeerCertificate(Peer{})(nil, nil), "attested peer: has no certificate")
-	wantError(t, v.VerifyPeerCertificate(Peer{})([][]byte{{1}}, nil), "attested peer: x509:")
-	wantError(t, v.VerifyPeerCertificate(Peer{})(make([][]byte, 9), nil), "attested peer: shows more than 8 certificates")
+	wantError(t, v.VerifyPeerCertificate(Peer{AnySystem: true})(nil, nil), "attested peer: has no certificate")
+	wantError(t, v.VerifyPeerCertificate(Peer{AnySystem: true})([][]byte{{1}}, nil), "attested peer: x509:")
+	wantError(t, v.VerifyPeerCertificate(Peer{AnySystem: true})(make([][]byte, 9), nil), "attested peer: shows more than 8 certificates")
 }
 
 func TestPeerIsTheOneThatIsWanted(t *testing.T) {
@@ -123,7 +123,7 @@ func TestPeerIsTheOneThatIsWanted(t *testing.T) {
 		"app":                             {peer: Peer{App: info.AppID}},
 		"app and instance":                {peer: Peer{App: info.AppID, Instance: info.InstanceID}},
 		"with app info":                   {guest: tdxpki.Guest{WithAppInfo: true}},
-		"another app":                     {peer: Peer{App: otherApp}, want: "attested peer: is app " + info.AppID.String() + ", want " + otherApp.String()},
+		"another app":                     {peer: Peer{App: otherApp, AnySystem: true}, want: "attested peer: is app " + info.AppID.String() + ", want " + otherApp.String()},
 		"another instance":                {peer: Peer{App: info.AppID, Instance: testInstance}, want: "attested peer: is instance " + info.InstanceID.String() + ", want " + testInstance.String()},
 		"no evidence":                     {guest: tdxpki.Guest{Form: tdxpki.FormNone}, want: "attested peer: no attestation provided"},
 		"certificate names another app":   {guest: certificate(func(c *tdxpki.Certificate) { c.AppID = otherApp[:] }), want: "attested peer: certificate is of app " + otherApp.String()},
@@ -138,6 +138,7 @@ func TestPeerIsTheOneThatIsWanted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leaf := w.Guest(c.guest).Certificate.Leaf
+			c.peer.AnySystem = true
 			verdict, err := v.AppraisePeer(t.Context(), []*x509.Certificate{leaf}, c.peer)
 			if (verdict == nil) == (err == nil) {
 				t.Fatalf("%+v with error %v", verdict, err)
@@ -149,9 +150,9 @@ func TestPeerIsTheOneThatIsWanted(t *testing.T) {
 			}
 		})
 	}
-	_, err := v.AppraisePeer(t.Context(), nil, Peer{})
+	_, err := v.AppraisePeer(t.Context(), nil, Peer{AnySystem: true})
 	wantError(t, err, "attested peer: has no certificate")
-	_, err = v.AppraisePeer(t.Context(), make([]*x509.Certificate, 9), Peer{})
+	_, err = v.AppraisePeer(t.Context(), make([]*x509.Certificate, 9), Peer{AnySystem: true})
 	wantError(t, err, "attested peer: shows more than 8 certificates")
 }
 
@@ -212,7 +213,7 @@ func TestHTTPClientTalksToAttestedPeersAlone(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier(t, nil)
 	good := site(t, w.Guest(tdxpki.Guest{}).Certificate, hello())
-	if body, err := get(t, v.HTTPClient(Peer{}), good); err != nil || !strings.HasPrefix(body, "hello") {
+	if body, err := get(t, v.HTTPClient(Peer{AnySystem: true}), good); err != nil || !strings.HasPrefix(body, "hello") {
 		t.Error(body, err)
 	}
 	asked := false
@@ -227,7 +228,7 @@ func TestHTTPClientTalksToAttestedPeersAlone(t *testing.T) {
 		"redirected to anybody": {site(t, w.Guest(tdxpki.Guest{}).Certificate, redirect(bad)), "attested peer: no attestation provided"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			want := Peer{}
+			want := Peer{AnySystem: true}
 			if name == "wrong app" {
 				want.App = otherApp
 			}
@@ -248,7 +249,7 @@ func newWeb(t *testing.T) tls.Certificate {
 
 func TestPlainRequestsBodyIsClosed(t *testing.T) {
 	body := &closable{Reader: strings.NewReader("secret")}
-	c := newWorld(t).verifier(t, nil).HTTPClient(Peer{})
+	c := newWorld(t).verifier(t, nil).HTTPClient(Peer{AnySystem: true})
 	answer, err := c.Post("http://127.0.0.1:1/", "text/plain", body)
 	if err == nil {
 		answer.Body.Close()
@@ -269,7 +270,7 @@ func (c *closable) Close() error { c.closed = true; return nil }
 func TestPeerThatNobodyCanJudgeIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.fail(pccs.ErrUnavailable)
-	_, err := get(t, w.verifier(t, nil).HTTPClient(Peer{}), site(t, w.Guest(tdxpki.Guest{}).Certificate, hello()))
+	_, err := get(t, w.verifier(t, nil).HTTPClient(Peer{AnySystem: true}), site(t, w.Guest(tdxpki.Guest{}).Certificate, hello()))
 	if !errors.Is(err, pccs.ErrUnavailable) {
 		t.Errorf("%v is not %v", err, pccs.ErrUnavailable)
 	}

@@ -20,7 +20,8 @@ import (
 // The rest, app id and compose hash too, is in an event log that the measured system
 // writes: a policy without Measurements believes whatever system that is. Behind
 // an authority that has judged the machine when it signed the certificate (a KMS),
-// that is its business; without one, give Measurements.
+// that is its business; without one, give Measurements. [Verdict.SystemKnown] says
+// whether they have told.
 //
 // A Policy is not changed once a Verifier has it.
 type Policy struct {
@@ -47,13 +48,35 @@ func DefaultStatuses() []qvl.Status {
 	return []qvl.Status{qvl.UpToDate, qvl.SWHardeningNeeded, qvl.ConfigurationNeeded, qvl.ConfigurationAndSWHardeningNeeded}
 }
 
-// A Measurement is one system that may run: its firmware and virtual hardware, and
-// its kernel and root file system. A nil register may have any value.
+// A Measurement is one system that may run: its firmware (MRTD) and virtual hardware
+// (RTMR0), its kernel (RTMR1), and command line and root file system (RTMR2). A nil
+// register may have any value.
 type Measurement struct {
 	MRTD, RTMR0, RTMR1, RTMR2 *[48]byte
 }
 
-func (m Measurement) matches(td *tdx.Report) bool {
+// NamesSystem reports whether m tells which system runs: it has firmware, kernel, and
+// command line with root file system. Any kernel may run above a firmware that is known.
+// RTMR0 may be open, for it differs with the number of processors and the memory; whoever
+// leaves it open trusts the host with the virtual hardware and its ACPI tables.
+func (m Measurement) NamesSystem() bool {
+	return m.MRTD != nil && m.RTMR1 != nil && m.RTMR2 != nil
+}
+
+// NamesSystems reports whether each machine that p accepts runs a system that p knows:
+// there are Measurements, and each names one. A nil Policy knows none.
+func (p *Policy) NamesSystems() bool {
+	return p != nil && len(p.Measurements) > 0 &&
+		!slices.ContainsFunc(p.Measurements, func(m Measurement) bool { return !m.NamesSystem() })
+}
+
+// knows reports whether a measurement that names a system is that of td.
+func (p *Policy) knows(td *tdx.Report) bool {
+	return slices.ContainsFunc(p.Measurements, func(m Measurement) bool { return m.NamesSystem() && m.Matches(td) })
+}
+
+// Matches reports whether td has the registers of m.
+func (m Measurement) Matches(td *tdx.Report) bool {
 	is := func(want *[48]byte, have [48]byte) bool { return want == nil || *want == have }
 	return is(m.MRTD, td.MRTD) && is(m.RTMR0, td.RTMR[0]) && is(m.RTMR1, td.RTMR[1]) && is(m.RTMR2, td.RTMR[2])
 }
@@ -75,7 +98,7 @@ func (p *Policy) judge(v *Verdict, issued, now time.Time) []rule {
 		rules = append(rules, p.advisories(v.TCB.Advisories))
 	}
 	if p.Measurements != nil {
-		rules = append(rules, listed("measurements", slices.ContainsFunc(p.Measurements, func(m Measurement) bool { return m.matches(&v.TD) }),
+		rules = append(rules, listed("measurements", slices.ContainsFunc(p.Measurements, func(m Measurement) bool { return m.Matches(&v.TD) }),
 			fmt.Sprintf("MRTD %x, RTMR0 %x, RTMR1 %x, RTMR2 %x", v.TD.MRTD, v.TD.RTMR[0], v.TD.RTMR[1], v.TD.RTMR[2])))
 	}
 	if p.OSImages != nil {

@@ -23,6 +23,10 @@ type Verdict struct {
 	KeyProvider KeyProvider
 	TD          tdx.Report // what the hardware measured
 	TCB         qvl.Result // how up to date the platform is; without steps
+	// SystemKnown: the system is one that the policy's Measurements name (see
+	// [Measurement.NamesSystem]). Where it is false AppInfo, OSImage and KeyProvider are
+	// the word of a system that nobody has judged: any may say the same.
+	SystemKnown bool
 	// Expires is when Intel's word on the platform ends: judge again before.
 	Expires time.Time
 }

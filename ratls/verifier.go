@@ -65,10 +65,14 @@ func (v *Verifier) SetPolicy(p *Policy) {
 	v.policy.Store(p)
 }
 
+// Policy returns the policy in force, which must not be changed.
+func (v *Verifier) Policy() *Policy { return v.policy.Load() }
+
 // Appraise judges evidence: it implements [Appraiser]. The error tells the first
 // rule that is broken. It wraps [ErrPolicy] where the evidence is genuine, and
 // [pccs.ErrUnavailable] where nothing could be judged: then try again later. Evidence
-// without a public key, or a quote without an event log, is refused.
+// without a public key, or a quote without an event log, is refused. Whose machine it is
+// follows only where [Verdict.SystemKnown], or from whoever has judged it besides.
 //
 // A verdict is remembered until collateral, policy or time could change it.
 func (v *Verifier) Appraise(ctx context.Context, e Evidence) (*Verdict, error) {

@@ -42,12 +42,12 @@ func TestAppInfoIsAskedOnceInTenSeconds(t *testing.T) {
 						t.Fatalf("%d %s", w.Code, w.Body)
 					}
 				}
-				time.Sleep(infoFreshness - time.Nanosecond)
+				<-time.After(infoFreshness - time.Nanosecond)
 				a.page(t.Context())
 				if n := asked.Load(); n != 1 {
 					t.Errorf("the agent was asked %d times", n)
 				}
-				time.Sleep(time.Nanosecond)
+				<-time.After(time.Nanosecond)
 				a.page(t.Context())
 				if n := asked.Load(); n != 2 {
 					t.Errorf("after ten seconds: %d times", n)
@@ -62,7 +62,7 @@ func TestAppInfoIsAskedOnceInTenSeconds(t *testing.T) {
 func TestAppInfoOfASlowAgentHoldsFewRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, asked := askedInfo(func(ctx context.Context) ([]byte, error) {
-			time.Sleep(5 * time.Second)
+			<-time.After(5 * time.Second)
 			return []byte(`{}`), ctx.Err()
 		})
 		first, hangUp := context.WithCancel(t.Context())

@@ -43,3 +43,13 @@ func (s fileSource) load(context.Context) (m material, err error) {
 	}
 	return m, nil
 }
+
+// ReadRoots reads the authorities of a PEM file as those of Files.ClientCA are.
+func ReadRoots(file string) (*x509.CertPool, error) {
+	data, _, err := certfile.Read(file)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := parseAuthorities(data)
+	return roots, wrap(file, err)
+}

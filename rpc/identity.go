@@ -59,6 +59,7 @@ type material struct {
 type keys struct {
 	sum    [sha256.Size]byte // of the material
 	leaf   *x509.Certificate
+	roots  *x509.CertPool // guests' certificates lead to one of them
 	config *tls.Config
 }
 
@@ -137,6 +138,9 @@ func (id *Identity) Run(ctx context.Context) error {
 // Leaf is the certificate that is served now.
 func (id *Identity) Leaf() *x509.Certificate { return id.current.Load().leaf }
 
+// Roots are the authorities that are believed now. They must not be changed.
+func (id *Identity) Roots() *x509.CertPool { return id.current.Load().roots }
+
 // Ready is nil while the certificate is valid.
 func (id *Identity) Ready() error {
 	return wrap("rpc certificate", certfile.CheckTime(id.Leaf(), time.Now()))
@@ -185,7 +189,7 @@ func checkKeys(m material, now time.Time) (*keys, []string, error) {
 	if err := checkChain(pair, roots, now); err != nil {
 		warnings = append(warnings, "guests will refuse it, they trust the client CA alone: "+err.Error())
 	}
-	return &keys{sum: m.sum(), leaf: leaf, config: newConfig(pair, roots)}, warnings, nil
+	return &keys{sum: m.sum(), leaf: leaf, roots: roots, config: newConfig(pair, roots)}, warnings, nil
 }
 
 // newConfig asks each client for a certificate, and lets it come without one.

@@ -20,6 +20,7 @@ import (
 
 	"sallyport/admin"
 	"sallyport/internal/gwtest/pebble"
+	"sallyport/internal/gwtest/tdxpki"
 	"sallyport/ratls"
 	"sallyport/ratls/tdx"
 )
@@ -156,7 +157,8 @@ func TestKeyOfAnOrderedCertificateIsProvenToBeInTheMachine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	code, out, stderr := outcome(t, "verify", "--connect", s.clients, "--policy", s.path("policy.toml"), "--app", agent.peer().App.String(), "gateway.proof.test")
+	code, out, stderr := outcome(t, "verify", "--connect", s.clients, "--policy", s.path("policy.toml"), "--app", agent.peer().App.String(),
+		"--measurement", measurementFlag(systemOf(agent.world, tdxpki.Guest{})), "gateway.proof.test")
 	if code != 0 || !strings.Contains(out, "VERIFIED") || !strings.Contains(out, acmeInfo) {
 		t.Errorf("verify: exit code %d\n%s%s", code, out, stderr)
 	}

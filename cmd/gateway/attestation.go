@@ -27,6 +27,7 @@ type appraiser struct {
 	verifier verifier
 	pccs     *pccs.Client // nil: the collateral is from a file
 	policies *policies
+	roots    func() *x509.CertPool // the KMS's; for connections to instances
 }
 
 // openAttestation makes the verifier. changed is called when evidence should be
@@ -118,6 +119,7 @@ func (a *appraiser) appraise(ctx context.Context, id vm.InstanceID, app vm.AppID
 	if !ok {
 		return fmt.Errorf("no evidence can be of app %q and instance %q: want 40 hex digits", app, id)
 	}
+	want.AnySystem = true // the authority has judged it: its chain was verified when it registered
 	_, err = a.verifier.AppraisePeer(ctx, []*x509.Certificate{leaf}, want)
 	if undecided(ctx, err) {
 		return fmt.Errorf("%w: %w", registry.ErrUndecided, err)
@@ -147,7 +149,9 @@ func (v verifier) Appraise(ctx context.Context, e ratls.Evidence) (*ratls.Verdic
 	return verdict, err
 }
 
-// attestedTLS is for connections to instances; see upstreams.
+// attestedTLS is for connections to instances; see upstreams. Where the policy does not
+// name each system that it accepts, the KMS's root must have issued the certificate: a
+// policy that changes meanwhile lets nobody in without either.
 func (a *appraiser) attestedTLS(ctx context.Context, app vm.AppID, id vm.InstanceID) *tls.Config {
 	want, ok := peer(app, id)
 	if !ok {
@@ -155,6 +159,10 @@ func (a *appraiser) attestedTLS(ctx context.Context, app vm.AppID, id vm.Instanc
 	}
 	conf := a.verifier.ClientConfig(want)
 	conf.VerifyConnection = func(state tls.ConnectionState) error {
+		want := want
+		if !a.verifier.Policy().NamesSystems() {
+			want.Roots = a.roots()
+		}
 		_, err := a.verifier.AppraisePeer(ctx, state.PeerCertificates, want)
 		return err
 	}

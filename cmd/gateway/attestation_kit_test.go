@@ -131,6 +131,18 @@ func (s *attestedSite) run() *gateway {
 	return g
 }
 
+// startAndClose is a gateway's start, and its end if there was one.
+func startAndClose(t *testing.T, cfg *config.Config) error {
+	t.Helper()
+	g, err := newGateway(t.Context(), cfg, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err == nil {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err = g.serve(ctx)
+	}
+	return err
+}
+
 // reload is what SIGHUP does.
 func (s *attestedSite) reload(g *gateway) { g.reloadConfig(s.path("gateway.toml")) }
 
@@ -151,17 +163,22 @@ func unhexed(text string) []byte {
 // authority's word, or nil.
 func (s *attestedSite) certificate(m *tdxpki.Machine, info *ratls.AppInfo) tls.Certificate {
 	s.t.Helper()
-	r := ratls.Request{AppID: ratls.AppID(m.AppInfo.AppID), AppInfo: info, Client: true, Key: m.Key}
-	for _, e := range m.Certificate.Leaf.Extensions {
-		if isEvidence(e) {
-			r.ExtraExtensions = append(r.ExtraExtensions, e)
-		}
-	}
+	r := ratls.Request{AppID: ratls.AppID(m.AppInfo.AppID), AppInfo: info, Client: true, Key: m.Key, ExtraExtensions: evidenceIn(m)}
 	cert, err := s.ca.Issue(r)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return cert
+}
+
+// evidenceIn is what a machine's certificate has of evidence.
+func evidenceIn(m *tdxpki.Machine) (list []pkix.Extension) {
+	for _, e := range m.Certificate.Leaf.Extensions {
+		if isEvidence(e) {
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 // isEvidence knows the extensions .1, .2 and .8.

@@ -2,26 +2,75 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
+	"sallyport/config"
 	"sallyport/internal/gwtest/tdxpki"
+	"sallyport/ratls"
 )
 
-// attestedWeb is an instance's web server on this machine with a machine's certificate.
-func attestedWeb(t *testing.T, m *tdxpki.Machine) (at string) {
+// attestedWeb is an instance's web server on this machine with a certificate.
+func attestedWeb(t *testing.T, cert tls.Certificate) (at string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	serveWeb(t, l, &tls.Config{Certificates: []tls.Certificate{m.Certificate}})
+	serveWeb(t, l, &tls.Config{Certificates: []tls.Certificate{cert}})
 	return l.Addr().String()
 }
 
-// The gateway speaks TLS to the instance, and believes its evidence alone.
+// upstreamCase is an instance's server, and how a connection to it ends.
+type upstreamCase struct {
+	name   string
+	shown  tls.Certificate
+	detail string // in the log, of one that is refused; "": it is served
+}
+
+// upstream joins a machine whose ports show the certificates, and asks each.
+func (s *attestedSite) upstream(m *tdxpki.Machine, cases ...upstreamCase) {
+	s.t.Helper()
+	var forwards []string
+	for i, c := range cases {
+		forwards = append(forwards, "--forward", fmt.Sprintf("%d=%s", 8000+i, attestedWeb(s.t, c.shown)))
+	}
+	s.joinQuoted("vm1", m, forwards...)
+	s.until("the machine is up", serving(1))
+	for i, c := range cases {
+		name := fmt.Sprintf("%s-%d", demoApp, 8000+i)
+		got, err := s.get(name)
+		if c.detail == "" {
+			if want := "HTTP/1.1  " + name + ".gw.test"; got != want {
+				s.t.Errorf("%s: %q, %v; want %q", c.name, got, err, want)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), "internal error") {
+			s.t.Errorf("%s: %q, %v; want the alert internal_error", c.name, got, err)
+		}
+		s.said(1, "msg=connection", name+".gw.test", "reason=attestation_failed", c.detail)
+	}
+}
+
+// anotherSystem is a machine of genuine hardware that measures the ids of another's, in a
+// system of its own.
+func anotherSystem(of tdxpki.Guest) tdxpki.Guest {
+	of.ChangeQuote = func(q *tdxpki.Quote) {
+		q.TD.MRTD[0] ^= 1
+		for i := range 3 {
+			q.TD.RTMR[i][0] ^= 1
+		}
+	}
+	return of
+}
+
+// The gateway speaks TLS to the instance, and believes its evidence alone, below the root of
+// the KMS that has judged its system.
 func TestInstanceMustProveToBeTheAppUpstream(t *testing.T) {
 	s := newAttestedSite(t, `tcb_statuses = ["UpToDate"]`)
 	s.set("[proxy]", `upstream_ratls = ["*"]`)
@@ -31,39 +80,95 @@ func TestInstanceMustProveToBeTheAppUpstream(t *testing.T) {
 	otherApp.AppID[0] ^= 1
 	forger, outdated := tdxpki.New(2, s.world.Now), *s.world
 	outdated.SetPCK(func(p *tdxpki.PCK) { p.Components[0] = tdxpki.SVNOutOfDate })
-	stolen := *s.world.Guest(right) // another's evidence beside a key of one's own
-	stolen.Certificate.PrivateKey = s.world.Key("thief")
-	cases := []struct {
-		name   string
-		m      *tdxpki.Machine
-		detail string // in the log, of one that is refused
+	of := func(w *tdxpki.PKI, g tdxpki.Guest) tls.Certificate { return s.certificate(w.Guest(g), nil) }
+	stolen := of(s.world, right) // another's evidence beside a key of one's own
+	stolen.PrivateKey = s.world.Key("thief")
+	otherCA, err := s.ca.Issue(ratls.Request{
+		AppID: ratls.AppID(otherApp.AppID), Client: true, Key: s.world.Guest(right).Key, ExtraExtensions: evidenceIn(s.world.Guest(right)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.upstream(
+		s.world.Guest(right),
+		upstreamCase{"right", of(s.world, right), ""},
+		upstreamCase{"another app", of(s.world, otherApp), "want " + demoApp},
+		upstreamCase{"another instance", of(s.world, testGuest(vm2)), "want " + vm1},
+		upstreamCase{"another Intel", of(forger, right), "PCK chain"},
+		upstreamCase{"out of date", of(&outdated, right), "TCB status OutOfDate"},
+		upstreamCase{"no evidence", of(s.world, tdxpki.Guest{AppID: right.AppID, InstanceID: right.InstanceID, Form: tdxpki.FormNone}), "no attestation provided"},
+		upstreamCase{"another key", stolen, "tls: "},
+		upstreamCase{"another system", s.world.Guest(anotherSystem(right)).Certificate, "certificate signed by unknown authority"},
+		upstreamCase{"not judged by the KMS", s.world.Guest(right).Certificate, "certificate signed by unknown authority"},
+		upstreamCase{"judged as another app's", otherCA, "its issuing CA is of app"},
+	)
+}
+
+// Where the policy knows the system, no authority has to.
+func TestMeasuredInstanceNeedsNoAuthorityUpstream(t *testing.T) {
+	s := newAttestedSite(t, `allow_file = "allow.toml"`)
+	right := testGuest(vm1)
+	m := s.world.Guest(right)
+	s.write("allow.toml", measurementTable(systemOf(s.world, right)))
+	s.base = strings.Replace(s.base, "[proxy]\n", "[proxy]\nupstream_ratls = [\"*\"]\n", 1)
+	s.attest(`allow_file = "allow.toml"`)
+	s.run()
+	s.upstream(
+		m,
+		upstreamCase{"measured", m.Certificate, ""},
+		upstreamCase{"another system", s.world.Guest(anotherSystem(right)).Certificate, "measurements is not on the list"},
+	)
+}
+
+// Neither a root nor measurements: nobody could be known, so nothing starts.
+func TestUpstreamWithoutRootAndMeasurementsStopsTheStart(t *testing.T) {
+	zero := new([48]byte)
+	some := ratls.Measurement{MRTD: zero, RTMR0: zero, RTMR1: zero, RTMR2: zero}
+	const unknown = "nothing tells which system runs in an instance"
+	for name, c := range map[string]struct {
+		rpc, allow, want string
 	}{
-		{"right", s.world.Guest(right), ""},
-		{"another app", s.world.Guest(otherApp), "want " + demoApp},
-		{"another instance", s.world.Guest(testGuest(vm2)), "want " + vm1},
-		{"another Intel", forger.Guest(right), "PCK chain"},
-		{"out of date", outdated.Guest(right), "TCB status OutOfDate"},
-		{"no evidence", s.world.Guest(tdxpki.Guest{AppID: right.AppID, InstanceID: right.InstanceID, Form: tdxpki.FormNone}), "no attestation provided"},
-		{"another key", &stolen, ""},
-	}
-	var forwards []string
-	for i, c := range cases {
-		forwards = append(forwards, "--forward", fmt.Sprintf("%d=%s", 8000+i, attestedWeb(t, c.m)))
-	}
-	s.joinQuoted("vm1", s.world.Guest(right), forwards...)
-	s.until("the machine is up", serving(1))
-	for i, c := range cases {
-		name := fmt.Sprintf("%s-%d", demoApp, 8000+i)
-		got, err := s.get(name)
-		if i == 0 {
-			if want := "HTTP/1.1  " + name + ".gw.test"; got != want {
-				t.Errorf("%s: %q, %v; want %q", c.name, got, err, want)
+		"neither":              {"", "", unknown},
+		"apps":                 {"", "apps = [\"" + demoApp + "\"]\n", unknown},
+		"firmware":             {"", "[[measurement]]\nmrtd = \"" + strings.Repeat("ab", 48) + "\"\n", unknown},
+		"one system of two":    {"", "[[measurement]]\nmrtd = \"" + strings.Repeat("ab", 48) + "\"\n" + measurementTable(some), unknown},
+		"systems":              {"", measurementTable(some), ""},
+		"root":                 {"client_ca = \"kms.pem\"", "", ""},
+		"root that is missing": {"client_ca = \"none.pem\"", "", "[rpc] client_ca: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newUpstreamSite(t, "[]")
+			kms, err := ratls.NewAuthority()
+			if err != nil {
+				t.Fatal(err)
 			}
-			continue
-		}
-		if err == nil || !strings.Contains(err.Error(), "internal error") {
-			t.Errorf("%s: %q, %v; want the alert internal_error", c.name, got, err)
-		}
-		s.said(1, "msg=connection", name+".gw.test", "reason=attestation_failed", c.detail)
+			root, _, err := kms.EncodePEM()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.configure(`["*"]`)
+			text, err := os.ReadFile(s.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			section := "[rpc]\n" + c.rpc + "\n"
+			if c.allow != "" {
+				section += "[attestation]\nallow_file = \"allow.toml\"\n"
+			}
+			for file, data := range map[string]string{s.file: strings.Replace(string(text), `path = "store"`, `path = "another"`, 1) + section, s.path("allow.toml"): c.allow, s.path("kms.pem"): string(root)} {
+				if err := os.WriteFile(file, []byte(data), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cfg, err := config.Load(s.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for what, err := range map[string]error{"check": checkUpstreams(cfg), "start": startAndClose(t, cfg)} {
+				if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || errors.Is(err, errUnknownSystems) != (c.want == unknown) {
+					t.Errorf("%s: %v; want %q", what, err, c.want)
+				}
+			}
+		})
 	}
 }

@@ -47,6 +47,7 @@ type gateway struct {
 	own       *ownSite
 	relay     *relay.Engine
 	upstream  upstreams
+	kms       *kmsRoots // nil: a test judges upstreams
 	proxyTLVs appList
 	admin     *admin.Server
 	addrs     []netip.AddrPort // where clients connect
@@ -281,6 +282,11 @@ func (g *gateway) reload() {
 			changed++
 		}
 	}
+	if g.kms != nil {
+		if err := g.kms.reload(); err != nil {
+			g.log.Error("the KMS's root cannot be used; the old one stays", "error", err)
+		}
+	}
 	g.log.Info("certificates read", "changed", changed)
 }
 
@@ -292,7 +298,7 @@ func (g *gateway) reloadConfig(file string) {
 		err = g.setDomains(cfg)
 	}
 	if err == nil {
-		err = g.upstream.set(cfg.Proxy.UpstreamRATLS)
+		err = g.upstream.set(cfg.Proxy.UpstreamRATLS, cfg.Attestation)
 	}
 	if err != nil {
 		g.log.Error("the configuration cannot be used; what is in force stays", "error", err)

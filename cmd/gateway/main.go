@@ -21,6 +21,9 @@ const (
 	exitDone   = 0
 	exitFailed = 1 // the check or the work failed
 	exitUsage  = 2
+	// of verify
+	exitUnproven  = 3
+	exitUndecided = 4
 )
 
 // errUsage marks an error of the command line.
@@ -39,6 +42,10 @@ func realMain(args []string) int {
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.Is(err, errUnproven):
+		return exitUnproven
+	case errors.Is(err, errUndecided):
+		return exitUndecided
 	case errors.Is(err, errSaid):
 		return exitFailed
 	case errors.As(err, &usage):

@@ -85,7 +85,7 @@ func (a *guestAgent) judging(t *testing.T, p *ratls.Policy) ratls.VerifierOption
 // verifier judges so, and wants evidence of at most a day.
 func (a *guestAgent) verifier(t *testing.T) *ratls.Verifier {
 	t.Helper()
-	v, err := ratls.NewVerifier(a.judging(t, &ratls.Policy{MaxAge: 24 * time.Hour}))
+	v, err := ratls.NewVerifier(a.judging(t, &ratls.Policy{MaxAge: 24 * time.Hour, Measurements: []ratls.Measurement{systemOf(a.world, tdxpki.Guest{})}}))
 	if err != nil {
 		t.Fatal(err)
 	}

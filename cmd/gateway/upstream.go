@@ -14,8 +14,9 @@ import (
 // Which connections are encrypted again, up to inside the instance: those that end
 // here and whose app [proxy] upstream_ratls lists. The instance must prove in the
 // handshake that it is the app's and the very one that the router picked; so the
-// tunnel's key alone does not make a machine the app. Passed through connections
-// have the instance's own TLS and are never touched.
+// tunnel's key alone does not make a machine the app. Since the ids are the word of the
+// system that is measured, that system must be known too (upstream_roots.go). Passed
+// through connections have the instance's own TLS and are never touched.
 
 // attestedTLS gives the config of one connection to an instance: it accepts an
 // RA-TLS certificate of exactly that app and instance, and nothing else. Its
@@ -25,16 +26,23 @@ type attestedTLS func(ctx context.Context, app vm.AppID, instance vm.InstanceID)
 
 // upstreams is the list in force, and who judges. set may be called at any time.
 type upstreams struct {
-	attested attestedTLS // nil: nobody judges, and the list must be empty
+	attested attestedTLS                    // nil: nobody judges, and the list must be empty
+	knows    func(config.Attestation) error // why no instance's system would be known; nil: it is not asked
 	apps     appList
 }
 
 var errNoVerifier = errors.New("[proxy] upstream_ratls: nothing here can verify an instance's certificate; remove it, or the apps could not be reached")
 
-// set makes apps the list for connections to come. Open ones stay as they are.
-func (u *upstreams) set(apps config.AppSet) error {
+// set makes apps the list for connections to come, judged by the section. Open ones stay as
+// they are.
+func (u *upstreams) set(apps config.AppSet, section config.Attestation) error {
 	if u.attested == nil && !apps.IsZero() {
 		return errNoVerifier
+	}
+	if u.knows != nil && !apps.IsZero() {
+		if err := u.knows(section); err != nil {
+			return err
+		}
 	}
 	u.apps.set(apps)
 	return nil
@@ -67,9 +75,14 @@ func (u *upstreams) secure(decided *router.Decision, serverName []byte, protocol
 	}
 }
 
-func (g *gateway) openUpstreams(context.Context) error {
+// openUpstreams has the section's verifier judge instances, if it can tell who they are.
+func (g *gateway) openUpstreams(context.Context) (err error) {
 	if g.upstream.attested == nil { // a test has its own
-		g.upstream.attested = g.attest.attestedTLS
+		if g.kms, err = newKMSRoots(g.cfg.RPC, func() *guestAPI { return g.rpc }); err != nil {
+			return err
+		}
+		g.attest.roots = g.kms.now
+		g.upstream.attested, g.upstream.knows = g.attest.attestedTLS, g.kms.knowsSystems
 	}
-	return g.upstream.set(g.cfg.Proxy.UpstreamRATLS)
+	return g.upstream.set(g.cfg.Proxy.UpstreamRATLS, g.cfg.Attestation)
 }

@@ -174,10 +174,10 @@ func TestReloadChangesWhichAppsAreEncryptedAgain(t *testing.T) {
 
 func TestListWithoutAVerifierIsRefused(t *testing.T) {
 	var u upstreams
-	if err := u.set(config.AppSet{All: true}); !errors.Is(err, errNoVerifier) {
+	if err := u.set(config.AppSet{All: true}, config.Attestation{}); !errors.Is(err, errNoVerifier) {
 		t.Error(err)
 	}
-	if err := u.set(config.AppSet{}); err != nil {
+	if err := u.set(config.AppSet{}, config.Attestation{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 type verifyFlags struct {
 	collateral, at, policy, app, instance, connect string
 	asJSON                                         bool
+	system                                         systemFlags
 }
 
 func newVerify() *cobra.Command {
@@ -43,7 +44,17 @@ A step that holds is marked ✓, one that does not ✗, and – is what such evi
 policy, leaves open. Without --policy any app on a platform that is up to date is accepted:
 compare what is printed with what you expect, or name it by --app, --instance and --policy.
 
-Exit code 0: every step holds. 1: one does not, or nothing could be judged. 2: wrong usage.`,
+Which app and instance it is, is the word of the system in the machine, and any system can
+say it. So the system must be known, by one of these:
+
+	--root kms-root.pem     its certificate is issued by the KMS, which has judged it
+	--measurement mrtd=…,rtmr0=…,rtmr1=…,rtmr2=…    it is this system; may be repeated
+	--policy gateway.toml   the allow_file lists it as [[measurement]]
+
+Exit code 0: every step holds, and the system is known. 1: a step does not hold, or there
+is no evidence to judge. 2: wrong usage. 3: every step holds, but nothing that was checked
+tells which system runs there (UNPROVEN). 4: nobody can judge now, such as without Intel's
+collateral (UNDECIDED).`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if trimScheme(args[0]) == "" {
@@ -57,6 +68,8 @@ Exit code 0: every step holds. 1: one does not, or nothing could be judged. 2: w
 	cmd.Flags().StringVar(&f.at, "at", "", "judge as of this time (RFC 3339)")
 	cmd.Flags().StringVar(&f.app, "app", "", "the app id that it must be")
 	cmd.Flags().StringVar(&f.instance, "instance", "", "the instance id that it must be")
+	cmd.Flags().StringVar(&f.system.root, "root", "", "PEM file of the KMS's root, which must have issued the certificate")
+	cmd.Flags().StringArrayVar(&f.system.measurements, "measurement", nil, "system that it must be: mrtd=HEX,rtmr0=HEX,rtmr1=HEX,rtmr2=HEX; rtmr0 may be left out; may be repeated")
 	cmd.Flags().StringVar(&f.connect, "connect", "", "host:port to connect to in place of HOST, which stays the server name")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
@@ -96,16 +109,17 @@ func (f *verifyFlags) verify(ctx context.Context, out io.Writer, what string) er
 	} else {
 		r.write(out)
 	}
-	if err == nil && r.Err != nil {
-		err = errSaid // with the report
+	if err != nil {
+		return err
 	}
-	return err
+	return r.outcome()
 }
 
 // verifyOptions say how to judge.
 type verifyOptions struct {
 	ratls.VerifierOptions
 	insecure bool
+	system   wantedSystem
 	servers  *config.Attestation // whose PCCS are asked; nil: Collateral is given
 }
 
@@ -113,6 +127,9 @@ type verifyOptions struct {
 func (f *verifyFlags) options() (o verifyOptions, want ratls.Peer, err error) {
 	if want, err = f.peer(); err != nil {
 		return o, want, usageError{err}
+	}
+	if o.system, err = f.system.read(); err != nil {
+		return o, want, err
 	}
 	now := time.Now
 	if f.at != "" {
@@ -189,6 +206,7 @@ func judgeSubject(ctx context.Context, o verifyOptions, s *subject, want ratls.P
 	r := &verifyReport{Report: verifier.Examine(ctx, s.evidence), subject: s.what, open: s.open()}
 	if r.Verdict != nil {
 		s.identify(ctx, verifier, o.Now(), want, r)
+		s.know(ctx, verifier, o.system, r)
 		r.open = append(r.open, anything(o.Policy, want, r.Verdict.AppInfo)...)
 	}
 	return r, nil
@@ -196,9 +214,6 @@ func judgeSubject(ctx context.Context, o verifyOptions, s *subject, want ratls.P
 
 // anything is what the policy leaves to whoever is asked.
 func anything(p *ratls.Policy, want ratls.Peer, info ratls.AppInfo) (list []string) {
-	if p.Measurements == nil {
-		list = append(list, "system: any is accepted, for the policy lists no measurements; it is the system that names the app")
-	}
 	if !info.AppID.IsZero() && p.Apps == nil && p.ComposeHashes == nil && want.App.IsZero() && want.Instance.IsZero() {
 		list = append(list, "app: any is accepted; name the one you expect by --app, or list it in the policy")
 	}
@@ -230,7 +245,7 @@ func (s *subject) checkCertificate(ctx context.Context, v *ratls.Verifier, now t
 	if s.published {
 		return nil
 	}
-	_, err := v.AppraisePeer(ctx, []*x509.Certificate{s.certificate}, ratls.Peer{})
+	_, err := v.AppraisePeer(ctx, []*x509.Certificate{s.certificate}, ratls.Peer{AnySystem: true}) // see know
 	return err
 }
 

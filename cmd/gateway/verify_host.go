@@ -72,8 +72,12 @@ func dialSubject(ctx context.Context, host, connect string) (*subject, error) {
 	}
 	defer c.Close()
 	conn := c.(*tls.Conn)
-	leaf := conn.ConnectionState().PeerCertificates[0]
+	shown := conn.ConnectionState().PeerCertificates
+	leaf := shown[0]
 	s, err := certificateSubject(leaf)
+	if err == nil {
+		s.above = shown[1:min(len(shown), maxChain)]
+	}
 	if errors.Is(err, ratls.ErrNoAttestation) {
 		return publishedEvidence(ctx, conn, name, leaf)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"sallyport/internal/gwtest/tdxpki"
+	"sallyport/ratls"
+	"sallyport/ratls/tdx"
 )
 
 // verification is a directory with a world's collateral in it, and a policy by which the
@@ -47,18 +50,51 @@ func (v *verification) policy(lines ...string) {
 	v.write("policy.toml", []byte("[attestation]\ninsecure_root_ca = \"intel.pem\"\n"+strings.Join(lines, "\n")+"\n"))
 }
 
-// args are those of a command that applies the policy.
+// args are those of a command that applies the policy, and knows the world's systems.
 func (v *verification) args(more ...string) []string {
+	return append(v.unknown("--measurement", v.system(tdxpki.Guest{}), "--measurement", v.system(tdxpki.Guest{V5: true})), more...)
+}
+
+// unknown are args that know no system.
+func (v *verification) unknown(more ...string) []string {
 	return append([]string{"verify", "--policy", filepath.Join(v.dir, "policy.toml")}, more...)
+}
+
+// system is a guest's, for --measurement.
+func (v *verification) system(g tdxpki.Guest) string { return measurementFlag(systemOf(v.world, g)) }
+
+// systemOf is the system that a guest of a world runs.
+func systemOf(world *tdxpki.PKI, g tdxpki.Guest) ratls.Measurement {
+	q, err := tdx.Parse(world.Guest(g).Quote)
+	if err != nil {
+		panic(err)
+	}
+	return ratls.Measurement{MRTD: &q.TD.MRTD, RTMR0: &q.TD.RTMR[0], RTMR1: &q.TD.RTMR[1], RTMR2: &q.TD.RTMR[2]}
+}
+
+// measurementFlag is m as --measurement takes it.
+func measurementFlag(m ratls.Measurement) string {
+	return fmt.Sprintf("mrtd=%x,rtmr0=%x,rtmr1=%x,rtmr2=%x", *m.MRTD, *m.RTMR0, *m.RTMR1, *m.RTMR2)
+}
+
+// measurementTable is m as an allow file lists it.
+func measurementTable(m ratls.Measurement) string {
+	return fmt.Sprintf("[[measurement]]\nmrtd = \"%x\"\nrtmr0 = \"%x\"\nrtmr1 = \"%x\"\nrtmr2 = \"%x\"\n", *m.MRTD, *m.RTMR0, *m.RTMR1, *m.RTMR2)
 }
 
 // verify runs the command in this process; errSaid is with a report that does not hold.
 func (v *verification) verify(args ...string) (stdout string, err error) {
 	v.t.Helper()
+	return v.command(v.args(args...)...)
+}
+
+// command is verify with these arguments alone.
+func (v *verification) command(args ...string) (stdout string, err error) {
+	v.t.Helper()
 	root := newRoot()
 	var out bytes.Buffer
 	root.SetOut(&out)
-	root.SetArgs(v.args(args...))
+	root.SetArgs(args)
 	err = root.ExecuteContext(v.t.Context())
 	return out.String(), err
 }

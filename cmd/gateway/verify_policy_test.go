@@ -29,19 +29,25 @@ func TestVerifyExitCodesTellUsageFromFailure(t *testing.T) {
 		"good":             {v.args(good), 0, ""},
 		"app":              {v.args(good, "--app", strings.ToUpper(app)), 0, ""},
 		"another app":      {v.args(good, "--app", strings.Repeat("ee", 20)), 1, ""},
+		"system not known": {v.unknown(good), 3, ""},
+		"undecided":        {v.args(good, "--at", v.world.Now.AddDate(0, 0, 400).Format(time.RFC3339)), 4, ""},
 		"of another Intel": {[]string{"verify", "--collateral", collateral, good}, 1, ""},
 
-		"nothing":         {[]string{"verify"}, 2, "accepts 1 arg(s), received 0"},
-		"two":             {v.args(good, good), 2, "accepts 1 arg(s), received 2"},
-		"empty":           {v.args(""), 2, "verify: want a host, a file, or - for standard input"},
-		"bad flag":        {v.args("--no", good), 2, "unknown flag: --no"},
-		"bad app":         {v.args(good, "--app", "xyz"), 2, "--app: "},
-		"bad instance":    {v.args(good, "--instance", app[2:]), 2, "--instance: "},
-		"bad time":        {v.args(good, "--at", "yesterday"), 2, `--at "yesterday": want a time such as 2026-03-01T00:00:00Z`},
-		"no collateral":   {v.args(good, "--collateral", v.dir+"/none"), 1, "--collateral: open " + v.dir + "/none: no such file"},
-		"bad collateral":  {v.args(good, "--collateral", good), 1, "--collateral: " + good + ": "},
-		"no policy":       {[]string{"verify", "--policy", v.dir + "/none", good}, 1, "--policy: stat " + v.dir + "/none: no such file"},
-		"policy of no ==": {[]string{"verify", "--policy", v.write("broken.toml", []byte("[attestation]\npccs\n")), good}, 1, "/broken.toml:2:5: "},
+		"nothing":          {[]string{"verify"}, 2, "accepts 1 arg(s), received 0"},
+		"two":              {v.args(good, good), 2, "accepts 1 arg(s), received 2"},
+		"empty":            {v.args(""), 2, "verify: want a host, a file, or - for standard input"},
+		"bad flag":         {v.args("--no", good), 2, "unknown flag: --no"},
+		"bad app":          {v.args(good, "--app", "xyz"), 2, "--app: "},
+		"bad instance":     {v.args(good, "--instance", app[2:]), 2, "--instance: "},
+		"bad system":       {v.args(good, "--measurement", "mrtd=00"), 2, "--measurement: mrtd: want 96 hex digits"},
+		"part of a system": {v.args(good, "--measurement", "mrtd="+strings.Repeat("00", 48)), 2, "--measurement: mrtd, rtmr1 and rtmr2 are needed"},
+		"no root":          {v.args(good, "--root", v.dir+"/none"), 1, "--root: open " + v.dir + "/none: no such file"},
+		"root of nothing":  {v.args(good, "--root", v.write("empty.pem", nil)), 1, "/empty.pem: has no certificate"},
+		"bad time":         {v.args(good, "--at", "yesterday"), 2, `--at "yesterday": want a time such as 2026-03-01T00:00:00Z`},
+		"no collateral":    {v.args(good, "--collateral", v.dir+"/none"), 1, "--collateral: open " + v.dir + "/none: no such file"},
+		"bad collateral":   {v.args(good, "--collateral", good), 1, "--collateral: " + good + ": "},
+		"no policy":        {[]string{"verify", "--policy", v.dir + "/none", good}, 1, "--policy: stat " + v.dir + "/none: no such file"},
+		"policy of no ==":  {[]string{"verify", "--policy", v.write("broken.toml", []byte("[attestation]\npccs\n")), good}, 1, "/broken.toml:2:5: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := outcome(t, test.args...)
@@ -91,7 +97,7 @@ func TestPolicyIsApplied(t *testing.T) {
 	}
 	v.wantWords(out, []string{
 		"\nVERIFIED: SWHardeningNeeded, good until ", "  advisories      INTEL-SA-00615\n",
-		"– app                            any is accepted", "– system                         any is accepted", "– hardware                       the policy's insecure_root_ca",
+		"– app                            any is accepted", "– hardware                       the policy's insecure_root_ca",
 	})
 
 	v.write("allow.toml", fmt.Appendf(nil, "apps = [%q]\n[[measurement]]\nmrtd = %q\n", app, mrtd))

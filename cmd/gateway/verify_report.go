@@ -22,6 +22,26 @@ type verifyReport struct {
 	ratls.Report
 	subject string
 	open    []string // what is not proven, and why
+	knownBy []string // which system runs there; none: it is not known
+}
+
+// Outcomes that have exit codes of their own. All three have been told, by the report.
+var (
+	errUnproven  = fmt.Errorf("unproven: %w", errSaid)
+	errUndecided = fmt.Errorf("undecided: %w", errSaid)
+)
+
+// outcome is nil if everything holds, and the system is known that says so.
+func (r *verifyReport) outcome() error {
+	switch {
+	case r.undecided():
+		return errUndecided
+	case r.Err != nil:
+		return errSaid
+	case len(r.knownBy) == 0:
+		return errUnproven
+	}
+	return nil
 }
 
 // step adds a rule that ratls does not know of.
@@ -90,7 +110,13 @@ func (r *verifyReport) writeVerdict(w io.Writer) {
 		return
 	}
 	v := r.Verdict
-	fmt.Fprintf(w, "\nVERIFIED: %s, good until %s\n", v.TCB.Status, v.Expires.UTC().Format(time.RFC3339))
+	if r.outcome() == nil {
+		fmt.Fprintf(w, "\nVERIFIED: %s, good until %s, system known by %s\n", v.TCB.Status, v.Expires.UTC().Format(time.RFC3339), strings.Join(r.knownBy, " and "))
+	} else {
+		fmt.Fprintf(w, "\nUNPROVEN: the hardware is genuine (%s, good until %s), but nothing that was checked tells which system\n"+
+			"  runs there, and any system can say what follows. Name the system: by the KMS's root (--root), its measurements\n"+
+			"  (--measurement), or a policy that lists them whole: mrtd, rtmr1 and rtmr2 (--policy).\n", v.TCB.Status, v.Expires.UTC().Format(time.RFC3339))
+	}
 	rows := []struct{ name, value string }{
 		{"app", v.AppInfo.AppID.String()},
 		{"instance", v.AppInfo.InstanceID.String()},
@@ -172,6 +198,8 @@ type (
 		Subject   string       `json:"subject"`
 		Verified  bool         `json:"verified"`
 		Undecided bool         `json:"undecided,omitempty"` // not verified, and not refused
+		Unproven  bool         `json:"unproven,omitempty"`  // not verified, though every step holds
+		KnownBy   []string     `json:"system_known_by"`
 		Error     string       `json:"error,omitempty"`
 		Steps     []jsonStep   `json:"steps"`
 		Open      []string     `json:"not_checked"`
@@ -181,7 +209,8 @@ type (
 
 func (r *verifyReport) writeJSON(w io.Writer) error {
 	doc := jsonReport{
-		Subject: r.subject, Verified: r.Err == nil, Undecided: r.undecided(),
+		Subject: r.subject, Verified: r.outcome() == nil, Undecided: r.undecided(),
+		Unproven: errors.Is(r.outcome(), errUnproven), KnownBy: append([]string{}, r.knownBy...),
 		Steps: []jsonStep{}, Open: append(append([]string{}, r.open...), r.notApplied()...),
 	}
 	if r.Err != nil {

@@ -36,7 +36,7 @@ func TestReportOfARealMachine(t *testing.T) {
 	files := fixtures(t, "dstack/quote-report.json", "dcap-qvl/tdx_quote_outdated_collateral.json")
 	endAtOnce(t)
 	code, out, stderr := outcome(t, "verify", "--collateral", files[1], "--at", "2026-03-01T00:00:00Z", files[0])
-	if code != 0 || stderr != "" {
+	if code != 3 || stderr != "" {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	at := 0
@@ -53,10 +53,10 @@ func TestReportOfARealMachine(t *testing.T) {
 ✓ event log                      RTMR3 0f787c3877f3e95095d5a4d13dd0fe0233803b30120d8469866719dc28f519ce021fe1e53459121e7a5a4443147185a8
 ✓ policy: TCB status             UpToDate
 – key binding                    none, for there is no certificate: anybody may show this evidence
-– system                         any is accepted, for the policy lists no measurements; it is the system that names the app
+– system                         any is accepted, for nothing names the one that must run; it is the system that names the app
 – app                            any is accepted; name the one you expect by --app, or list it in the policy
 
-VERIFIED: UpToDate, good until 2026-03-20T10:41:15Z
+UNPROVEN: the hardware is genuine (UpToDate, good until 2026-03-20T10:41:15Z), but nothing that was checked tells which system
   app             3763bc34552cf3a27ff71ad5f7a90471562a1a2d
   instance        c3714eb66990eace777b4e664c16e09375dec4c9
   compose hash    3763bc34552cf3a27ff71ad5f7a90471562a1a2df552dfc1998cba2d60da27e7
@@ -81,7 +81,7 @@ func TestRealMachineIsUndecidedByOldDocuments(t *testing.T) {
 	files := fixtures(t, "dstack/quote-report.json", "dcap-qvl/tdx_quote_outdated_collateral.json")
 	endAtOnce(t)
 	code, out, _ := outcome(t, "verify", "--collateral", files[1], "--at", "2026-11-01T00:00:00Z", files[0])
-	if code != 1 || !strings.Contains(out, "✗ PCK CRL window                 2026-02-18T10:41:15Z … 2026-03-20T10:41:15Z: has expired at 2026-11-01T00:00:00Z\n") ||
+	if code != 4 || !strings.Contains(out, "✗ PCK CRL window                 2026-02-18T10:41:15Z … 2026-03-20T10:41:15Z: has expired at 2026-11-01T00:00:00Z\n") ||
 		!strings.Contains(out, "\nUNDECIDED: ") || !strings.Contains(out, "; 4 steps in all do not hold\n") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
@@ -134,7 +134,7 @@ func TestReportInJSON(t *testing.T) {
 	m := v.world.Guest(tdxpki.Guest{})
 	file, app := v.write("good.der", m.Certificate.Certificate[0]), hex.EncodeToString(m.AppInfo.AppID)
 	r := v.json(file)
-	if !r.Verified || r.Undecided || r.Error != "" || r.Verdict == nil || len(r.NotChecked) != 3 || !strings.HasPrefix(r.Subject, file) {
+	if !r.Verified || r.Undecided || r.Error != "" || r.Verdict == nil || len(r.NotChecked) != 2 || !strings.HasPrefix(r.Subject, file) {
 		t.Fatalf("%+v", r)
 	}
 	for _, s := range r.Steps {
@@ -148,7 +148,7 @@ func TestReportInJSON(t *testing.T) {
 	}
 
 	r = v.json(file, "--app", strings.Repeat("ee", 20))
-	if last := r.Steps[len(r.Steps)-1]; r.Verified || r.Undecided || r.Verdict == nil || last.OK || r.Error != last.Name+": "+last.Error {
+	if last := r.Steps[len(r.Steps)-2]; r.Verified || r.Undecided || r.Verdict == nil || last.OK || r.Error != last.Name+": "+last.Error {
 		t.Errorf("another app: %+v", r)
 	}
 	r = v.json(v.write("cut", m.Quote[:600]))
@@ -166,6 +166,8 @@ type scripted struct {
 	Subject   string
 	Verified  bool
 	Undecided bool
+	Unproven  bool
+	KnownBy   []string `json:"system_known_by"`
 	Error     string
 	Steps     []struct {
 		Name, Value, Error string

@@ -30,8 +30,9 @@ const maxSubject = 4*attestation.MaxSize + 1<<20
 type subject struct {
 	what        string
 	evidence    ratls.Evidence
-	certificate *x509.Certificate // whose key the evidence is for; nil: none
-	published   bool              // beside the certificate, not in it
+	certificate *x509.Certificate   // whose key the evidence is for; nil: none
+	above       []*x509.Certificate // that came with it
+	published   bool                // beside the certificate, not in it
 }
 
 // open is what such evidence cannot prove.
@@ -143,16 +144,30 @@ func isAttestation(b []byte) bool {
 	return b[0] == 0 || b[0]&0xf0 == 0x80 || b[0] == 0xde || b[0] == 0xdf
 }
 
-// parsePEM takes the first certificate of a chain. What openssl writes before it, or a key,
-// is passed over.
-func parsePEM(text []byte) (*subject, error) {
+// maxChain is the most certificates of a PEM file that are looked at.
+const maxChain = 8
+
+// parsePEM takes the first certificate of a chain, and those above it. What openssl writes
+// before it, or a key, is passed over.
+func parsePEM(text []byte) (s *subject, err error) {
 	for {
 		block, rest := pem.Decode(text)
 		switch {
-		case block == nil:
+		case block == nil && s == nil:
 			return nil, errors.New("is PEM, but has no certificate")
-		case block.Type == "CERTIFICATE":
-			return parseCertificate(block.Bytes)
+		case block == nil || s != nil && len(s.above) == maxChain-1:
+			return s, nil
+		case block.Type != "CERTIFICATE":
+		case s == nil:
+			if s, err = parseCertificate(block.Bytes); err != nil {
+				return nil, err
+			}
+		default:
+			above, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("certificate %d of the chain: %w", len(s.above)+2, err)
+			}
+			s.above = append(s.above, above)
 		}
 		text = rest
 	}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"sallyport/config"
+	"sallyport/rpc"
+)
+
+// What tells which system runs in an instance that the gateway speaks RA-TLS with: the
+// measurements of the policy, or the KMS, which has judged the system before it
+// issued the certificate. Genuine hardware alone proves nothing about the app: any system
+// may measure any ids.
+
+var errUnknownSystems = errors.New("[proxy] upstream_ratls: nothing tells which system runs in an instance, and any system can claim any app: " +
+	"set [rpc] client_ca to the KMS's root, or list each system by mrtd, rtmr1 and rtmr2 as [[measurement]] in [attestation] allow_file")
+
+// kmsRoots are the roots that guests are known by: those of the guests' API if there is
+// one, which follows its files, else those of [rpc] client_ca.
+type kmsRoots struct {
+	section config.RPC
+	api     func() *guestAPI // nil: there is none
+	read    atomic.Pointer[x509.CertPool]
+}
+
+func newKMSRoots(section config.RPC, api func() *guestAPI) (*kmsRoots, error) {
+	k := &kmsRoots{section: section, api: api}
+	return k, k.reload()
+}
+
+// reload reads client_ca anew where the guests' API does not. On an error the roots before
+// stay.
+func (k *kmsRoots) reload() error {
+	if k.section.Listen.IsValid() || k.section.ClientCA == "" {
+		return nil
+	}
+	roots, err := rpc.ReadRoots(k.section.ClientCA)
+	if err != nil {
+		return fmt.Errorf("[rpc] client_ca: %w", err)
+	}
+	k.read.Store(roots)
+	return nil
+}
+
+// now returns the roots in force; nil: there are none.
+func (k *kmsRoots) now() *x509.CertPool {
+	if api := k.api(); api != nil {
+		return api.identity.Roots()
+	}
+	return k.read.Load()
+}
+
+// knowsSystems tells why no instance's system would be known by this section.
+func (k *kmsRoots) knowsSystems(section config.Attestation) error {
+	if k.section.ClientCA != "" || k.section.DstackAgent != "" && k.section.Listen.IsValid() {
+		return nil
+	}
+	policy, err := newPolicy(section)
+	if err == nil && !policy.NamesSystems() {
+		err = errUnknownSystems
+	}
+	return err
+}
+
+// checkUpstreams tells why upstream_ratls could not be served.
+func checkUpstreams(cfg *config.Config) error {
+	if cfg.Proxy.UpstreamRATLS.IsZero() {
+		return nil
+	}
+	k, err := newKMSRoots(cfg.RPC, func() *guestAPI { return nil })
+	if err != nil {
+		return err
+	}
+	return k.knowsSystems(cfg.Attestation)
+}
