@@ -60,6 +60,43 @@ func TestInstanceIsBoundedAsClientsAre(t *testing.T) {
 	}
 }
 
+// Turns must not forget what is inside of crypto/tls, nor what no event will tell again:
+// the backend says nothing before it has all.
+func TestManySmallRecordsAllArrive(t *testing.T) {
+	const records, times = 20 * turnRecords, 5
+	a := newApps(t)
+	counts := func(c client) {
+		for range times {
+			if _, err := io.CopyN(io.Discard, c, records); err != nil {
+				t.Errorf("the backend reads: %v", err)
+			}
+			_, _ = c.Write([]byte{1})
+		}
+		if n, err := io.Copy(io.Discard, c); n != records || err != nil {
+			t.Errorf("the backend got %d bytes of %d before the end, %v", n, records, err)
+		}
+		_ = c.CloseWrite()
+	}
+	for name, g := range map[string]*gateway{
+		"to plain":             start(t, nil).to(serve(t, func(c *net.TCPConn) { counts(c) })),
+		"encrypted again":      start(t, nil).toTLS(a, serveTLS(t, a.good(), func(c *tls.Conn) { counts(c) })),
+		"again, in user space": start(t, inUserSpace).toTLS(a, serveTLS(t, a.good(), func(c *tls.Conn) { counts(c) })),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, f := g.forged()
+			for range times {
+				write(t, c.NetConn(), f.data(nil, records))
+				readExactly(t, c, 1)
+			}
+			closeNotify := []byte{1, 0}
+			write(t, c.NetConn(), f.record(f.data(nil, records), typeAlert, closeNotify, 0))
+			if got := g.ended(); got != "client_closed" {
+				t.Errorf("reason %s", got)
+			}
+		})
+	}
+}
+
 // In TLS 1.2 a handshake message may come in records of one byte, in the clear.
 func TestHandshakeInTinyRecordsEnds(t *testing.T) {
 	g := start(t, nil).to(serve(t, echo))
