@@ -12,7 +12,8 @@ type Status struct {
 	Version      string        `json:"version"`
 	Started      time.Time     `json:"started"`
 	Draining     bool          `json:"draining"`
-	Tunnel       string        `json:"tunnel"` // mode and interface
+	Tunnel       string        `json:"tunnel"`                 // mode and interface
+	TunnelFault  string        `json:"tunnel_fault,omitempty"` // why nothing goes through it; absent: it is ready
 	PublicKey    string        `json:"public_key"`
 	Instances    []Instance    `json:"instances"`
 	Certificates []Certificate `json:"certificates"`

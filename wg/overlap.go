@@ -70,3 +70,22 @@ func (t *tunnel) checkRoutes() error {
 // enoughRoutes bounds what is kept of a host's routes: an interface of an earlier
 // run has one, and any other one is refused.
 const enoughRoutes = 16
+
+// tellRival logs when the host's own route to the guests begins to lead elsewhere.
+// Nothing is lost by it: sockets that are tied to the interface do not care, and no
+// dial is refused. But a strict rp_filter drops what guests answer, and then that
+// line is all there is to tell why.
+func (t *tunnel) tellRival() {
+	rival := ""
+	routes, err := t.nl.RouteGet(someGuest(t.o.Address).AsSlice())
+	if err == nil && len(routes) > 0 && routes[0].LinkIndex != t.link.Attrs().Index {
+		if link, err := t.nl.LinkByIndex(routes[0].LinkIndex); err == nil {
+			rival = link.Attrs().Name
+		}
+	}
+	if rival != "" && rival != t.rival {
+		t.o.Log.Warn("another interface's route leads into the tunnel network: the gateway does not use it, but guests' answers may be dropped (net.ipv4.conf.*.rp_filter = 1); take one of the two networks away",
+			"interface", t.o.Interface, "network", t.o.Address.Masked().String(), "other", rival)
+	}
+	t.rival = rival
+}

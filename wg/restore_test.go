@@ -1,6 +1,7 @@
 package wg
 
 import (
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -19,7 +20,7 @@ func TestTunnelIsWholeAgainAfterwards(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			s, elsewhere, guest := withImpostor(t)
+			s, elsewhere, guest := withImpostor(t, io.Discard)
 			s.join(s.guests[0])
 			s.guests[0].echo(guest.String()) // the guest serves where the impostor does
 			stream, err := s.dial(guest, patience)

@@ -33,6 +33,7 @@ type tunnel struct {
 	watched   atomic.Int32 // the index of link
 	isolation isolation    // not of a guest
 	way       way
+	rival     string // another interface that the route to the guests leads to
 	// start takes the UDP port, for a device whose link does not do it when it comes up.
 	start func() error
 

@@ -79,6 +79,7 @@ func (t *tunnel) ready() error {
 		return fmt.Errorf("wg: %w", err)
 	}
 	t.way.index.Store(int32(t.link.Attrs().Index))
+	t.tellRival()
 	return nil
 }
 

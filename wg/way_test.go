@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -59,10 +60,10 @@ var faults = map[string]struct {
 
 // withImpostor is a gateway's host with the tunnel to a guest, and a default route to
 // somebody who answers as that guest. Nothing is filtered: the rules would drop his answers.
-func withImpostor(t *testing.T) (s *site, elsewhere netlink.Link, claimed netip.AddrPort) {
+func withImpostor(t *testing.T, log io.Writer) (s *site, elsewhere netlink.Link, claimed netip.AddrPort) {
 	t.Helper()
 	s = newSite(t)
-	s.options.Guest = true
+	s.options.Guest, s.options.Log = true, slog.New(slog.NewTextHandler(log, nil))
 	s.open()
 	impostor := newHost(t)
 	cable(s.gateway, impostor, "192.0.2.9", "192.0.2.10")
@@ -87,7 +88,8 @@ func withImpostor(t *testing.T) (s *site, elsewhere netlink.Link, claimed netip.
 func TestDialNeverLeavesTheTunnel(t *testing.T) {
 	for name, f := range faults {
 		t.Run(name, func(t *testing.T) {
-			s, elsewhere, guest := withImpostor(t)
+			var log bytes.Buffer
+			s, elsewhere, guest := withImpostor(t, &log)
 			s.gateway.do(func() {
 				tunnel, err := netlink.LinkByName(s.options.Interface)
 				must(t, err)
@@ -99,6 +101,10 @@ func TestDialNeverLeavesTheTunnel(t *testing.T) {
 			}
 			if err := s.device.Ready(); f.ready == "" {
 				must(t, err)
+				must(t, s.device.Ready())
+				if n := strings.Count(log.String(), "another interface's route"); n != 1 {
+					t.Errorf("the log tells %d times of the other route: %s", n, log.String())
+				}
 			} else if err == nil || !strings.Contains(err.Error(), f.ready) {
 				t.Errorf("ready: %v", err)
 			} else if _, err := s.dial(guest, time.Second); err == nil || !strings.Contains(err.Error(), errNoWay.Error()) {

@@ -13,6 +13,9 @@ func (g *gateway) report() admin.Status {
 		Version: v, Started: g.started, Draining: g.draining.Load(),
 		Tunnel: string(g.tunnel.Mode()) + " " + g.tunnel.Name(), PublicKey: g.tunnel.PublicKey().String(),
 	}
+	if err := g.tunnel.Ready(); err != nil {
+		s.TunnelFault = err.Error()
+	}
 	s.Instances = g.instances()
 	s.Certificates = g.certificates()
 	for _, l := range g.relay.Loops() {

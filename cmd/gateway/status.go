@@ -30,7 +30,8 @@ func newStatus() *cobra.Command {
 older than 3 minutes is stale, from [health] max_handshake_age the instance is down.
 One that is refused gets no traffic because of its attestation: the reason says why.
 
-Exit code 1: the gateway does not answer, or no instance can serve.`,
+Exit code 1: the gateway does not answer, its tunnel is not ready, or no instance can
+serve.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := untilSignal(cmd.Context(), func() {})
@@ -96,7 +97,7 @@ func showStatus(ctx context.Context, out io.Writer, at string, asJSON, clear boo
 		return err
 	}
 	for _, i := range s.Instances {
-		if i.Weight > 0 {
+		if i.Weight > 0 && s.TunnelFault == "" {
 			return nil
 		}
 	}
@@ -110,6 +111,9 @@ func printStatus(out io.Writer, s admin.Status) error {
 		state += ", draining"
 	}
 	fmt.Fprintf(w, "gateway %s, %s; tunnel %s; key %s\n\n", s.Version, state, s.Tunnel, s.PublicKey)
+	if s.TunnelFault != "" {
+		fmt.Fprintf(w, "The tunnel is not ready, nobody is reached through it: %s\n\n", s.TunnelFault)
+	}
 	fmt.Fprintln(w, "APP\tINSTANCE\tADDRESS\tHEALTH\tHANDSHAKE\tCONNS\tREASON")
 	for _, i := range s.Instances {
 		handshake := "-"
