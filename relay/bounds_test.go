@@ -1,11 +1,13 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -92,4 +94,55 @@ func TestHedgesAreBounded(t *testing.T) {
 	// A try after one that has failed is not beside it.
 	g.to(refusing(t), refusing(t), afterHello(t, echo))
 	mustEcho(t, g.pass())
+}
+
+// stuck is a connection that takes everything and acknowledges nothing.
+type stuck struct {
+	net.Conn
+	closed atomic.Bool
+}
+
+func (*stuck) Write(p []byte) (int, error) { return len(p), nil }
+
+func (s *stuck) Unsent() int {
+	if s.closed.Load() {
+		return 0
+	}
+	return 1
+}
+
+func (s *stuck) Close() error {
+	s.closed.Store(true)
+	return s.Conn.Close()
+}
+
+// A bridge waits for what its peer has not acknowledged. Peers that never do must not make
+// clients that come and go hold more descriptors than connections may.
+func TestBridgesThatHaveNotEndedAreBounded(t *testing.T) {
+	g := start(t, func(_ *gateway, o *Options) { o.MaxConnections, o.MaxHedges = 3, 1 })
+	g.backends.Store(&[]Backend{{Name: "stuck", Dial: func(context.Context) (net.Conn, error) {
+		near, far := net.Pipe()
+		t.Cleanup(func() { far.Close() })
+		return &stuck{Conn: near}, nil
+	}}})
+	for n := range uint64(4) {
+		c := g.pass()
+		eventually(t, "the hello to be relayed", func() bool {
+			return g.sum(func(s *loopStats) uint64 { return s.bytes[0][copying].Load() }) >= (n+1)*uint64(len(helloFor(t, "raw.test")))
+		})
+		if err := c.SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		g.ended()
+	}
+	if got := alertIn(t, g.pass()); got != alertInternalError {
+		t.Errorf("alert %d", got)
+	}
+	if got := g.ended(); got != "no_descriptor" {
+		t.Errorf("reason %s", got)
+	}
+	if n := g.Engine.bridges.Load(); n != 4 {
+		t.Errorf("%d bridges", n)
+	}
 }

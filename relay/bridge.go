@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -32,8 +33,22 @@ var _ duplex.Resetter = (*bridge)(nil)
 // errCutOff is what a bridge reads behind a stream of the loop's that was cut off.
 var errCutOff = errors.New("the stream was cut off")
 
-// pair returns a bridge to remote.
-func (l *loop) pair(remote net.Conn) (*bridge, error) {
+// errBridges stands for a descriptor that bridges may not take from others.
+var errBridges = fmt.Errorf("%w: too many connections have not come to their end yet", unix.EMFILE)
+
+// pair returns a bridge to remote. The goroutines' end outlives the loop's while what is
+// under way is not acknowledged, so bridges are bounded beside connections.
+func (l *loop) pair(remote net.Conn) (_ *bridge, err error) {
+	e := l.engine
+	if e.bridges.Add(1) > int64(e.opts.MaxConnections+e.opts.MaxHedges) {
+		e.bridges.Add(-1)
+		return nil, errors.Join(errBridges, remote.Close())
+	}
+	defer func() {
+		if err != nil {
+			e.bridges.Add(-1)
+		}
+	}()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, errors.Join(err, remote.Close())
@@ -46,7 +61,10 @@ func (l *loop) pair(remote net.Conn) (*bridge, error) {
 		return nil, errors.Join(err, remote.Close())
 	}
 	b := &bridge{UnixConn: local.(*net.UnixConn), loop: l, fd: int32(pair[0])}
-	l.engine.background.Go(func() { l.engine.join(b, remote) })
+	e.background.Go(func() {
+		defer e.bridges.Add(-1)
+		e.join(b, remote)
+	})
 	return b, nil
 }
 

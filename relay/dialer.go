@@ -94,6 +94,7 @@ func (s *setup) dialed(i int, got dialled, err error) {
 	if err != nil {
 		t.state, t.verdict = failed, judge(err)
 		s.dialing.panicked = s.dialing.panicked || errors.Is(err, errPanic)
+		s.dialing.starved = s.dialing.starved || errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
 		s.dialing.noWay = s.dialing.noWay || errors.Is(err, errNoWay)
 		s.tellUnproven(i, err)
 	} else {

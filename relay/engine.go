@@ -28,6 +28,7 @@ type Engine struct {
 
 	open      atomic.Int64 // connections, lingering ones included
 	lingering atomic.Int64 // of these, refused ones whose client may still read why
+	bridges   atomic.Int64 // that have not ended
 	hedges    atomic.Int64 // tries of dials that are under way beside others
 	stopping  atomic.Bool  // the loops end with their last connection
 	hurry     atomic.Bool  // no lingering any more
