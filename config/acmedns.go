@@ -177,7 +177,7 @@ func (e *Embedded) complete(t table, c *Config) {
 		t.fail("listen", `is empty: want at least one IP:port, such as "0.0.0.0:53"`)
 	}
 	for i, a := range e.Listen {
-		if slices.ContainsFunc(c.Proxy.Listen, func(b netip.AddrPort) bool { return overlap(a, b) }) {
+		if slices.ContainsFunc(c.Proxy.Listen, func(b netip.AddrPort) bool { return overlapIn(a, e.Listen, b, c.Proxy.Listen) }) {
 			t.failItem("listen", i, "%q is taken by proxy.listen: want another port", a)
 		}
 	}

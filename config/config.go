@@ -62,8 +62,9 @@ type Domain struct {
 
 // Proxy is the side that clients see.
 type Proxy struct {
-	// Listen are the addresses for clients, IP:port. Port 0 takes any free
-	// port. Default ["0.0.0.0:443", "[::]:443"].
+	// Listen are the addresses for clients, IP:port. 0.0.0.0 is IPv4, [::] is IPv6
+	// and, unless an IPv4 address with its port is listed, IPv4; on a kernel without
+	// IPv6 it is IPv4 alone. Port 0 takes any free port. Default ["0.0.0.0:443", "[::]:443"].
 	Listen []netip.AddrPort `toml:"listen"`
 	// Loops is the number of event loops, up to 1,024. Default 0: one for each CPU
 	// of the machine, or for each whole one in the CPU quota of the control group.

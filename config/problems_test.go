@@ -193,6 +193,9 @@ func TestProblemsOfTheSmallSections(t *testing.T) {
 		{name: "admin on a name", file: "[admin]\nlisten = \"localhost:9901\"", want: []string{
 			`f:6:1: admin.listen: "localhost:9901" is no address to listen on: want IP:port, such as "0.0.0.0:443" or "[::]:443"`,
 		}},
+		{name: "admin where clients of IPv4 are, by [::] alone", file: "[proxy]\nlisten = [\"[::]:9901\"]", want: []string{
+			`f:1:1: admin.listen: "127.0.0.1:9901" is taken by proxy.listen "[::]:9901": want another port`,
+		}},
 		{name: "admin on another address", file: "[proxy]\nlisten = [\"192.0.2.1:9901\", \"[::]:9901\"]"},
 		{name: "no admin", file: "[admin]\nlisten = \"\""},
 	})

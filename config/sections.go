@@ -6,6 +6,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"sallyport/internal/ciphers"
+	"sallyport/internal/listenat"
 )
 
 // The sections of the file, read and checked key by key. The defaults of the
@@ -158,12 +159,20 @@ func readAdmin(t table, clients []netip.AddrPort, guests netip.AddrPort) Admin {
 // the others, which are by's; it returns whether that is so.
 func (t table) taken(key string, a netip.AddrPort, by string, others ...netip.AddrPort) bool {
 	for _, other := range others {
-		if overlap(a, other) {
+		if overlapIn(a, []netip.AddrPort{a}, other, others) {
 			t.fail(key, "%q is taken by %s %q: want another port", a, by, other)
 			return true
 		}
 	}
 	return false
+}
+
+// overlapIn tells whether a, one of as, and b, one of bs, cannot both be listened
+// on: [::] may be IPv4 too.
+func overlapIn(a netip.AddrPort, as []netip.AddrPort, b netip.AddrPort, bs []netip.AddrPort) bool {
+	a4, _ := listenat.IPv4Of(a, as)
+	b4, _ := listenat.IPv4Of(b, bs)
+	return overlap(a, b) || overlap(a4, b) || overlap(a, b4) || overlap(a4, b4)
 }
 
 // overlap tells whether a and b cannot both be listened on.

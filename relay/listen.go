@@ -75,7 +75,7 @@ func bind(addr netip.AddrPort, shared bool) (int32, error) {
 	}
 	s, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 	if err != nil {
-		return -1, fmt.Errorf("listen on %v: %w", addr, err)
+		return -1, fmt.Errorf("listen on %v: %w%s", addr, err, hint(err))
 	}
 	fd := int32(s)
 	setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
@@ -100,6 +100,8 @@ func hint(err error) string {
 		return "; another process listens there (ss -ltnp tells which)"
 	case errors.Is(err, unix.EACCES):
 		return "; ports below 1024 need CAP_NET_BIND_SERVICE"
+	case errors.Is(err, unix.EAFNOSUPPORT):
+		return "; the kernel has no IPv6 (ipv6.disable=1?): list an IPv4 address"
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return "; no interface of this machine has that address"
 	}

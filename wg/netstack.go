@@ -9,7 +9,6 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
-	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
 )
 
@@ -27,7 +26,7 @@ func openNetstack(o Options) (backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &netstackDevice{stack: stack, wgo: device.NewDevice(stack, conn.NewDefaultBind(), deviceLogger(o.Log))}
+	n := &netstackDevice{stack: stack, wgo: device.NewDevice(stack, newUDPBind(), deviceLogger(o.Log))}
 	if err := n.wgo.IpcSet(deviceText(o.PrivateKey, o.ListenPort)); err != nil {
 		return nil, errors.Join(fmt.Errorf("configure device: %w", err), n.close())
 	}

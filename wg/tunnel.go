@@ -213,6 +213,9 @@ func (t *tunnel) portError(err error) error {
 	if errors.Is(err, unix.EADDRINUSE) {
 		return portInUse(t.o.ListenPort, err)
 	}
+	if errors.Is(err, unix.EAFNOSUPPORT) {
+		return fmt.Errorf("%w: open UDP sockets; the WireGuard of old kernels needs IPv6 (no ipv6.disable=1): %w", errNotPossible, err)
+	}
 	if err != nil {
 		return fmt.Errorf("configure device: %w", err)
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
 	"golang.zx2c4.com/wireguard/tun"
 )
@@ -39,7 +38,7 @@ func makeUserspace(t *tunnel, index int) error {
 		return fmt.Errorf("%w: make TUN interface %s (needs %s and CAP_NET_ADMIN): %w", errNotPossible, t.o.Interface, tunPath, err)
 	}
 	quiet := newQuietTUN(dev)
-	wgo := device.NewDevice(quiet, conn.NewDefaultBind(), deviceLogger(t.o.Log))
+	wgo := device.NewDevice(quiet, newUDPBind(), deviceLogger(t.o.Log))
 	t.start = wgo.Up
 	t.later(func() error { wgo.Close(); quiet.wait(); return nil })
 	sock, err := serveUAPI(t.o.Interface, wgo.IpcHandle)

@@ -19,6 +19,7 @@ import (
 
 	"sallyport/acme"
 	"sallyport/config"
+	"sallyport/internal/listenat"
 	"sallyport/registry"
 )
 
@@ -189,16 +190,16 @@ func answerChallenges(ctx context.Context, parts *errgroup.Group, c config.Proxy
 		}
 		return nil, errors.New("only validations are answered")
 	}}
-	for _, at := range c.Listen {
-		l, err := tls.Listen("tcp", at.String(), conf)
-		if err != nil {
-			return fmt.Errorf("[proxy] listen, where control of the domain is proved: %w", err)
-		}
+	listeners, err := listenat.TCPs(ctx, c.Listen)
+	if err != nil {
+		return fmt.Errorf("[proxy] listen, where control of the domain is proved: %w", err)
+	}
+	for _, l := range listeners {
 		// Of HTTP only the handshakes and the limits are used.
 		srv := &http.Server{Handler: http.NotFoundHandler(), ReadTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
 		context.AfterFunc(ctx, func() { _ = srv.Close() })
 		parts.Go(func() error {
-			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := srv.Serve(tls.NewListener(l, conf)); !errors.Is(err, http.ErrServerClosed) {
 				return err
 			}
 			return nil

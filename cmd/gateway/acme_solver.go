@@ -17,6 +17,7 @@ import (
 	"sallyport/acme/nameserver"
 	"sallyport/config"
 	"sallyport/internal/dnsquery"
+	"sallyport/internal/listenat"
 	"sallyport/internal/secretfile"
 	"sallyport/wg"
 )
@@ -79,7 +80,7 @@ func newNameserver(cfg *config.Config, log *slog.Logger) (*nameserver.Server, er
 		return nil, err
 	}
 	c := cfg.ACME.Embedded
-	return nameserver.New(nameserver.Options{Listen: c.Listen, Zones: zones(c, cfg.Domains, nil), MaxConnections: budget.DNS, Log: log})
+	return nameserver.New(nameserver.Options{Listen: listenat.Resolve(c.Listen), Zones: zones(c, cfg.Domains, nil), MaxConnections: budget.DNS, Log: log})
 }
 
 func newCloudflare(c config.Cloudflare) (dns01.Provider, error) {

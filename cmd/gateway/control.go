@@ -18,6 +18,7 @@ import (
 
 	"sallyport/customdomain"
 	"sallyport/internal/dnsquery"
+	"sallyport/internal/listenat"
 	"sallyport/internal/vm"
 	"sallyport/ratls"
 	"sallyport/registry"
@@ -118,8 +119,7 @@ func (g *gateway) openRPC(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", c.Listen.String())
+	l, err := listenat.TCP(ctx, c.Listen)
 	if err != nil {
 		return fmt.Errorf("[rpc] listen: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"sallyport/config"
 	"sallyport/internal/cpuquota"
 	"sallyport/internal/descriptors"
+	"sallyport/internal/listenat"
 	"sallyport/wg"
 )
 
@@ -24,12 +25,12 @@ func divide(cfg *config.Config, mode wg.Mode) (descriptors.Budget, error) {
 		return descriptors.Budget{}, err
 	}
 	n := descriptors.Needs{
-		Loops: cmp.Or(cfg.Proxy.Loops, cpuquota.CPUs()), Listeners: len(cfg.Proxy.Listen),
+		Loops: cmp.Or(cfg.Proxy.Loops, cpuquota.CPUs()), Listeners: len(listenat.Resolve(cfg.Proxy.Listen)),
 		Guests: cfg.RPC.Listen.IsValid(), Lookups: cfg.CustomDomain.Enabled,
 		PerConnection: 2, Connections: cfg.Proxy.MaxConnections,
 	}
 	if hasACME(cfg.Domains) && cfg.ACME.DNS == config.DNSEmbedded {
-		n.DNS = len(cfg.ACME.Embedded.Listen)
+		n.DNS = len(listenat.Resolve(cfg.ACME.Embedded.Listen))
 	}
 	if mode == wg.ModeNetstack {
 		n.PerConnection = 3

@@ -21,6 +21,7 @@ import (
 	"sallyport/customdomain"
 	"sallyport/health"
 	"sallyport/internal/descriptors"
+	"sallyport/internal/listenat"
 	"sallyport/internal/selfdial"
 	"sallyport/internal/vm"
 	"sallyport/registry"
@@ -141,7 +142,7 @@ func (g *gateway) openRelay(context.Context) error {
 	p := g.cfg.Proxy
 	g.proxyTLVs.set(p.ProxyTLVs)
 	opts := relay.Options{
-		Listen: p.Listen,
+		Listen: listenat.Resolve(p.Listen),
 		Route:  g.route,
 		Timeouts: relay.Timeouts{
 			Hello: p.Timeouts.Hello, Handshake: p.Timeouts.Handshake, Connect: p.Timeouts.Connect,
@@ -210,8 +211,7 @@ func (g *gateway) openAdmin(ctx context.Context) error {
 	if !at.Addr().IsLoopback() {
 		g.log.Warn("[admin] listen is not a loopback address: whoever reaches it can read the names of apps and their traffic", "address", at.String())
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", at.String())
+	l, err := listenat.TCP(ctx, at)
 	if err != nil {
 		return fmt.Errorf("[admin] listen: %w", err)
 	}
