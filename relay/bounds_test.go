@@ -142,7 +142,7 @@ func TestBridgesThatHaveNotEndedAreBounded(t *testing.T) {
 	if got := g.ended(); got != "no_descriptor" {
 		t.Errorf("reason %s", got)
 	}
-	if n := g.Engine.bridges.Load(); n != 4 {
+	if n := g.bridges.Load(); n != 4 {
 		t.Errorf("%d bridges", n)
 	}
 }
