@@ -28,17 +28,18 @@ type Device struct {
 	// follows. It only puts changes in order, because a device takes one at a time;
 	// it is a channel so that waiting ends with the caller's context. The data
 	// plane never needs it.
-	turn       chan struct{}
-	closed     bool
-	peers      map[vm.WGKey]*peer
-	owners     map[netip.Addr]vm.WGKey
-	missing    map[vm.WGKey]bool           // peers that an interface made again does not have yet
-	endpoints  map[vm.WGKey]netip.AddrPort // last seen, or restored and not seen yet
-	unsaved    bool                        // endpoints changed since they were saved
-	dumped     time.Time                   // when last dumped
-	mended     int                         // times that something was put back and not told
-	mendedTold time.Time
-	fault      string // what was wrong with the tunnel when Run looked last
+	turn        chan struct{}
+	closed      bool
+	peers       map[vm.WGKey]*peer
+	owners      map[netip.Addr]vm.WGKey
+	missing     map[vm.WGKey]bool           // peers that an interface made again does not have yet
+	endpoints   map[vm.WGKey]netip.AddrPort // last seen, or restored and not seen yet
+	unsaved     bool                        // endpoints changed since they were saved
+	dumped      time.Time                   // when last dumped
+	mended      int                         // times that something was put back and not told
+	mendedTold  time.Time
+	mendedParts string
+	fault       string // what was wrong with the tunnel when Run looked last
 }
 
 // peer is one peer of the device.

@@ -11,7 +11,7 @@ import (
 // A namespace is the network namespace that a tunnel was opened in. What is made
 // later for the tunnel (an interface, a socket) is made there, whatever thread asks.
 type namespace struct {
-	file *os.File
+	file *os.File // nil: it is not known, and all threads are taken to be inside
 	id   namespaceID
 }
 
@@ -34,11 +34,19 @@ func currentNamespace() (*namespace, error) {
 	return &namespace{file: f, id: namespaceID{st.Dev, st.Ino}}, nil
 }
 
-func (n *namespace) close() error { return n.file.Close() }
+func (n *namespace) close() error {
+	if n.file == nil {
+		return nil
+	}
+	return n.file.Close()
+}
 
 // do runs f on a thread that is inside. To enter takes CAP_SYS_ADMIN, which a
 // gateway has not: its threads are all inside already.
 func (n *namespace) do(f func() error) error {
+	if n.file == nil {
+		return f()
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var st unix.Stat_t

@@ -20,9 +20,9 @@ func (t *tunnel) checkOverlap() error {
 }
 
 func (t *tunnel) checkAddresses() error {
-	addrs, err := t.nl.AddrList(nil, netlink.FAMILY_V4)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return fmt.Errorf("list addresses: %w", err)
+	addrs, err := t.addresses(nil)
+	if err != nil {
+		return err
 	}
 	for _, a := range addrs {
 		p, ok := prefixOf(a.IPNet)

@@ -23,6 +23,7 @@ type fakeBackend struct {
 	fail   func(change) error
 	dumpOK error
 	fault  error
+	mend   restored
 }
 
 func (f *fakeBackend) apply(c change) error {
@@ -44,6 +45,8 @@ func (f *fakeBackend) apply(c change) error {
 	f.state.peers[c.key] = p
 	return nil
 }
+
+func (f *fakeBackend) restore() (restored, error) { return f.mend, nil }
 
 func (f *fakeBackend) ready() error { return f.fault }
 

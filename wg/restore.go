@@ -41,6 +41,7 @@ func (t *tunnel) restore() (r restored, err error) {
 	}{
 		{"name", t.restoreName},
 		{"nftables table " + tableName(t.o.Interface) + " (reload the firewall without flush ruleset)", func(netlink.Link) (bool, error) { return t.guard() }},
+		{"socket in " + uapiDir, t.restoreUAPI},
 		{"address", t.restoreAddress},
 		{"link", t.restoreUp},
 		{"route", t.restoreRoute},
@@ -105,10 +106,19 @@ func (t *tunnel) restoreName(link netlink.Link) (bool, error) {
 	return true, nil
 }
 
+// restoreUAPI makes the socket again through which this process too talks to a device
+// of its own.
+func (t *tunnel) restoreUAPI(netlink.Link) (bool, error) {
+	if t.handle == nil || t.uapi != nil && t.uapi.there() {
+		return false, nil
+	}
+	return true, errors.Join(t.closeUAPI(), t.openUAPI())
+}
+
 func (t *tunnel) restoreAddress(link netlink.Link) (bool, error) {
-	addrs, err := t.nl.AddrList(link, netlink.FAMILY_V4)
+	addrs, err := t.addresses(link)
 	if err != nil {
-		return false, fmt.Errorf("list addresses: %w", err)
+		return false, err
 	}
 	if hasPrefix(addrs, t.o.Address) {
 		return false, nil

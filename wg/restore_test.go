@@ -1,11 +1,15 @@
 package wg
 
 import (
+	"bytes"
 	"io"
+	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -216,4 +220,39 @@ func descriptors(t *testing.T) int {
 	open, err := os.ReadDir("/proc/self/fd")
 	must(t, err)
 	return len(open)
+}
+
+// A cleaner of old files takes it, or whoever removes the directory of a unit.
+func TestSocketIsThereAgain(t *testing.T) {
+	if tunnelMode() != ModeUserspace {
+		t.Skip("of a device in this process alone")
+	}
+	s := newSite(t)
+	s.open()
+	s.join(s.guests[0])
+	stop := running(t, s.device)
+	must(t, os.Remove(filepath.Join(uapiDir, s.options.Interface+".sock")))
+	eventually(t, "the socket is there again", func() bool {
+		_, err := s.device.Handshakes(t.Context())
+		return err == nil
+	})
+	must(t, stop())
+	must(t, os.Remove(filepath.Join(uapiDir, s.options.Interface+".sock")))
+	must(t, s.device.Close())
+}
+
+// Another program that undoes each repair at once fills no log.
+func TestFightWithAnotherProgramIsToldEveryTenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, f := fakeDevice(t, nil)
+		var log bytes.Buffer
+		d.o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		f.mend = restored{what: []string{"address"}}
+		stop := running(t, d)
+		time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock
+		must(t, stop())
+		if n := strings.Count(log.String(), "\n"); n < 2 || n > 7 {
+			t.Errorf("%d lines in a minute: %s", n, log.String())
+		}
+	})
 }

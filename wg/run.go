@@ -101,12 +101,13 @@ func (d *Device) tellMended(what []string) {
 		return
 	}
 	d.mended++
-	if time.Since(d.mendedTold) < mendedEvery {
+	parts := strings.Join(what, ", ")
+	if parts == d.mendedParts && time.Since(d.mendedTold) < mendedEvery {
 		return
 	}
 	d.o.Log.Warn("parts of the tunnel were taken away by somebody else, and are back",
-		"interface", d.o.Interface, "parts", strings.Join(what, ", "), "times", d.mended)
-	d.mended, d.mendedTold = 0, time.Now()
+		"interface", d.o.Interface, "parts", parts, "times", d.mended)
+	d.mended, d.mendedParts, d.mendedTold = 0, parts, time.Now()
 }
 
 // tell logs what is wrong with the tunnel when that changes.

@@ -33,7 +33,9 @@ type tunnel struct {
 	watched   atomic.Int32 // the index of link
 	isolation isolation    // not of a guest
 	way       way
-	rival     string // another interface that the route to the guests leads to
+	rival     string         // another interface that the route to the guests leads to
+	handle    func(net.Conn) // serves uapi; nil: the kernel does
+	uapi      *uapiSocket    // nil: it is not there
 	// start takes the UDP port, for a device whose link does not do it when it comes up.
 	start func() error
 
@@ -72,7 +74,7 @@ func openTunnel(o Options, mk maker) (backend, error) {
 // build makes the interface. Isolation and the key come before the link is up: no
 // packet passes a half-made tunnel.
 func (t *tunnel) build(index int) error {
-	t.start = func() error { return nil }
+	t.start, t.handle = func() error { return nil }, nil
 	for _, step := range []func() error{
 		t.find,
 		func() error { return t.make(index) },
@@ -99,8 +101,9 @@ func (t *tunnel) holdName() (err error) {
 }
 
 func (t *tunnel) openSockets() (err error) {
-	if t.inside, err = currentNamespace(); err != nil {
-		return err
+	if t.inside, err = currentNamespace(); err != nil { // /proc may be hidden
+		t.o.Log.Debug("the network namespace is not known: all threads are taken to be in one", "error", err.Error())
+		t.inside = &namespace{}
 	}
 	if t.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return fmt.Errorf("%w: netlink: %w", errNotPossible, err)
@@ -170,9 +173,9 @@ func (t *tunnel) setAddress() error {
 	if err := t.nl.LinkSetMTU(t.link, t.o.MTU); err != nil {
 		return fmt.Errorf("set mtu %d: %w", t.o.MTU, err)
 	}
-	old, err := t.nl.AddrList(t.link, netlink.FAMILY_V4)
+	old, err := t.addresses(t.link)
 	if err != nil {
-		return fmt.Errorf("list addresses: %w", err)
+		return err
 	}
 	for _, a := range old {
 		if p, ok := prefixOf(a.IPNet); ok && p == t.o.Address {
@@ -186,6 +189,21 @@ func (t *tunnel) setAddress() error {
 		return fmt.Errorf("set address %s: %w", t.o.Address, err)
 	}
 	return nil
+}
+
+// addresses lists the IPv4 addresses of an interface; nil is all. While others
+// change addresses a list may be incomplete, and is asked for again.
+func (t *tunnel) addresses(link netlink.Link) (all []netlink.Addr, err error) {
+	const tries = 5
+	for range tries {
+		if all, err = t.nl.AddrList(link, netlink.FAMILY_V4); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	return all, nil
 }
 
 // disableIPv6 keeps the interface from having an fe80:: address at all. The

@@ -138,6 +138,12 @@ func (s *uapiSocket) handle(c net.Conn) {
 	<-s.slots
 }
 
+// there reports whether the socket is still in its place.
+func (s *uapiSocket) there() bool {
+	_, err := os.Lstat(s.path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // close ends every connection, waits for its handler, and removes the socket.
 func (s *uapiSocket) close() error {
 	s.mu.Lock()
@@ -146,7 +152,10 @@ func (s *uapiSocket) close() error {
 		c.Close()
 	}
 	s.mu.Unlock()
-	err := errors.Join(s.listener.Close(), os.Remove(s.path))
+	err := s.listener.Close()
+	if removed := os.Remove(s.path); !errors.Is(removed, fs.ErrNotExist) {
+		err = errors.Join(err, removed)
+	}
 	s.running.Wait()
 	return err
 }

@@ -41,12 +41,26 @@ func makeUserspace(t *tunnel, index int) error {
 	wgo := device.NewDevice(quiet, newUDPBind(), deviceLogger(t.o.Log))
 	t.start = wgo.Up
 	t.later(func() error { wgo.Close(); quiet.wait(); return nil })
-	sock, err := serveUAPI(t.o.Interface, wgo.IpcHandle)
-	if err != nil {
+	t.handle = wgo.IpcHandle
+	t.later(t.closeUAPI)
+	if err := t.openUAPI(); err != nil {
 		return err
 	}
-	t.later(sock.close)
 	return t.made()
+}
+
+func (t *tunnel) openUAPI() (err error) {
+	t.uapi, err = serveUAPI(t.o.Interface, t.handle)
+	return err
+}
+
+func (t *tunnel) closeUAPI() error {
+	if t.uapi == nil {
+		return nil
+	}
+	err := t.uapi.close()
+	t.uapi = nil
+	return err
 }
 
 // openTUN makes a TUN interface as tun.CreateTUN does, with an index if one is

@@ -101,9 +101,9 @@ func (t *tunnel) checkLink() error {
 	if link.Attrs().Flags&net.FlagUp == 0 {
 		return fmt.Errorf("interface %s is down", name)
 	}
-	addrs, err := t.nl.AddrList(link, netlink.FAMILY_V4)
+	addrs, err := t.addresses(link)
 	if err != nil {
-		return fmt.Errorf("list addresses of interface %s: %w", name, err)
+		return err
 	}
 	if !hasPrefix(addrs, own) {
 		return fmt.Errorf("interface %s has lost its address %s", name, own)
