@@ -32,6 +32,10 @@ type Instance struct {
 	Weight      int      `json:"weight"`
 	Connections int      `json:"connections"`
 	Failures    int      `json:"failures"` // dials in a row
+
+	// UndecidedUntil is until when it is served although its evidence cannot be judged
+	// again. Absent: it can, or it has shown none.
+	UndecidedUntil time.Time `json:"undecided_until,omitzero"`
 }
 
 // Certificate is what a domain serves. NotAfter is zero while there is none.

@@ -32,6 +32,9 @@ type Attestation struct {
 	// ReattestInterval is how often each instance's evidence is judged again. Default
 	// 24h; 0 only when collateral or policy change.
 	ReattestInterval time.Duration `toml:"reattest_interval"`
+	// UndecidedFor is how long an instance is served whose evidence cannot be judged again,
+	// because collateral cannot be had. Default 24h.
+	UndecidedFor time.Duration `toml:"undecided_for"`
 	// PCCS are the servers of Intel's collateral, asked in this order. Default Intel's
 	// own, then Phala's.
 	PCCS []*url.URL `toml:"pccs"`
@@ -61,6 +64,7 @@ func readAttestation(t table, path func(string) (string, error)) Attestation {
 		AllowFile:         optional(t, "allow_file", orNone(path)),
 		MaxAge:            text(t, "max_age", "0s", parseDurationOrNever),
 		ReattestInterval:  text(t, "reattest_interval", "24h", parseDurationOrNever),
+		UndecidedFor:      t.duration("undecided_for", "24h"),
 		PCCS:              list(t, "pccs", []string{"https://api.trustedservices.intel.com", "https://pccs.phala.network"}, parsePCCS),
 		CollateralFile:    optional(t, "collateral_file", orNone(path)),
 		InsecureRootCA:    optional(t, "insecure_root_ca", orNone(path)),

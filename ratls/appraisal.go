@@ -21,6 +21,7 @@ type appraisal struct {
 	*Verifier
 	evidence Evidence
 	hasty    bool // ends with the first broken rule
+	again    bool // was accepted before: only what needs no collateral
 
 	at          time.Time
 	attestation *attestation.Attestation // nil: a quote alone
@@ -36,8 +37,7 @@ type appraisal struct {
 }
 
 func (a *appraisal) run(ctx context.Context) (*Verdict, error) {
-	a.at = a.now()
-	for _, step := range []func(context.Context){
+	return a.take(ctx,
 		a.open,     // attestation and quote, as far as they can be read
 		a.binding,  // the quote is for this key
 		a.chain,    // and of a platform by Intel
@@ -45,7 +45,19 @@ func (a *appraisal) run(ctx context.Context) (*Verdict, error) {
 		a.eventLog, // the log is the one that was measured
 		a.describe, // what runs there
 		a.judge,    // is it good enough
-	} {
+	)
+}
+
+// runAgain is run without the steps that need collateral, for evidence that was accepted.
+func (a *appraisal) runAgain(ctx context.Context) (*Verdict, error) {
+	a.again = true
+	return a.take(ctx, a.open, a.binding, a.eventLog, a.describe, a.judge)
+}
+
+// take takes the steps up to the one without which there is no next.
+func (a *appraisal) take(ctx context.Context, steps ...func(context.Context)) (*Verdict, error) {
+	a.at = a.now()
+	for _, step := range steps {
 		step(ctx)
 		if a.quote == nil || a.err != nil && a.hasty {
 			break
@@ -142,8 +154,8 @@ func (a *appraisal) hardware(ctx context.Context) {
 	a.verdict.TCB, a.verdict.Expires = *result, result.Expires
 }
 
-// genuine reports whether the hardware's part holds.
-func (a *appraisal) genuine() bool { return a.verdict.TCB.Status != 0 }
+// genuine reports whether the hardware's part holds, or has held before.
+func (a *appraisal) genuine() bool { return a.verdict.TCB.Status != 0 || a.again }
 
 // eventLog: what is told of RTMR3 is what was measured into it.
 func (a *appraisal) eventLog(context.Context) {
@@ -201,7 +213,11 @@ func (a *appraisal) judge(context.Context) {
 	}
 	a.rules = a.policy.Load()
 	a.verdict.SystemKnown = a.rules.knows(&a.verdict.TD)
-	for _, r := range a.rules.judge(&a.verdict, a.evidence.Issued, a.at) {
+	rules := a.rules.judge
+	if a.again {
+		rules = a.rules.judgeMachine
+	}
+	for _, r := range rules(&a.verdict, a.evidence.Issued, a.at) {
 		a.check("policy: "+r.name, r.value, r.refused)
 	}
 }

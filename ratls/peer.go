@@ -126,14 +126,26 @@ func (t httpsOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 // holds the leaf's key is for the handshake to find out. The error is [ErrNoAttestation] if the leaf
 // has no evidence.
 func (v *Verifier) AppraisePeer(ctx context.Context, chain []*x509.Certificate, want Peer) (*Verdict, error) {
-	verdict, err := v.appraisePeer(ctx, chain, want)
+	verdict, err := v.appraisePeer(ctx, chain, want, v.Appraise)
 	if err != nil {
 		return nil, fmt.Errorf("attested peer: %w", err)
 	}
 	return verdict, nil
 }
 
-func (v *Verifier) appraisePeer(ctx context.Context, chain []*x509.Certificate, want Peer) (*Verdict, error) {
+// RecheckPeer applies to certificates that AppraisePeer has accepted before what needs no
+// collateral, which may not be had now: dates, issuer, the binding of the key, the event log,
+// the ids, and of the policy all but Statuses and Advisories. An error refuses them as
+// AppraisePeer would. That there is none admits nobody: signatures are not looked at.
+func (v *Verifier) RecheckPeer(chain []*x509.Certificate, want Peer) error {
+	if _, err := v.appraisePeer(context.Background(), chain, want, v.recheck); err != nil {
+		return fmt.Errorf("attested peer: %w", err)
+	}
+	return nil
+}
+
+// appraisePeer is given who judges the leaf's evidence.
+func (v *Verifier) appraisePeer(ctx context.Context, chain []*x509.Certificate, want Peer, judge func(context.Context, Evidence) (*Verdict, error)) (*Verdict, error) {
 	switch {
 	case len(chain) == 0:
 		return nil, errors.New("has no certificate")
@@ -159,7 +171,7 @@ func (v *Verifier) appraisePeer(ctx context.Context, chain []*x509.Certificate, 
 	if !ok {
 		return nil, ErrNoAttestation
 	}
-	verdict, err := v.Appraise(ctx, evidence)
+	verdict, err := judge(ctx, evidence)
 	if err != nil {
 		return nil, err
 	}

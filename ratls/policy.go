@@ -97,6 +97,11 @@ func (p *Policy) judge(v *Verdict, issued, now time.Time) []rule {
 	if len(p.Advisories) > 0 {
 		rules = append(rules, p.advisories(v.TCB.Advisories))
 	}
+	return append(rules, p.judgeMachine(v, issued, now)...)
+}
+
+// judgeMachine holds the rules that need no word of Intel's against what was measured.
+func (p *Policy) judgeMachine(v *Verdict, issued, now time.Time) (rules []rule) {
 	if p.Measurements != nil {
 		rules = append(rules, listed("measurements", slices.ContainsFunc(p.Measurements, func(m Measurement) bool { return m.Matches(&v.TD) }),
 			fmt.Sprintf("MRTD %x, RTMR0 %x, RTMR1 %x, RTMR2 %x", v.TD.MRTD, v.TD.RTMR[0], v.TD.RTMR[1], v.TD.RTMR[2])))

@@ -92,6 +92,12 @@ func (v *Verifier) Appraise(ctx context.Context, e Evidence) (*Verdict, error) {
 	return verdict, err
 }
 
+// recheck applies to evidence that was accepted before what needs no collateral.
+func (v *Verifier) recheck(ctx context.Context, e Evidence) (*Verdict, error) {
+	a := appraisal{Verifier: v, evidence: e, hasty: true}
+	return a.runAgain(ctx)
+}
+
 // stands reports whether what is remembered would be found again.
 func (v *Verifier) stands(ctx context.Context, r *remembered) bool {
 	if r == nil || !r.inTime(v.now()) || r.policy != nil && r.policy != v.policy.Load() {

@@ -41,7 +41,7 @@ func (t *table) allocate(q Request, node string, now time.Time) (change, error) 
 	case q.judged:
 		next.Evidence, c.evidence = q.digest, q.Evidence
 	case e != nil:
-		next.Evidence, next.Refused = e.record.Evidence, e.record.Refused
+		next.Evidence, next.Refused, next.Undecided = e.record.Evidence, e.record.Refused, e.record.Undecided
 	}
 	if e != nil && e.rev > 0 && t.pool.usable(e.record.Addr) {
 		next.Addr = e.record.Addr

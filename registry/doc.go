@@ -21,7 +21,9 @@
 //
 // Evidence is kept, and judged again while its instance is registered (reattest.go). Who
 // falls out of policy is refused: it keeps its address and key, and gets no traffic until
-// its evidence, or new evidence, is accepted. That is stored: a restart lets nobody in.
+// its evidence, or new evidence, is accepted. That is stored: a restart lets nobody in. What
+// can be told without collateral is told before anybody is served (recheck.go), and who
+// cannot be judged is served for a limited time (undecided.go).
 //
 // What is stored, and under which keys, is in record.go; store.go is the contract of
 // a Store, which several gateways may share, bolt.go the engine for one. What other

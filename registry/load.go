@@ -26,6 +26,7 @@ func (r *Registry) load(ctx context.Context) error {
 	if err := r.table.restore(pairs, time.Now(), r.o.AddressRest); err != nil {
 		return fmt.Errorf("the store holds what this gateway cannot have written, revision %d: %w", revision, err)
 	}
+	r.recheckAtStart(ctx)
 	specs, problems := r.servable()
 	if err := r.clearTunnel(ctx, specs); err != nil {
 		return err

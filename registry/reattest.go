@@ -16,9 +16,11 @@ import (
 //	accepted    it stays, or is let in again: store, peer, publish, as in a registration
 //	refused     the data plane takes it out and ends its connections, its peer goes, its
 //	            record says why. Address and key stay its own
-//	undecided   nothing changes; it is tried again after a growing pause
+//	undecided   it is tried again after a growing pause, and stays for a limited time (undecided.go)
 //
-// One goroutine judges one instance after the other, with pauses.
+// One goroutine judges one instance after the other, with pauses. What can be told at once,
+// without collateral, is told before that: before anybody is served after a start, and of all
+// without pauses when Reattest asks for it (recheck.go).
 
 const (
 	// paceShare is how many times as long as a judgement the pause after it is: all
@@ -50,8 +52,15 @@ func (r *Registry) reattest(ctx context.Context) error {
 	if r.o.Appraise == nil {
 		return nil
 	}
-	told := false
+	if r.table.held("") {
+		r.recheckAll(ctx)
+	}
+	told, rechecked := false, r.table.demand()
 	for ctx.Err() == nil {
+		if demand := r.table.demand(); demand != rechecked {
+			rechecked = demand
+			r.recheckAll(ctx)
+		}
 		due, wait, failing := r.table.due(time.Now())
 		if told && failing == 0 {
 			r.o.Log.Info("evidence of all instances can be judged again")
@@ -65,7 +74,8 @@ func (r *Registry) reattest(ctx context.Context) error {
 			began := time.Now()
 			err := r.judge(ctx, id)
 			if err != nil && ctx.Err() == nil && !told {
-				r.o.Log.Warn("evidence cannot be judged: its instance stays as it is, and others like it, and all are tried again", "instance", string(id), "error", err)
+				r.o.Log.Warn("evidence cannot be judged: its instance, and others like it, are served for a limited time, and all are tried again",
+					"instance", string(id), "limit", r.o.UndecidedFor.String(), "error", err)
 				told = true
 			}
 			if r.rest(ctx, min(max(paceShare*time.Since(began), minPace), maxPace)) {
@@ -108,6 +118,7 @@ func (r *Registry) judge(ctx context.Context, id vm.InstanceID) error {
 	}
 	if err != nil && ctx.Err() == nil {
 		r.metrics.judged("undecided")
+		err = errors.Join(err, r.undecided(ctx, id, err))
 		r.table.postpone(id, asOf, time.Now())
 	}
 	return err
@@ -117,6 +128,7 @@ func (r *Registry) judgeRecord(ctx context.Context, c change) (err error) {
 	if c.next.Refused, err = r.reappraise(ctx, c.id, c.old, c.rev); err != nil {
 		return err
 	}
+	c.next.Undecided = 0
 	if err := r.rule(ctx, c); err != nil {
 		return err
 	}

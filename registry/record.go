@@ -53,6 +53,8 @@ type record struct {
 
 	Evidence digest // of what is stored as evidence
 	Refused  string // why that is not accepted; "": it is
+
+	Undecided int64 // Unix time since when nobody could judge it; 0: its last judgement was a verdict
 }
 
 type recordJSON struct {
@@ -66,6 +68,8 @@ type recordJSON struct {
 
 	Evidence string `json:"evidence,omitempty"` // SHA-256
 	Refused  string `json:"refused,omitempty"`
+
+	Undecided int64 `json:"undecided,omitempty"` // Unix time
 }
 
 // policyJSON lists each port once: with PROXY header or without.
@@ -86,6 +90,8 @@ func encodeRecord(r record) ([]byte, error) {
 		Node:    r.Node,
 		Policy:  newPolicyJSON(r.Policy),
 		Refused: r.Refused,
+
+		Undecided: r.Undecided,
 	}
 	if r.Evidence != (digest{}) {
 		j.Evidence = hex.EncodeToString(r.Evidence[:])
@@ -102,7 +108,7 @@ func decodeRecord(value []byte) (record, error) {
 	if j.Version != recordVersion {
 		return record{}, fmt.Errorf("version %d, this gateway knows %d", j.Version, recordVersion)
 	}
-	r := record{Node: j.Node, Refused: j.Refused}
+	r := record{Node: j.Node, Refused: j.Refused, Undecided: j.Undecided}
 	var errs [6]error
 	r.App, errs[0] = vm.ParseAppID(j.App)
 	r.Key, errs[1] = vm.ParseWGKey(j.Key)
@@ -112,6 +118,9 @@ func decodeRecord(value []byte) (record, error) {
 	r.Evidence, errs[5] = parseDigest(j.Evidence)
 	if len(j.Refused) > maxRefusal {
 		return record{}, fmt.Errorf("reason of %d bytes, the limit is %d", len(j.Refused), maxRefusal)
+	}
+	if j.Undecided < 0 {
+		return record{}, fmt.Errorf("undecided since %d: want Unix time", j.Undecided)
 	}
 	if len(j.Node) > MaxNode {
 		return record{}, fmt.Errorf("node name of %d bytes, the limit is %d", len(j.Node), MaxNode)

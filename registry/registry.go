@@ -78,6 +78,18 @@ type Options struct {
 	// a registration brings is accepted and stored, and nothing is judged again.
 	Appraise func(ctx context.Context, id vm.InstanceID, app vm.AppID, evidence []byte) error
 
+	// Recheck applies to evidence that was accepted before what can be told of it at once,
+	// without asking anybody, such as a policy's lists; an error refuses it. It is asked
+	// before anybody is served after a start, and when Reattest is called; whom it refuses
+	// Appraise must refuse too. It must not keep or change evidence, and may be called
+	// concurrently. nil: nothing is told before Appraise.
+	Recheck func(id vm.InstanceID, app vm.AppID, evidence []byte) error
+
+	// UndecidedFor is how long an instance is served while Appraise cannot tell whether its
+	// evidence is still good; then it is refused until it can; 0 is 24 hours. It is counted
+	// over restarts.
+	UndecidedFor time.Duration
+
 	// ReattestInterval is how long after a verdict evidence is judged again; 24 hours is
 	// a good value. 0: only after a start and when Reattest asks for it.
 	ReattestInterval time.Duration
@@ -95,6 +107,7 @@ const MaxNode = 63
 const (
 	defaultAddressRest  = 10 * time.Minute
 	defaultRecycleAfter = 10 * time.Hour
+	defaultUndecidedFor = 24 * time.Hour
 	defaultFetches      = 256
 
 	// applyTimeout bounds storing and applying one change: a guest gives up after
@@ -122,6 +135,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	o.AddressRest = cmp.Or(o.AddressRest, defaultAddressRest)
 	o.RecycleAfter = cmp.Or(o.RecycleAfter, defaultRecycleAfter)
 	o.MaxFetches = cmp.Or(o.MaxFetches, defaultFetches)
+	o.UndecidedFor = cmp.Or(o.UndecidedFor, defaultUndecidedFor)
 	o.ReattestInterval = max(o.ReattestInterval, 0)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Store == nil || o.Publisher == nil {

@@ -14,6 +14,7 @@ type appraisal struct {
 	judged  time.Time // the last verdict; zero: none since the start
 	next    time.Time // when to judge it again; zero: now
 	tries   int       // in a row that gave no verdict
+	since   time.Time // of the first of them; zero: it is in the record, or there is none
 }
 
 // never is when evidence is judged again where only Reattest asks for it.
@@ -90,7 +91,7 @@ func (t *table) judgedLocked(e *entry, refused string, asOf uint64) {
 	if e.refused != refused {
 		e.refused, e.settled = refused, false
 	}
-	e.judged, e.tries = now, 0
+	e.judged, e.tries, e.since = now, 0, time.Time{}
 	t.scheduleLocked(e, asOf, now.Add(cmp.Or(t.interval, never)))
 }
 
@@ -99,7 +100,11 @@ func (t *table) postpone(id vm.InstanceID, asOf uint64, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e := t.instances[id]; e != nil {
-		t.scheduleLocked(e, asOf, now.Add(min(minRetry<<min(e.tries, 10), maxRetry)))
+		pause := min(minRetry<<min(e.tries, 10), maxRetry)
+		if end := t.undecidedEndLocked(e); !end.IsZero() && end.After(now) {
+			pause = min(pause, end.Sub(now))
+		}
+		t.scheduleLocked(e, asOf, now.Add(pause))
 		e.tries++
 	}
 }

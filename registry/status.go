@@ -22,6 +22,7 @@ type Status struct {
 	Registered time.Time     // last time, since the start of this gateway
 	Evidence   bool          // it registered with some, which is kept
 	Judged     time.Time     // last verdict on it since the start of this gateway, or zero
+	Undecided  time.Time     // its evidence cannot be judged: until when it is served so; zero: it can
 	Refused    string        // why it may have no traffic; "": it may
 	Served     bool          // it may, and peer and data plane are as they should be
 	Problem    string        // why not, if it cannot be
@@ -59,7 +60,7 @@ func (t *table) status() []Status {
 		all = append(all, Status{
 			Instance: e.id, App: e.app, Key: s.Key, Addr: s.Addr, Compose: s.Compose, Node: e.record.Node,
 			Policy: s.Policy, Overridden: overridden, Registered: e.seen, Served: e.settled && s.Refused == "", Problem: e.problem,
-			Evidence: e.record.Evidence != (digest{}), Judged: e.judged, Refused: s.Refused,
+			Evidence: e.record.Evidence != (digest{}), Judged: e.judged, Undecided: t.undecidedEndLocked(e), Refused: s.Refused,
 		})
 	}
 	return all

@@ -21,6 +21,7 @@ type table struct {
 	node            string
 	requireEvidence bool
 	interval        time.Duration // of re-attestation
+	undecidedFor    time.Duration // how long an instance is served without a verdict
 	wake            chan struct{} // holds one if evidence may have to be judged
 
 	mu        sync.Mutex // guards what follows
@@ -69,7 +70,7 @@ func newTable(o Options) (*table, error) {
 		apps:      make(map[vm.AppID]int),
 		overrides: make(map[vm.InstanceID]override),
 	}
-	t.requireEvidence = o.RequireEvidence
+	t.requireEvidence, t.undecidedFor = o.RequireEvidence, o.UndecidedFor
 	if !o.OwnKey.IsZero() {
 		t.keys[o.OwnKey] = "" // nobody's
 	}

@@ -80,7 +80,7 @@ func newPCCS(c config.Attestation, o pccs.Options) (*pccs.Client, error) {
 
 // verifierOptions are all that the section says but for the servers of collateral.
 func verifierOptions(c config.Attestation) (opts ratls.VerifierOptions, err error) {
-	if opts.Policy, err = newPolicy(c); err != nil {
+	if opts.Policy, err = newWholePolicy(c); err != nil {
 		return opts, err
 	}
 	if c.InsecureRootCA != "" {
@@ -109,22 +109,45 @@ func readRoot(path string) (*x509.Certificate, error) {
 	return x509.ParseCertificate(data)
 }
 
-// appraise judges the evidence of a registered instance: a certificate in DER.
+// appraise judges the evidence of a registered instance: a certificate in DER. What needs
+// no collateral is applied also where the rest cannot be judged.
 func (a *appraiser) appraise(ctx context.Context, id vm.InstanceID, app vm.AppID, evidence []byte) error {
-	leaf, err := x509.ParseCertificate(evidence)
+	leaf, want, err := registered(id, app, evidence)
 	if err != nil {
 		return err
 	}
-	want, ok := peer(app, id)
-	if !ok {
-		return fmt.Errorf("no evidence can be of app %q and instance %q: want 40 hex digits", app, id)
-	}
-	want.AnySystem = true // the authority has judged it: its chain was verified when it registered
-	_, err = a.verifier.AppraisePeer(ctx, []*x509.Certificate{leaf}, want)
+	_, err = a.verifier.AppraisePeer(ctx, leaf, want)
 	if undecided(ctx, err) {
+		if refused := a.verifier.RecheckPeer(leaf, want); refused != nil {
+			return refused
+		}
 		return fmt.Errorf("%w: %w", registry.ErrUndecided, err)
 	}
 	return err
+}
+
+// recheck applies to the evidence of a registered instance what needs no collateral.
+func (a *appraiser) recheck(id vm.InstanceID, app vm.AppID, evidence []byte) error {
+	leaf, want, err := registered(id, app, evidence)
+	if err != nil {
+		return err
+	}
+	return a.verifier.RecheckPeer(leaf, want)
+}
+
+// registered is what an instance has registered with, and who that must prove to be. The
+// authority has judged its system: the certificate's chain was verified when it registered.
+func registered(id vm.InstanceID, app vm.AppID, evidence []byte) (chain []*x509.Certificate, want ratls.Peer, err error) {
+	leaf, err := x509.ParseCertificate(evidence)
+	if err != nil {
+		return nil, want, err
+	}
+	want, ok := peer(app, id)
+	if !ok {
+		return nil, want, fmt.Errorf("no evidence can be of app %q and instance %q: want 40 hex digits", app, id)
+	}
+	want.AnySystem = true
+	return []*x509.Certificate{leaf}, want, nil
 }
 
 // undecided reports whether err says nothing about the evidence.

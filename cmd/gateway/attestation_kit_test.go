@@ -85,10 +85,7 @@ func (s *attestedSite) write(name, text string) {
 	if err := os.WriteFile(s.path(name), []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	past := time.Now().Add(-2 * settled)
-	if err := os.Chtimes(s.path(name), past, past); err != nil {
-		s.t.Fatal(err)
-	}
+	whole(s.t, s.path(name))
 }
 
 // set adds a line to a section of the configuration.

@@ -30,6 +30,12 @@ const lookAgain = 2 * time.Second
 // that is cut off allows more than is meant where a list is missing.
 const settled = time.Second
 
+// settleTime is how long a start waits for an allow file that is being written.
+const settleTime = 5 * time.Second
+
+// errUnsettled is an allow file that may not be whole.
+var errUnsettled = errors.New("is being written: what is there now may not be whole; want a file that is put into its place by renaming it")
+
 // policies is the policy in force and where it is from. What is not a channel is of
 // the goroutine of follow, once that runs.
 type policies struct {
@@ -93,7 +99,7 @@ func (p *policies) allowChanged() bool {
 	if err != nil {
 		return true // reading it says what is wrong
 	}
-	if was := p.allow; was != nil && os.SameFile(now, was) && now.ModTime().Equal(was.ModTime()) && now.Size() == was.Size() {
+	if p.allow != nil && sameFile(now, p.allow) {
 		return false
 	}
 	age := time.Since(now.ModTime())
@@ -104,6 +110,10 @@ func (p *policies) allowChanged() bool {
 func (p *policies) read(reason string) {
 	p.allow, _ = os.Stat(p.section.AllowFile)
 	policy, err := newPolicy(p.section)
+	if errors.Is(err, errUnsettled) {
+		p.allow = nil // to be read as soon as it is whole
+		return
+	}
 	if err != nil {
 		p.allow = nil
 		if text := err.Error(); text != p.problem { // once, not every two seconds
@@ -124,9 +134,22 @@ func (p *policies) read(reason string) {
 // warnOfRestart says what of c is not taken over: what evidence is judged by besides a policy.
 func (p *policies) warnOfRestart(c config.Attestation) {
 	was := p.section
-	if c.InsecureRootCA != was.InsecureRootCA || c.CollateralFile != was.CollateralFile || c.ReattestInterval != was.ReattestInterval ||
+	if c.InsecureRootCA != was.InsecureRootCA || c.CollateralFile != was.CollateralFile || c.ReattestInterval != was.ReattestInterval || c.UndecidedFor != was.UndecidedFor ||
 		!slices.EqualFunc(c.PCCS, was.PCCS, func(a, b *url.URL) bool { return a.String() == b.String() }) {
-		p.log.Warn("[attestation] pccs, collateral_file, insecure_root_ca and reattest_interval have changed in the file: they take a restart")
+		p.log.Warn("[attestation] pccs, collateral_file, insecure_root_ca, reattest_interval and undecided_for have changed in the file: they take a restart")
+	}
+}
+
+// newWholePolicy is newPolicy for who has no policy yet: it waits while the allow file is
+// being written.
+func newWholePolicy(c config.Attestation) (*ratls.Policy, error) {
+	tick := time.NewTicker(settled / 10)
+	defer tick.Stop()
+	for began := time.Now(); ; <-tick.C {
+		p, err := newPolicy(c)
+		if !errors.Is(err, errUnsettled) || time.Since(began) > settleTime {
+			return p, err
+		}
 	}
 }
 
@@ -168,25 +191,45 @@ func newPolicy(c config.Attestation) (*ratls.Policy, error) {
 }
 
 // readAllow reads an allow file. One that lists nothing is a mistake: it would allow
-// all, as a file does that somebody has just begun to write.
+// all, as a file does that somebody has just begun to write. One that may be changing is not
+// read.
 func readAllow(name string) (*config.Allow, error) {
-	if err := wantRegular(name); err != nil {
+	before, err := statRegular(name)
+	if err != nil {
 		return nil, err
 	}
 	allow, err := config.LoadAllow(name)
+	after, statErr := statRegular(name)
+	if statErr != nil {
+		return nil, statErr
+	}
+	age := time.Since(before.ModTime())
+	if age >= 0 && age < settled || !sameFile(before, after) {
+		return nil, fmt.Errorf("%s: %w", name, errUnsettled)
+	}
 	if err == nil && reflect.DeepEqual(allow, &config.Allow{}) {
 		return nil, errors.New(name + ": lists nothing, and so would allow all: list what may run, or remove allow_file")
 	}
 	return allow, err
 }
 
+// sameFile reports whether a file was not written or replaced between a and b.
+func sameFile(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
+
 // wantRegular refuses what may never end, or would be waited for, such as a FIFO.
 func wantRegular(name string) error {
+	_, err := statRegular(name)
+	return err
+}
+
+func statRegular(name string) (fs.FileInfo, error) {
 	st, err := os.Stat(name)
 	if err == nil && !st.Mode().IsRegular() {
 		err = fmt.Errorf("%s: want a regular file", name)
 	}
-	return err
+	return st, err
 }
 
 func register(b []byte) *[48]byte {

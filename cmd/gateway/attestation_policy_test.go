@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -37,7 +38,7 @@ func follow(t *testing.T, text string, f func(t *testing.T, w *followed)) {
 		section := config.Attestation{AllowFile: w.file}
 		w.policies = newPolicies(section, slog.New(slog.NewTextHandler(&w.log, nil)))
 		var err error
-		if w.inForce, err = newPolicy(section); err != nil {
+		if w.inForce, err = newWholePolicy(section); err != nil {
 			t.Fatal(err)
 		}
 		w.last = w.inForce
@@ -115,6 +116,61 @@ func TestAllowFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 		w.want(0, 0xaa)
 		w.pass(2)
 		w.want(1, 0xbb)
+	})
+}
+
+// A start that comes while the file is being written waits until it is whole: what is there
+// before allows more.
+func TestStartWaitsForAWholeAllowFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &followed{t: t, file: filepath.Join(t.TempDir(), "allow.toml")}
+		zero := new([48]byte)
+		whole := appsA + measurementTable(ratls.Measurement{MRTD: zero, RTMR0: zero, RTMR1: zero, RTMR2: zero})
+		w.write(appsA)
+		go func() {
+			<-time.After(settled / 2)
+			w.write(whole)
+		}()
+		p, err := newWholePolicy(config.Attestation{AllowFile: w.file})
+		if err != nil || len(p.Measurements) != 1 {
+			t.Errorf("%+v, %v", p, err)
+		}
+	})
+}
+
+// One that is written again and again is never whole: that stops the start.
+func TestAllowFileThatIsNeverWholeStopsTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &followed{t: t, file: filepath.Join(t.TempDir(), "allow.toml")}
+		w.write(appsA)
+		ctx, cancel := context.WithCancel(t.Context())
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			for ctx.Err() == nil {
+				<-time.After(settled / 2)
+				w.write(appsA)
+			}
+		})
+		p, err := newWholePolicy(config.Attestation{AllowFile: w.file})
+		if p != nil || !errors.Is(err, errUnsettled) {
+			t.Errorf("%+v, %v", p, err)
+		}
+		cancel()
+		writer.Wait()
+	})
+}
+
+// A reload that comes meanwhile leaves the policy before in force until the file is whole.
+func TestReloadWaitsForAWholeAllowFile(t *testing.T) {
+	follow(t, appsA, func(t *testing.T, w *followed) {
+		w.write(appsB)
+		w.reload(config.Attestation{AllowFile: w.file})
+		synctest.Wait()
+		w.want(0, 0xaa)
+		w.pass(2)
+		if w.want(1, 0xbb); w.errors() != 0 {
+			t.Errorf("%d errors", w.errors())
+		}
 	})
 }
 

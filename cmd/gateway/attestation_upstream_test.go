@@ -159,6 +159,7 @@ func TestUpstreamWithoutRootAndMeasurementsStopsTheStart(t *testing.T) {
 				if err := os.WriteFile(file, []byte(data), 0o600); err != nil {
 					t.Fatal(err)
 				}
+				whole(t, file)
 			}
 			cfg, err := config.Load(s.file)
 			if err != nil {

@@ -62,6 +62,8 @@ func (g *gateway) openRegistry(ctx context.Context) error {
 
 		RequireEvidence:  g.cfg.RPC.RequireQuote,
 		Appraise:         g.attest.appraise,
+		Recheck:          g.attest.recheck,
+		UndecidedFor:     g.cfg.Attestation.UndecidedFor,
 		ReattestInterval: g.cfg.Attestation.ReattestInterval,
 		MaxFetches:       g.budget.Policies,
 

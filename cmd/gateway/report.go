@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sallyport/admin"
+	"sallyport/internal/vm"
 )
 
 // report is what /status shows.
@@ -28,7 +29,7 @@ func (g *gateway) report() admin.Status {
 // the verdict on their attestation.
 func (g *gateway) instances() []admin.Instance {
 	var all []admin.Instance
-	now := time.Now()
+	now, undecided := time.Now(), g.undecided()
 	for _, i := range g.health.Status() {
 		row := admin.Instance{
 			App: string(i.App), ID: string(i.Instance), Address: i.Addr.String(), Health: i.Health.String(), Reason: i.Reason,
@@ -38,7 +39,23 @@ func (g *gateway) instances() []admin.Instance {
 			age := i.Age.Seconds()
 			row.Handshake = &age
 		}
+		if end := undecided[i.Instance]; !end.IsZero() {
+			row.UndecidedUntil = end
+			row.Reason += "; its evidence cannot be judged again, and it is served so until " + end.UTC().Format(time.RFC3339)
+		}
 		all = append(all, row)
 	}
 	return all
+}
+
+// undecided are the instances that are served though nobody can judge their evidence, and
+// until when.
+func (g *gateway) undecided() map[vm.InstanceID]time.Time {
+	until := make(map[vm.InstanceID]time.Time)
+	for _, s := range g.registry.Status() {
+		if !s.Undecided.IsZero() {
+			until[s.Instance] = s.Undecided
+		}
+	}
+	return until
 }

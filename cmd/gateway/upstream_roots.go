@@ -58,7 +58,7 @@ func (k *kmsRoots) knowsSystems(section config.Attestation) error {
 	if k.section.ClientCA != "" || k.section.DstackAgent != "" && k.section.Listen.IsValid() {
 		return nil
 	}
-	policy, err := newPolicy(section)
+	policy, err := newWholePolicy(section)
 	if err == nil && !policy.NamesSystems() {
 		err = errUnknownSystems
 	}

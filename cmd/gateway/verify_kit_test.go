@@ -41,7 +41,18 @@ func (v *verification) write(name string, data []byte) string {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		v.t.Fatal(err)
 	}
+	whole(v.t, path)
 	return path
+}
+
+// whole makes a file one that was written some time ago: an allow file that is new may not
+// be whole, and is waited for.
+func whole(t *testing.T, path string) {
+	t.Helper()
+	past := time.Now().Add(-2 * settled)
+	if err := os.Chtimes(path, past, past); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // policy writes the file that verify applies.
