@@ -60,7 +60,7 @@ func (l *loop) admit(fd int32, addr netip.AddrPort) {
 	}
 	l.stats.open.Add(1)
 	err := l.watch(fd, slot{c: c, side: clientSide}, watched)
-	if e.open.Add(1)-e.lingering.Load() > int64(e.opts.MaxConnections) {
+	if e.open.Add(1)-e.lingering.Load() > int64(e.opts.MaxConnections) && !l.makeRoom() {
 		c.client.writable = true
 		c.reason = ConnectionLimit
 		c.refuse(c.reason.alert())
@@ -79,6 +79,22 @@ func (l *loop) admit(fd int32, addr netip.AddrPort) {
 	}
 	l.stats.accepted.Add(1)
 	l.arm(&c.timer, timerHello)
+}
+
+// makeRoom ends the connection of this loop that has waited longest for the rest of its
+// hello, if there is one. A stranger who says nothing would otherwise hold a place for as
+// long as a hello may take, and 500 of them a second hold 2,500: more than a limit of
+// 4,096 descriptors has room for. So they push out each other; a client that speaks is
+// not the oldest.
+func (l *loop) makeRoom() bool {
+	t := l.timers[timerHello].head
+	if t == nil {
+		return false
+	}
+	l.stop(t) // it may take until its coroutine's turn: it makes room once
+	defer t.c.endOnPanic()
+	t.c.end(ConnectionLimit)
+	return true
 }
 
 // shed is what to do when there is no descriptor left: a reserve is given up for

@@ -64,6 +64,41 @@ func TestRefusedClientsThatStayAreBounded(t *testing.T) {
 	eventually(t, "nobody to linger", func() bool { return g.lingering.Load() == 0 })
 }
 
+// Clients that say nothing, or do not end their hello, do not keep others out: whoever
+// has waited longest goes.
+func TestSilentClientsMakeRoom(t *testing.T) {
+	for name, said := range map[string]int{"silent": 0, "in mid-hello": 20} {
+		t.Run(name, func(t *testing.T) {
+			g := start(t, func(_ *gateway, o *Options) { o.Loops, o.MaxConnections = 1, 3 }).to(afterHello(t, echo))
+			var others []*net.TCPConn
+			for range 3 {
+				c := g.dial()
+				write(t, c, helloFor(t, "app.test")[:said])
+				others = append(others, c)
+			}
+			eventually(t, "three connections", func() bool { return g.open.Load() == 3 })
+			for range 2 {
+				mustEcho(t, g.pass())
+			}
+			for i, c := range others {
+				if i == 2 { // the youngest
+					_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+				}
+				b, err := io.ReadAll(c)
+				var late net.Error
+				if stays := errors.As(err, &late) && late.Timeout(); stays != (i == 2) {
+					t.Errorf("number %d: % x, %v", i, b, err)
+				}
+			}
+			for range 2 {
+				if got := g.ended(); got != "connection_limit" {
+					t.Errorf("reason %s", got)
+				}
+			}
+		})
+	}
+}
+
 // sum adds up a counter of the loops.
 func (g *gateway) sum(of func(*loopStats) uint64) (n uint64) {
 	for _, l := range g.loops {

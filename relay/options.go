@@ -41,7 +41,8 @@ type Options struct {
 	// busy (package cpuquota).
 	Loops int
 
-	// MaxConnections bounds the clients' connections. MaxLingering bounds the refused
+	// MaxConnections bounds the clients' connections: when there are as many, whoever has
+	// waited longest for the rest of its hello makes room. MaxLingering bounds the refused
 	// clients that may still read why: above it they are reset at once. MaxHedges bounds
 	// the dials that are under way beside another for the same client, and MaxPipes the
 	// pipes for splicing. All of them hold descriptors: 0 is what the limit of the process
