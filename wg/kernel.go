@@ -51,7 +51,7 @@ func (t *tunnel) checkKey() error {
 func makeKernel(t *tunnel, index int) error {
 	attrs := netlink.LinkAttrs{Name: t.o.Interface, MTU: t.o.MTU, Index: index}
 	err := t.nl.LinkAdd(&netlink.Wireguard{LinkAttrs: attrs})
-	if index != 0 && errors.Is(err, unix.EBUSY) {
+	if index != 0 && (errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST)) { // the index is what is taken
 		attrs.Index = 0
 		err = t.nl.LinkAdd(&netlink.Wireguard{LinkAttrs: attrs})
 	}

@@ -256,3 +256,24 @@ func TestFightWithAnotherProgramIsToldEveryTenSeconds(t *testing.T) {
 		}
 	})
 }
+
+func TestInterfaceWhoseIndexIsTakenGetsAnother(t *testing.T) {
+	s := newSite(t)
+	s.open()
+	s.join(s.guests[0])
+	guest := s.guests[0].echo(s.guests[0].address.String() + ":0")
+	s.gateway.do(func() {
+		link, err := netlink.LinkByName(s.options.Interface)
+		must(t, err)
+		must(t, netlink.LinkDel(link))
+		taken := veth(unusedName())
+		taken.Index = link.Attrs().Index
+		must(t, netlink.LinkAdd(taken))
+	})
+	stop := running(t, s.device)
+	s.mustHeal()
+	c, err := s.dial(guest, patience)
+	must(t, err)
+	mustEcho(t, c)
+	must(t, stop())
+}
