@@ -28,6 +28,7 @@ type appraiser struct {
 	pccs     *pccs.Client // nil: the collateral is from a file
 	policies *policies
 	roots    func() *x509.CertPool // the KMS's; for connections to instances
+	budgets  budgets               // of instances that the gateway connects to
 }
 
 // openAttestation makes the verifier. changed is called when evidence should be
@@ -186,8 +187,10 @@ func (a *appraiser) attestedTLS(ctx context.Context, app vm.AppID, id vm.Instanc
 		if !a.verifier.Policy().NamesSystems() {
 			want.Roots = a.roots()
 		}
-		_, err := a.verifier.AppraisePeer(ctx, state.PeerCertificates, want)
-		return err
+		return a.budgets.judge(ctx, id, state.PeerCertificates, func() error {
+			_, err := a.verifier.AppraisePeer(ctx, state.PeerCertificates, want)
+			return err
+		})
 	}
 	return conf
 }
