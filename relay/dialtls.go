@@ -95,8 +95,7 @@ type link struct {
 func (l *link) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	if w := l.shaking; w != nil {
-		_, ended := w.borders.pass(p[:n], n)
-		w.empties.ended += ended
+		w.empties.feed(p[:n], n)
 		if w.empties.ended > handshakeRecords {
 			return 0, errRecords
 		}

@@ -100,15 +100,17 @@ func FuzzBorders(f *testing.F) {
 			if len(cuts) > 0 {
 				piece = piece[:min(len(piece), 1+int(cuts[turn%len(cuts)]))]
 			}
-			n, ended := b.pass(piece, most)
+			n, ended, last := b.pass(piece, most)
 			if ended > most || n == 0 || n < len(piece) && ended < most {
 				t.Fatalf("%d bytes of %d with %d records, of at most %d", n, len(piece), ended, most)
 			}
-			for at += n; seen < len(ends) && ends[seen] <= at; seen++ {
+			want := 0
+			for ; seen < len(ends) && ends[seen] <= at+n; seen++ {
 				ended--
+				want = ends[seen] - at
 			}
-			if ended != 0 {
-				t.Fatalf("%d records too many at byte %d", ended, at)
+			if at += n; ended != 0 || last != want {
+				t.Fatalf("%d records too many at byte %d; the last ended at %d, want %d", ended, at, last, want)
 			}
 		}
 	})

@@ -6,8 +6,12 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
+
+	"sallyport/internal/gwtest"
+	"sallyport/internal/hello"
 )
 
 // Peers that have TLS do much work for little.
@@ -114,6 +118,61 @@ func TestHandshakeInTinyRecordsEnds(t *testing.T) {
 	// It waits for some 59,000 bytes more, if it has not given up.
 	if got := g.ended(); got != "handshake_failed" {
 		t.Errorf("reason %s", got)
+	}
+}
+
+// A hello of 64 KiB may have 30,000 elements in its lists.
+func TestHelloWithTooManyEntriesEnds(t *testing.T) {
+	protocols := make([]string, helloEntries)
+	for i := range protocols {
+		protocols[i] = "x"
+	}
+	for name, want := range map[string]string{"tls.test": "hello_too_large", "raw.test": "client_closed"} {
+		g := start(t, nil).to(serve(t, func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) }))
+		c := g.dial()
+		write(t, c, gwtest.Hello{ServerName: name, ALPN: protocols}.Record())
+		_ = c.CloseWrite()
+		if got := g.ended(); got != want {
+			t.Errorf("%s: reason %s", name, got)
+		}
+	}
+}
+
+// The second hello, after a HelloRetryRequest, is not for the parser of hellos.
+func TestLargeSecondHelloEnds(t *testing.T) {
+	g := start(t, nil).to(serve(t, echo))
+	c := g.dial()
+	first := gwtest.Hello{ServerName: "tls.test"} // without a key share
+	write(t, c, first.Record())
+	if head := readExactly(t, c, recordHeader); head[0] != typeHandshake {
+		t.Fatalf("no HelloRetryRequest but % x", head)
+	}
+	second := gwtest.Hello{ServerName: "tls.test", Size: 60000}.Record()
+	second[2] = 3 // the version of a record but the first
+	write(t, c, second[:len(first.Record())+handshakeBytes])
+	// It waits for the rest, if it has not given up.
+	if got := g.ended(); got != "handshake_failed" {
+		t.Errorf("reason %s", got)
+	}
+}
+
+func TestClientThatIsAskedForACertificateMaySendALargeOne(t *testing.T) {
+	cert, _ := certificate(t)
+	for range 40 { // 16 kB
+		cert.Certificate = append(cert.Certificate, cert.Certificate[0])
+	}
+	g := start(t, func(_ *gateway, o *Options) {
+		route := o.Route
+		o.Route = func(h *hello.Hello, from netip.AddrPort, d *Decision) {
+			route(h, from, d)
+			d.TLS = d.TLS.Clone()
+			d.TLS.ClientAuth = tls.RequireAnyClientCert
+		}
+	}).to(serve(t, echo))
+	c := tls.Client(g.dial(), &tls.Config{ServerName: "tls.test", RootCAs: g.roots, Certificates: []tls.Certificate{cert}})
+	write(t, c, []byte("hello"))
+	if got := readExactly(t, c, 5); string(got) != "hello" {
+		t.Errorf("got %q", got)
 	}
 }
 

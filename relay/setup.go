@@ -27,6 +27,7 @@ type setup struct {
 	instance   *tlsSide // to the chosen backend, if it is encrypted again
 	header     []byte   // PROXY header for backends that are encrypted again
 	postgres   bool     // the client sent an SSLRequest
+	handshake  int      // how many bytes the client's TLS handshake may take
 	sealed     bool     // the TLS handshake has begun: no plaintext alert any more
 	alert      int      // to send if the setup fails; 0: the one of its Reason
 	late       Reason   // what the end of the present deadline means
@@ -82,6 +83,9 @@ func (s *setup) route() Reason {
 		return NoHealthyInstance
 	case d.Mode != Passthrough && d.TLS == nil:
 		return Internal // fail closed: never pass through what should end here
+	case d.Mode != Passthrough && h.Entries > helloEntries:
+		c.detail("its lists have more than any client's")
+		return HelloTooLarge
 	case d.Mode == Passthrough && (d.Backends[0].TLS != nil || d.Backends[1].TLS != nil || d.Backends[2].TLS != nil):
 		return Internal // it is TLS already, from the client to the instance
 	}

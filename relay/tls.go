@@ -44,7 +44,12 @@ func (s *setup) acceptTLS() Reason {
 	t := &tlsSide{means: &clientWords, instance: s.instance, limit: h.MaxPlaintext}
 	t.wire = wire{c: c, end: &c.client, ahead: s.in, setup: s}
 	s.in = nil
-	t.conn = tls.Server(&t.wire, s.tlsFor(h))
+	conf := s.tlsFor(h)
+	s.handshake = h.Length + handshakeBytes
+	if conf.ClientAuth != tls.NoClientCert || conf.GetConfigForClient != nil {
+		s.handshake += certificateBytes
+	}
+	t.conn = tls.Server(&t.wire, conf)
 	c.tls = t
 	began := time.Now()
 	// A context that can end would cost a goroutine for each handshake.

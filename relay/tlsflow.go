@@ -111,6 +111,7 @@ func (t *tlsSide) read(c *conn, size int) int {
 		n += m
 		if m > 0 {
 			t.wire.empties.used++
+			t.wire.empties.gave += m
 		}
 		if err == nil {
 			continue

@@ -10,7 +10,11 @@ package relay
 //
 // Records that bring nothing (KeyUpdate, tickets, pieces of messages, empty ones) are
 // bounded besides: crypto/tls allows 16 in a row, and one byte between them begins a new
-// row. No honest peer has use for more than a few in the life of a connection.
+// row. No honest peer has use for more than a few in the life of a connection. Large ones
+// count for several: in 64 KiB, a message can have crypto/tls go through 30,000 elements,
+// for 10 ms, before it sees that nobody asked for that message.
+//
+// A handshake is bounded as a whole, for the same reasons.
 
 const (
 	turnRecords = 64
@@ -19,13 +23,25 @@ const (
 	// A connection that was fed so many records is bulk, as is one that moved bulkSize.
 	bulkRecords = turnRecords / 4
 
-	// emptyRecords may bring nothing, and one more each emptyEvery.
+	// emptyRecords may bring nothing, and one more each emptyEvery. Each emptyBytes of
+	// them count as one more: a ticket has some hundred, a KeyUpdate 27.
 	emptyRecords = 32
 	emptyEvery   = 1e9 // ns
+	emptyBytes   = 512
+
+	// helloEntries is how many elements the lists of a hello may have, where TLS ends here.
+	// Browsers send 60, Java 110; to go through 1,000 takes as long as the handshake.
+	helloEntries = 1024
 
 	// handshakeRecords is how many records a handshake may take. A hello alone may have
 	// 819, and nobody needs ten for the rest.
 	handshakeRecords = 1024
+
+	// handshakeBytes is how many may follow the hello: those of a second hello, if the
+	// first had no key share that we know. certificateBytes is for clients that are asked
+	// for a certificate, as crypto/tls has it.
+	handshakeBytes   = 8 << 10
+	certificateBytes = 256 << 10
 )
 
 // turn is what crypto/tls has done since the connection was last pumped.
@@ -50,9 +66,9 @@ type borders struct {
 	header uint8 // bytes of its header that have come
 }
 
-// pass tells how much of b may go on so that no more than most records end in it, and
-// how many do.
-func (r *borders) pass(b []byte, most int) (n, ended int) {
+// pass tells how much of b may go on so that no more than most records end in it, how
+// many do, and where the last of them ends.
+func (r *borders) pass(b []byte, most int) (n, ended, last int) {
 	for n < len(b) && ended < most {
 		if r.header < recordHeader {
 			r.length = r.length<<8 | uint16(b[n]) // the last two bytes of the header stay
@@ -66,20 +82,35 @@ func (r *borders) pass(b []byte, most int) (n, ended int) {
 		}
 		if r.header == recordHeader && r.left == 0 {
 			r.header = 0
-			ended++
+			ended, last = ended+1, n
 		}
 	}
-	return n, ended
+	return n, ended, last
 }
 
 const recordHeader = 5
 
 // empties counts the records that brought nothing.
 type empties struct {
-	ended int   // records that crypto/tls was fed since the last look
-	used  int   // reads of it that gave something since then
+	borders
+	ended int // records that crypto/tls was fed since the last look …
+	bytes int // … of so many bytes …
+	open  int // … behind which so many of another one have come
+	used  int // reads of it that gave something since then …
+	gave  int // … so many bytes
+
 	n     int   // records that brought nothing
 	since int64 // on the loop's clock: when n was last reduced
+}
+
+// feed tells how much of b crypto/tls may be fed, so that no more than most records end.
+func (e *empties) feed(b []byte, most int) (n, ended int) {
+	n, ended, last := e.pass(b, most)
+	if ended > 0 {
+		e.ended, e.bytes, e.open = e.ended+ended, e.bytes+e.open+last, 0
+	}
+	e.open += n - last
+	return n, ended
 }
 
 // tooMany looks at a moment at which crypto/tls has used up what it was fed.
@@ -90,10 +121,15 @@ func (e *empties) tooMany(now int64) bool {
 	}
 	// A record may be read in two parts, and one that was fed during the handshake be
 	// read after it: nobody earns anything by that.
-	e.n += max(0, e.ended-e.used)
-	e.ended, e.used = 0, 0
+	if empty := e.ended - e.used; empty > 0 {
+		e.n += empty + max(0, e.bytes-e.gave)/emptyBytes
+	}
+	e.ended, e.bytes, e.used, e.gave = 0, 0, 0, 0
 	return e.n > emptyRecords
 }
 
 // left is how many more may bring nothing.
 func (e *empties) left() int { return emptyRecords - e.n }
+
+// total is what crypto/tls was fed if nobody has looked.
+func (e *empties) total() int { return e.bytes + e.open }

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,6 +169,36 @@ func TestKeyUpdatesAreLimited(t *testing.T) {
 	}
 }
 
+// crypto/tls reads a message to its end before it sees that nobody asked for it.
+func TestLargeMessageIsNotReadToItsEnd(t *testing.T) {
+	l := testLoop(t)
+	c, f, _, _ := terminating(t, l)
+	const clientHello, length = 1, 60000
+	message := append(binary.BigEndian.AppendUint32(nil, clientHello<<24|length), make([]byte, length)...)
+	sent := f.data(nil, 1)
+	for piece := range slices.Chunk(message, 16<<10) {
+		sent = f.record(sent, typeHandshake, piece, 0)
+	}
+	c.tls.wire.ahead = l.chunks.keep(nil, sent)
+	pumps(t, l, c, func() {})
+	if c.reason != EmptyRecords { // BadRecord is what crypto/tls makes of all of it
+		t.Errorf("reason %s", c.reason)
+	}
+}
+
+func TestTicketsAreNotMuch(t *testing.T) {
+	var e empties
+	for range 8 {
+		e.ended, e.bytes = 1, 1500 // of a server that puts a certificate in
+		if e.tooMany(1) {
+			t.Fatalf("8 tickets count %d", e.n)
+		}
+	}
+	if e.ended, e.bytes, e.used, e.gave = 10, 10*16<<10, 10, 10; e.tooMany(1) {
+		t.Error("padding counts, though each record gave something")
+	}
+}
+
 func TestEmptyRecordsAreForgivenWithTime(t *testing.T) {
 	const second = int64(time.Second)
 	var e empties
@@ -208,7 +239,7 @@ func TestHandshakeTakesTurns(t *testing.T) {
 	send(client, sent)
 
 	got := 0
-	co := &coro{setup: setup{c: c, l: l}}
+	co := &coro{setup: setup{c: c, l: l, handshake: len(sent) + 1}}
 	c.co = co
 	w := &wire{c: c, end: &c.client, setup: &co.setup}
 	next, stop := iter.Pull(func(yield func(struct{}) bool) {

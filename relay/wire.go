@@ -30,7 +30,6 @@ type wire struct {
 	ended   Reason // why Read gave up during the handshake
 
 	turn    turn
-	borders borders
 	empties empties
 }
 
@@ -85,7 +84,7 @@ func (w *wire) mayRead() error {
 // mayShake is mayRead during the handshake, which can wait for its next turn.
 func (w *wire) mayShake() error {
 	switch {
-	case w.empties.ended > handshakeRecords:
+	case w.empties.ended > handshakeRecords, w.empties.total() >= w.setup.handshake:
 		return errRecords
 	case w.turn.over():
 		w.c.loop.wake(w.c)
@@ -146,16 +145,18 @@ func (w *wire) wait() error {
 // allow tells how much of b crypto/tls gets at once: no more than the turn has left, nor
 // than may all bring nothing.
 func (w *wire) allow(b []byte) int {
-	n, ended := w.borders.pass(b, min(turnRecords-w.turn.records, w.empties.left()+1))
+	if w.setup != nil {
+		b = b[:min(len(b), w.setup.handshake-w.empties.total())]
+	}
+	n, ended := w.empties.feed(b, min(turnRecords-w.turn.records, w.empties.left()+1))
 	w.turn.records += ended
 	w.turn.bytes += n
-	w.empties.ended += ended
 	return n
 }
 
 // shaken ends the handshake, whose records count no more.
 func (w *wire) shaken() {
-	w.setup, w.empties = nil, empties{}
+	w.setup, w.empties = nil, empties{borders: w.empties.borders}
 }
 
 // Write takes all of p.

@@ -21,6 +21,10 @@ type Hello struct {
 	MaxPlaintext int
 	// EarlyData reports whether the client offers to send data with the hello.
 	EarlyData bool
+	// Entries is how many elements the hello's lists have, those together that a server
+	// goes through: cipher suites, extensions, protocols, groups, signatures, key shares,
+	// tickets. It is what the hello costs a server, which its length is not.
+	Entries int
 	// Length is the number of bytes of the stream that the hello's records
 	// take. Bytes after them (early data, say) were not looked at.
 	Length int

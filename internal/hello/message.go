@@ -48,6 +48,7 @@ func (h *Hello) decode(message []byte) *Error {
 		return errCompression
 	}
 	h.SessionID = session
+	h.Entries = len(suites) / 2
 	if len(rest) == 0 {
 		return nil // RFC 5246, 7.4.1.2: there may be no extensions at all
 	}
@@ -73,16 +74,20 @@ func (h *Hello) decodeExtensions(extensions []byte) *Error {
 		if !seen.add(kind) {
 			return errDuplicate
 		}
+		h.Entries++
 		var err *Error
 		switch kind {
 		case extServerName:
 			h.ServerName, err = decodeServerName(data)
 		case extALPN:
 			h.ALPN, err = decodeALPN(data)
+			h.Entries += entries(kind, data)
 		case extSupportedVersions:
 			h.Versions.list, err = decodeVersions(data)
 		case extEarlyData:
 			h.EarlyData = true
+		case extGroups, extSignatures, extSignaturesCert, extKeyShare, extPreSharedKey:
+			h.Entries += entries(kind, data)
 		case extMaxFragment:
 			fragment = decodeMaxFragment(data)
 		case extRecordLimit:

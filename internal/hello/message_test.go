@@ -260,3 +260,34 @@ func TestEarlyDataIsSeen(t *testing.T) {
 		}
 	}
 }
+
+// A server goes through each of these: a hello of 64 KiB may have 30,000.
+func TestEntriesOfAllListsAreCounted(t *testing.T) {
+	list16 := func(b ...byte) []byte { return append([]byte{byte(len(b) >> 8), byte(len(b))}, b...) }
+	const suites, name = 1, 1 // those of each hello of the test
+	for what, tt := range map[string]struct {
+		extension
+		want int // in it
+	}{
+		"protocols":          {alpn("h2", "http/1.1", "x"), 3},
+		"groups":             {extension{extGroups, list16(0, 29, 0, 23)}, 3},
+		"signatures":         {extension{extSignatures, list16(4, 3, 8, 4)}, 3},
+		"signatures of CAs":  {extension{extSignaturesCert, list16(4, 3, 8, 4)}, 3},
+		"key shares":         {extension{extKeyShare, list16(0, 29, 0, 1, 9, 0, 23, 0, 2, 9, 9)}, 2},
+		"tickets":            {extension{extPreSharedKey, append(list16(0, 1, 7, 0, 0, 0, 0, 0, 1, 8, 0, 0, 0, 0), list16(2, 5, 5, 1, 5)...)}, 4},
+		"cut short":          {extension{extKeyShare, list16(0, 29, 0, 9, 9)}, 1},
+		"nothing":            {extension{extPreSharedKey, nil}, 0},
+		"what nobody reads":  {extension{0x4242, make([]byte, 1000)}, 0},
+		"grease, and empty":  {extension{0x0a0a, nil}, 0},
+		"a list in one byte": {extension{extALPN, list16(1, 'x')}, 1},
+	} {
+		h, done, err := parseMessage(clientHello{extensions: []extension{serverName("a.example"), tt.extension}})
+		if want := suites + name + 1 + tt.want; !done || err != nil || h.Entries != want {
+			t.Errorf("%s: got %d, done %v, error %v; want %d", what, h.Entries, done, err, want)
+		}
+	}
+	h, _, _ := parseMessage(clientHello{suites: make([]byte, 60)})
+	if h.Entries != 30 {
+		t.Errorf("30 cipher suites count %d", h.Entries)
+	}
+}
