@@ -36,6 +36,10 @@ type Instance struct {
 	// UndecidedUntil is until when it is served although its evidence cannot be judged
 	// again. Absent: it can, or it has shown none.
 	UndecidedUntil time.Time `json:"undecided_until,omitzero"`
+
+	// RefusedFrom is from when it is refused unless it registers again: what let it in has
+	// ended, and the reason tells how. Absent: it has not.
+	RefusedFrom time.Time `json:"refused_from,omitzero"`
 }
 
 // Certificate is what a domain serves. NotAfter is zero while there is none.

@@ -232,6 +232,10 @@ type RPC struct {
 	// RequireQuote refuses guests whose certificate carries no hardware evidence.
 	// Default false: the KMS has checked it before it signed.
 	RequireQuote bool `toml:"require_quote"`
+	// ProofGrace is how long an instance is still served after a certificate of the chain
+	// that it registered with has ended, or its root has gone from ClientCA. Guests register
+	// every 3 minutes. Default 15m.
+	ProofGrace time.Duration `toml:"proof_grace"`
 	// ExternalPort is the port of apps' names from outside, told to guests; it
 	// changes nothing here. Default the port of the first of Proxy.Listen; 0 if
 	// that is any free port.
@@ -247,9 +251,12 @@ type Auth struct {
 	// URL gets the app info of the guest as JSON by POST, and answers 2xx to admit
 	// it. It is https, or http to this machine. Default nil: nobody is asked.
 	URL *url.URL `toml:"url"`
-	// Timeout is for the whole request; a guest is refused when it has passed.
+	// Timeout is for the whole request; a registration is refused when it has passed.
 	// Default 5s.
 	Timeout time.Duration `toml:"timeout"`
+	// Interval is how long after an answer it is asked again about an instance that has
+	// not registered meanwhile; 4xx (but 408, 425, 429) refuses it. Default 5m.
+	Interval time.Duration `toml:"interval"`
 }
 
 // Registry is about the guests that have registered.

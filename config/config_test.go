@@ -69,7 +69,7 @@ func TestSmallestFileHasAllDefaults(t *testing.T) {
 			ReattestInterval: 24 * time.Hour,
 			PCCS:             []*url.URL{{Scheme: "https", Host: "api.trustedservices.intel.com"}, {Scheme: "https", Host: "pccs.phala.network"}},
 		},
-		RPC:      RPC{ExternalPort: 443, InternalPort: 8090, Auth: Auth{Timeout: 5 * time.Second}},
+		RPC:      RPC{ExternalPort: 443, InternalPort: 8090, ProofGrace: 15 * time.Minute, Auth: Auth{Timeout: 5 * time.Second, Interval: 5 * time.Minute}},
 		Registry: Registry{AddressRest: 10 * time.Minute, RecycleAfter: 10 * time.Hour},
 		CustomDomain: CustomDomain{
 			Prefix: "_dstack-app-address", Compat: true, MissesPerSource: 30, MissesPerSecond: 100,
@@ -132,9 +132,10 @@ key = "/rpc.key"
 client_ca = "kms.pem"
 public_url = "https://RPC.example.com:8000/"
 require_quote = true
+proof_grace = "2m"
 external_port = 65535
 internal_port = 1
-auth = { url = "http://localhost:1/app-auth?x=1", timeout = "1s" }
+auth = { url = "http://localhost:1/app-auth?x=1", timeout = "1s", interval = "1m" }
 [registry]
 address_rest = "1ms"
 recycle_after = "0s"
@@ -202,8 +203,8 @@ func TestEveryKeyIsRead(t *testing.T) {
 			Listen: netip.MustParseAddrPort("0.0.0.0:8000"),
 			Cert:   "/etc/gateway/rpc.pem", Key: "/rpc.key", ClientCA: "/etc/gateway/kms.pem",
 			PublicURL:    &url.URL{Scheme: "https", Host: "rpc.example.com:8000"},
-			RequireQuote: true, ExternalPort: 65535, InternalPort: 1,
-			Auth: Auth{URL: &url.URL{Scheme: "http", Host: "localhost:1", Path: "/app-auth", RawQuery: "x=1"}, Timeout: time.Second},
+			RequireQuote: true, ProofGrace: 2 * time.Minute, ExternalPort: 65535, InternalPort: 1,
+			Auth: Auth{URL: &url.URL{Scheme: "http", Host: "localhost:1", Path: "/app-auth", RawQuery: "x=1"}, Timeout: time.Second, Interval: time.Minute},
 		},
 		Registry: Registry{AddressRest: time.Millisecond},
 		CustomDomain: CustomDomain{

@@ -25,6 +25,7 @@ func readRPC(root table, clients []netip.AddrPort, path func(string) (string, er
 		DstackAgent:  optional(t, "dstack_agent", orNone(path)),
 		PublicURL:    optional(t, "public_url", orNone(parsePublicURL)),
 		RequireQuote: t.flag("require_quote", false),
+		ProofGrace:   t.duration("proof_grace", "15m"),
 		ExternalPort: t.port("external_port", portOf(clients)),
 		InternalPort: t.port("internal_port", 8090),
 		Auth:         readAuth(t.sub("auth")),
@@ -80,8 +81,9 @@ func (t table) port(key string, byDefault int) uint16 {
 
 func readAuth(t table) Auth {
 	return Auth{
-		URL:     optional(t, "url", orNone(parseWebhook)),
-		Timeout: t.duration("timeout", "5s"),
+		URL:      optional(t, "url", orNone(parseWebhook)),
+		Timeout:  t.duration("timeout", "5s"),
+		Interval: t.duration("interval", "5m"),
 	}
 }
 

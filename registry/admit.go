@@ -26,13 +26,11 @@ func (r *Registry) admit(ctx context.Context, q *Request) error {
 	if err := r.checkEvidence(q); err != nil {
 		return err
 	}
-	if r.o.Authorize == nil {
-		return nil
+	var err error
+	if q.facts, err = encodeFacts(q.Facts); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err := r.o.Authorize(ctx, *q); err != nil {
-		return fmt.Errorf("%w: %w", ErrDenied, err)
-	}
-	return nil
+	return r.authorize(ctx, q)
 }
 
 // check holds for every caller what package rpc has parsed: an id that is no label

@@ -34,6 +34,7 @@ func (t *table) adopt(id vm.InstanceID, rec record, rev int64, until time.Time) 
 		t.wakeLocked()
 	}
 	e.record, e.rev, e.settled, e.refused = rec, rev, false, rec.Refused
+	e.revoked = rec.Revoked
 }
 
 // remove forgets an instance that is neither in the store nor in the tunnel any more.

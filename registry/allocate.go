@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"time"
 
 	"sallyport/internal/vm"
@@ -17,6 +18,7 @@ type change struct {
 	evidence []byte // to be stored with it; nil: what is there stays
 	judged   bool   // next.Refused is a verdict on its evidence,
 	asOf     uint64 // in answer to this demand
+	admitted bool   // it is a registration: its authority holds
 }
 
 // allocate claims what q needs: its key, and the address that the instance has, or a
@@ -28,7 +30,7 @@ func (t *table) allocate(q Request, node string, now time.Time) (change, error) 
 	if err := t.refusalLocked(e, q); err != nil {
 		return change{}, err
 	}
-	next := record{App: q.App, Key: q.Key, Compose: q.Compose, Node: node}
+	next := record{App: q.App, Key: q.Key, Compose: q.Compose, Node: node, Facts: q.facts, Root: q.Proof.Root, Until: untilLocked(e, q, now)}
 	switch {
 	case q.Policy != nil:
 		next.Policy = *q.Policy
@@ -36,7 +38,7 @@ func (t *table) allocate(q Request, node string, now time.Time) (change, error) 
 		next.Policy = e.record.Policy
 	default: // unknown: it would be of another compose file
 	}
-	c := change{id: q.Instance, judged: q.judged, asOf: q.asOf}
+	c := change{id: q.Instance, judged: q.judged, asOf: q.asOf, admitted: true}
 	switch {
 	case q.judged:
 		next.Evidence, c.evidence = q.digest, q.Evidence
@@ -55,7 +57,7 @@ func (t *table) allocate(q Request, node string, now time.Time) (change, error) 
 		e = t.addLocked(q.Instance, q.App, now)
 	}
 	e.settled = false // until it is applied
-	e.seen = now
+	e.seen, e.ask = now, now.Add(t.askEvery)
 	t.keys[q.Key] = q.Instance
 	c.old, c.next, c.rev = e.record, next, e.rev
 	return c, nil
@@ -68,6 +70,9 @@ func (t *table) refusalLocked(e *entry, q Request) error {
 	}
 	if e != nil && e.app != q.App {
 		return ErrOtherApp
+	}
+	if e != nil && e.revocations != q.revocations {
+		return fmt.Errorf("%w: it was taken back meanwhile", ErrAuthorizer)
 	}
 	if t.nameTakenLocked(q.Instance, q.App) {
 		return ErrName
@@ -114,6 +119,9 @@ func (t *table) install(c change, until time.Time) {
 	}
 	e.record, e.rev = c.next, c.rev
 	e.problem = ""
+	if c.admitted && e.revoked != "" {
+		e.revoked, e.settled = "", false
+	}
 	switch {
 	case c.judged:
 		t.judgedLocked(e, c.next.Refused, c.asOf)

@@ -25,6 +25,9 @@
 // can be told without collateral is told before anybody is served (recheck.go), and who
 // cannot be judged is served for a limited time (undecided.go).
 //
+// Besides evidence, a chain of certificates and the webhook's word let an instance in; both
+// are taken back as well (authority.go, standing.go).
+//
 // What is stored, and under which keys, is in record.go; store.go is the contract of
 // a Store, which several gateways may share, bolt.go the engine for one. What other
 // gateways store arrives through follow.go. A port policy that a guest does not

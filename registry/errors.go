@@ -27,6 +27,9 @@ var (
 	ErrStore = errors.New("the registration cannot be stored")
 	ErrPeer  = errors.New("the registration is stored, but its tunnel cannot be set up yet")
 
+	// ErrAuthorizer wraps what Options.Authorize returns besides ErrDenied.
+	ErrAuthorizer = errors.New("whether the registration is authorized cannot be told at the moment")
+
 	// ErrUndecided is for Options.Appraise to return, wrapped or not.
 	ErrUndecided = errors.New("the attestation cannot be judged at the moment")
 )
@@ -38,7 +41,7 @@ var ErrUnknown = errors.New("no such instance is registered")
 func results() map[error]string {
 	return map[error]string{
 		ErrKeyTaken: "key_taken", ErrOtherApp: "other_app", ErrOwnKey: "own_key", ErrStatic: "static", ErrName: "name_taken",
-		ErrExhausted: "exhausted", ErrDown: "down", ErrDenied: "denied", ErrInvalid: "invalid",
+		ErrExhausted: "exhausted", ErrDown: "down", ErrDenied: "denied", ErrAuthorizer: "authorizer_failed", ErrInvalid: "invalid",
 		ErrNoEvidence: "no_evidence", ErrEvidence: "evidence_refused", ErrUndecided: "evidence_undecided",
 		ErrStore: "store_failed", ErrPeer: "peer_failed",
 	}

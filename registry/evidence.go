@@ -107,11 +107,19 @@ func (t *table) trusts(q Request) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.instances[q.Instance]
-	return e != nil && e.record.Evidence == q.digest && t.refusedLocked(e) == ""
+	return e != nil && e.record.Evidence == q.digest && t.unprovenLocked(e) == ""
 }
 
 // refusedLocked tells why an instance may have no traffic; "": it may.
 func (t *table) refusedLocked(e *entry) string {
+	if e.revoked != "" {
+		return e.revoked
+	}
+	return t.unprovenLocked(e)
+}
+
+// unprovenLocked tells why an instance's evidence is not good enough; "": it is.
+func (t *table) unprovenLocked(e *entry) string {
 	switch {
 	case e.refused != "":
 		return "attestation: " + e.refused
@@ -126,5 +134,5 @@ func (t *table) missesEvidenceLocked(e *entry, q Request) bool {
 	if e == nil || len(q.Evidence) > 0 {
 		return false
 	}
-	return t.refusedLocked(e) != "" || e.record.Evidence != (digest{}) && (e.record.Compose != q.Compose || e.record.Key != q.Key)
+	return t.unprovenLocked(e) != "" || e.record.Evidence != (digest{}) && (e.record.Compose != q.Compose || e.record.Key != q.Key)
 }

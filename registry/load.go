@@ -141,6 +141,7 @@ func (t *table) restorePairLocked(p Pair, keys map[string]vm.InstanceID, now tim
 		}
 		e := t.addLocked(vm.InstanceID(id), rec.App, now)
 		e.record, e.rev, e.refused = rec, p.Revision, rec.Refused
+		e.revoked = rec.Revoked
 		return nil
 	}
 	if id, ok := strings.CutPrefix(p.Key, overridePrefix); ok {

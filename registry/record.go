@@ -55,6 +55,11 @@ type record struct {
 	Refused  string // why that is not accepted; "": it is
 
 	Undecided int64 // Unix time since when nobody could judge it; 0: its last judgement was a verdict
+
+	Facts   string      // the rest of its app info, as encodeFacts has it
+	Root    Fingerprint // where the chain of its certificate ended
+	Until   int64       // when the first certificate of that ends, Unix time; 0: not known
+	Revoked string      // why its authority was taken back; "": it holds
 }
 
 type recordJSON struct {
@@ -70,6 +75,11 @@ type recordJSON struct {
 	Refused  string `json:"refused,omitempty"`
 
 	Undecided int64 `json:"undecided,omitempty"` // Unix time
+
+	Facts   json.RawMessage `json:"facts,omitempty"`
+	Root    string          `json:"root,omitempty"` // SHA-256
+	Until   int64           `json:"until,omitempty"`
+	Revoked string          `json:"revoked,omitempty"`
 }
 
 // policyJSON lists each port once: with PROXY header or without.
@@ -92,6 +102,12 @@ func encodeRecord(r record) ([]byte, error) {
 		Refused: r.Refused,
 
 		Undecided: r.Undecided,
+		Facts:     json.RawMessage(r.Facts),
+		Until:     r.Until,
+		Revoked:   r.Revoked,
+	}
+	if r.Root != (Fingerprint{}) {
+		j.Root = hex.EncodeToString(r.Root[:])
 	}
 	if r.Evidence != (digest{}) {
 		j.Evidence = hex.EncodeToString(r.Evidence[:])
@@ -108,16 +124,21 @@ func decodeRecord(value []byte) (record, error) {
 	if j.Version != recordVersion {
 		return record{}, fmt.Errorf("version %d, this gateway knows %d", j.Version, recordVersion)
 	}
-	r := record{Node: j.Node, Refused: j.Refused, Undecided: j.Undecided}
-	var errs [6]error
+	r := record{Node: j.Node, Refused: j.Refused, Facts: string(j.Facts), Until: j.Until, Revoked: j.Revoked, Undecided: j.Undecided}
+	var errs [8]error
 	r.App, errs[0] = vm.ParseAppID(j.App)
 	r.Key, errs[1] = vm.ParseWGKey(j.Key)
 	r.Addr, errs[2] = parseAddr(j.Addr)
 	r.Compose, errs[3] = vm.ParseComposeHash(j.Compose)
 	r.Policy, errs[4] = j.Policy.policy()
-	r.Evidence, errs[5] = parseDigest(j.Evidence)
-	if len(j.Refused) > maxRefusal {
-		return record{}, fmt.Errorf("reason of %d bytes, the limit is %d", len(j.Refused), maxRefusal)
+	r.Evidence, errs[5] = parseDigest("evidence", j.Evidence)
+	root, err := parseDigest("root", j.Root)
+	r.Root, errs[6] = Fingerprint(root), err
+	if r.Facts != "" {
+		_, errs[7] = decodeFacts(r.Facts)
+	}
+	if n := max(len(j.Refused), len(j.Revoked)-len(textDenied)-len(textEnded)); n > maxRefusal {
+		return record{}, fmt.Errorf("reason of %d bytes, the limit is %d", n, maxRefusal)
 	}
 	if j.Undecided < 0 {
 		return record{}, fmt.Errorf("undecided since %d: want Unix time", j.Undecided)
@@ -192,13 +213,13 @@ func decodeHolder(value []byte) (id vm.InstanceID, until time.Time, err error) {
 	return id, time.Time{}, err
 }
 
-func parseDigest(s string) (d digest, err error) {
+func parseDigest(what, s string) (d digest, err error) {
 	if s == "" {
 		return digest{}, nil
 	}
 	b, err := hex.DecodeString(s)
 	if err != nil || len(b) != len(d) || digest(b) == (digest{}) {
-		return digest{}, fmt.Errorf("evidence %.70q: want a SHA-256 in hexadecimal", s)
+		return digest{}, fmt.Errorf("%s %.70q: want a SHA-256 in hexadecimal", what, s)
 	}
 	return digest(b), nil
 }

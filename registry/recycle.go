@@ -16,7 +16,8 @@ const (
 	handshakeTimeout = 10 * time.Second
 )
 
-// Run recycles instances, judges their evidence again, fetches policies, and follows other
+// Run recycles instances, judges their evidence again, takes back what
+// let them in, fetches policies, and follows other
 // gateways, until ctx ends.
 // It waits for all that it has started, and returns nil.
 func (r *Registry) Run(ctx context.Context) error {
@@ -25,6 +26,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	parts.Go(func() error { return r.fetchAll(ctx) })
 	parts.Go(func() error { return r.recycle(ctx) })
 	parts.Go(func() error { return r.reattest(ctx) })
+	parts.Go(func() error { return r.supervise(ctx) })
 	return parts.Wait()
 }
 

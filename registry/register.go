@@ -28,19 +28,15 @@ type Request struct {
 	// Facts are what Authorize may want to know besides.
 	Facts Facts
 
-	digest digest // of Evidence, from admit on
+	// Proof is the chain of the guest's certificate, which the caller has verified now.
+	Proof Proof
+
+	digest      digest // of Evidence, from admit on
+	facts       string // Facts as they are stored, from admit on
+	revocations uint64 // of the instance before Authorize was asked
+
 	judged bool   // Evidence is accepted anew, from prove on
 	asOf   uint64 // the demand that this answers
-}
-
-// Facts are the rest of the attested app info, as bytes.
-type Facts struct {
-	DeviceID         []byte
-	MRSystem         []byte
-	MRAggregated     []byte
-	OSImageHash      []byte
-	KeyProviderInfo  []byte
-	InitScriptHashes [][]byte // nil: the guest is too old to tell
 }
 
 // Grant is what a guest gets.

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 	"testing"
@@ -124,7 +125,7 @@ func TestNodeThatIsDownTakesNobody(t *testing.T) {
 }
 
 func TestUnauthorizedRegistrationIsRefused(t *testing.T) {
-	denied := errors.New("not this one")
+	denied := fmt.Errorf("%w: not this one", ErrDenied)
 	g := newRig(t, func(o *Options) {
 		o.Authorize = func(_ context.Context, q Request) error {
 			if q.App == "bad" {

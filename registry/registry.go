@@ -64,8 +64,17 @@ type Options struct {
 	Handshakes func(ctx context.Context) (map[vm.WGKey]time.Time, error)
 
 	// Authorize is asked at each registration whether it is allowed, for instance
-	// Webhook.Authorize. It may be called concurrently. nil: all are.
+	// Webhook.Authorize, and again AuthorizeInterval after its last answer, by the App, Instance,
+	// Compose, Key and Facts of then. ErrDenied, wrapped or not, refuses the instance; any other
+	// error refuses a registration and leaves who is registered as it is. It may be called
+	// concurrently. nil: all are allowed.
 	Authorize func(ctx context.Context, q Request) error
+
+	// AuthorizeInterval: see Authorize; 0 is 5 minutes.
+	AuthorizeInterval time.Duration
+
+	// ProofGrace is how long after the end of its Proof an instance is refused; see SetAuthorities.
+	ProofGrace time.Duration
 
 	// RequireEvidence refuses registrations without evidence, and keeps whoever was
 	// registered without from traffic until it comes with some.
@@ -109,6 +118,7 @@ const (
 	defaultRecycleAfter = 10 * time.Hour
 	defaultUndecidedFor = 24 * time.Hour
 	defaultFetches      = 256
+	defaultAuthorize    = 5 * time.Minute
 
 	// applyTimeout bounds storing and applying one change: a guest gives up after
 	// 60 s, and must not leave before its registration is whole.
@@ -136,6 +146,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	o.RecycleAfter = cmp.Or(o.RecycleAfter, defaultRecycleAfter)
 	o.MaxFetches = cmp.Or(o.MaxFetches, defaultFetches)
 	o.UndecidedFor = cmp.Or(o.UndecidedFor, defaultUndecidedFor)
+	o.AuthorizeInterval = cmp.Or(o.AuthorizeInterval, defaultAuthorize)
 	o.ReattestInterval = max(o.ReattestInterval, 0)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Store == nil || o.Publisher == nil {

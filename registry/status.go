@@ -26,6 +26,10 @@ type Status struct {
 	Refused    string        // why it may have no traffic; "": it may
 	Served     bool          // it may, and peer and data plane are as they should be
 	Problem    string        // why not, if it cannot be
+
+	Proven      time.Time // until when its proof goes, or zero
+	Ended       string    // why its proof is over; "": it is not
+	RefusedFrom time.Time // when it is refused for that, unless it registers again
 }
 
 // PoolStatus tells operators of the address pool.
@@ -50,6 +54,7 @@ func (r *Registry) Pool() PoolStatus { return r.table.poolStatus() }
 func (t *table) status() []Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	now := time.Now()
 	all := make([]Status, 0, len(t.instances))
 	for _, e := range t.instances {
 		if e.rev == 0 {
@@ -57,11 +62,18 @@ func (t *table) status() []Status {
 		}
 		s := t.specLocked(e)
 		_, overridden := t.overrides[e.id]
-		all = append(all, Status{
+		row := Status{
 			Instance: e.id, App: e.app, Key: s.Key, Addr: s.Addr, Compose: s.Compose, Node: e.record.Node,
 			Policy: s.Policy, Overridden: overridden, Registered: e.seen, Served: e.settled && s.Refused == "", Problem: e.problem,
 			Evidence: e.record.Evidence != (digest{}), Judged: e.judged, Undecided: t.undecidedEndLocked(e), Refused: s.Refused,
-		})
+		}
+		if e.record.Until != 0 {
+			row.Proven = time.Unix(e.record.Until, 0)
+		}
+		if at, why := t.endLocked(e, now); why != "" && s.Refused == "" {
+			row.Ended, row.RefusedFrom = why, at.Add(t.grace)
+		}
+		all = append(all, row)
 	}
 	return all
 }

@@ -23,6 +23,9 @@ type table struct {
 	interval        time.Duration // of re-attestation
 	undecidedFor    time.Duration // how long an instance is served without a verdict
 	wake            chan struct{} // holds one if evidence may have to be judged
+	askEvery        time.Duration // the webhook, about an instance
+	grace           time.Duration // after the end of a proof
+	supervision     chan struct{} // holds one if authority may have ended
 
 	mu        sync.Mutex // guards what follows
 	instances map[vm.InstanceID]*entry
@@ -31,6 +34,8 @@ type table struct {
 	overrides map[vm.InstanceID]override
 	pool      *pool
 	demands   uint64 // how often Reattest was called
+
+	authorities map[Fingerprint]bool // the roots in force; nil: not known
 }
 
 // entry is one instance. Only the holder of its lane changes it, except for seen.
@@ -45,6 +50,7 @@ type entry struct {
 	seen    time.Time // last registration, or the start
 	problem string    // why it is not served, if it cannot be
 	appraisal
+	standing
 }
 
 // tunnel is one peer.
@@ -71,6 +77,7 @@ func newTable(o Options) (*table, error) {
 		overrides: make(map[vm.InstanceID]override),
 	}
 	t.requireEvidence, t.undecidedFor = o.RequireEvidence, o.UndecidedFor
+	t.askEvery, t.grace, t.supervision = o.AuthorizeInterval, o.ProofGrace, make(chan struct{}, 1)
 	if !o.OwnKey.IsZero() {
 		t.keys[o.OwnKey] = "" // nobody's
 	}
@@ -105,7 +112,10 @@ func (t *table) renew(q Request, now time.Time) (vm.Spec, bool) {
 	if len(q.Evidence) > 0 && q.digest != e.record.Evidence {
 		return vm.Spec{}, false
 	}
-	e.seen = now
+	if q.revocations != e.revocations || !sameAuthorityLocked(e, q, now) {
+		return vm.Spec{}, false
+	}
+	e.seen, e.ask = now, now.Add(t.askEvery)
 	return t.specLocked(e), true
 }
 

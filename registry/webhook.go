@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,8 +21,10 @@ const (
 )
 
 // Webhook asks a service of the operator's whether a registration is allowed: it is sent
-// the attested app info as JSON, and any status from 200 to 299 allows. Everything else
-// denies: another status, a redirect, silence, a failing connection.
+// the attested app info as JSON, and any status from 200 to 299 allows. One from 400 to 499
+// denies (ErrDenied), but for those that ask to come again later: 408, 425 and 429. All else is
+// an error of the webhook, which says nothing: another status, a redirect, silence, a failing
+// connection.
 type Webhook struct {
 	url    string
 	client http.Client
@@ -31,20 +32,11 @@ type Webhook struct {
 
 // webhookBody is dstack's app info in JSON: bytes as hex.
 type webhookBody struct {
-	AppID            string    `json:"app_id"`
-	ComposeHash      string    `json:"compose_hash"`
-	InstanceID       string    `json:"instance_id"`
-	DeviceID         hexText   `json:"device_id"`
-	MRSystem         hexText   `json:"mr_system"`
-	MRAggregated     hexText   `json:"mr_aggregated"`
-	OSImageHash      hexText   `json:"os_image_hash"`
-	KeyProviderInfo  hexText   `json:"key_provider_info"`
-	InitScriptHashes []hexText `json:"init_script_hashes"` // null: not known
+	AppID       string `json:"app_id"`
+	ComposeHash string `json:"compose_hash"`
+	InstanceID  string `json:"instance_id"`
+	factsBody
 }
-
-type hexText []byte
-
-func (h hexText) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h), nil }
 
 // NewWebhook asks at address, an http or https URL, and waits up to timeout for the
 // whole of an answer; 0 is 5 seconds.
@@ -68,7 +60,8 @@ func NewWebhook(address string, timeout time.Duration) (*Webhook, error) {
 	}, nil
 }
 
-// Authorize returns nil if the webhook allows q. It may be called concurrently.
+// Authorize returns nil if the webhook allows q, ErrDenied, wrapped, if it denies. It may be
+// called concurrently.
 func (w *Webhook) Authorize(ctx context.Context, q Request) error {
 	body, err := json.Marshal(newWebhookBody(q))
 	if err != nil {
@@ -88,28 +81,21 @@ func (w *Webhook) Authorize(ctx context.Context, q Request) error {
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxWebhookAnswer))
-	if res.StatusCode/100 != 2 {
-		return fmt.Errorf("the webhook answers status %d", res.StatusCode)
+	switch code := res.StatusCode; {
+	case code/100 == 2:
+		return nil
+	case code/100 != 4, code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests:
+		return fmt.Errorf("the webhook answers status %d", code)
+	default:
+		return fmt.Errorf("%w: the webhook answers status %d", ErrDenied, code)
 	}
-	return nil
 }
 
 func newWebhookBody(q Request) webhookBody {
-	b := webhookBody{
-		AppID:           string(q.App),
-		ComposeHash:     q.Compose.String(),
-		InstanceID:      string(q.Instance),
-		DeviceID:        q.Facts.DeviceID,
-		MRSystem:        q.Facts.MRSystem,
-		MRAggregated:    q.Facts.MRAggregated,
-		OSImageHash:     q.Facts.OSImageHash,
-		KeyProviderInfo: q.Facts.KeyProviderInfo,
+	return webhookBody{
+		AppID:       string(q.App),
+		ComposeHash: q.Compose.String(),
+		InstanceID:  string(q.Instance),
+		factsBody:   newFactsBody(q.Facts),
 	}
-	if q.Facts.InitScriptHashes != nil {
-		b.InitScriptHashes = make([]hexText, 0, len(q.Facts.InitScriptHashes))
-		for _, h := range q.Facts.InitScriptHashes {
-			b.InitScriptHashes = append(b.InitScriptHashes, h)
-		}
-	}
-	return b
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -59,7 +60,7 @@ func TestWebhookIsToldTheAppInfo(t *testing.T) {
 	}
 }
 
-func TestWebhookAllowsByStatusAlone(t *testing.T) {
+func TestWebhookSpeaksByStatusAlone(t *testing.T) {
 	var status int
 	var hits int
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -72,25 +73,29 @@ func TestWebhookAllowsByStatusAlone(t *testing.T) {
 	}))
 	defer server.Close()
 	w := webhook(t, server.URL, 0)
-	for code, allows := range map[int]bool{200: true, 204: true, 299: true, 301: false, 307: false, 400: false, 403: false, 500: false} {
+	for code, says := range map[int]string{
+		200: "allow", 204: "allow", 299: "allow", 400: "deny", 401: "deny", 403: "deny", 404: "deny", 499: "deny",
+		301: "nothing", 307: "nothing", 408: "nothing", 425: "nothing", 429: "nothing", 500: "nothing", 503: "nothing",
+	} {
 		status, hits = code, 0
-		if err := w.Authorize(t.Context(), request("app", "one")); (err == nil) != allows || hits != 1 {
-			t.Errorf("status %d: %v after %d requests", code, err, hits)
+		err := w.Authorize(t.Context(), request("app", "one"))
+		if (err == nil) != (says == "allow") || errors.Is(err, ErrDenied) != (says == "deny") || hits != 1 {
+			t.Errorf("status %d should %s: %v after %d requests", code, says, err, hits)
 		}
 	}
 }
 
-func TestWebhookThatDoesNotAnswerDenies(t *testing.T) {
+func TestWebhookThatDoesNotAnswerSaysNothing(t *testing.T) {
 	leave := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-leave }))
 	w := webhook(t, server.URL, 20*time.Millisecond)
-	if err := w.Authorize(t.Context(), request("app", "one")); err == nil {
-		t.Error("silence allows")
+	if err := w.Authorize(t.Context(), request("app", "one")); err == nil || errors.Is(err, ErrDenied) {
+		t.Errorf("silence: %v", err)
 	}
 	close(leave)
 	server.Close()
 	err := w.Authorize(t.Context(), request("app", "one"))
-	if err == nil || strings.Contains(err.Error(), server.URL) {
+	if err == nil || errors.Is(err, ErrDenied) || strings.Contains(err.Error(), server.URL) {
 		t.Errorf("a closed port: %v", err)
 	}
 }

@@ -51,5 +51,5 @@ func ReadRoots(file string) (*x509.CertPool, error) {
 		return nil, err
 	}
 	roots, err := parseAuthorities(data)
-	return roots, wrap(file, err)
+	return roots.pool, wrap(file, err)
 }

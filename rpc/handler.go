@@ -2,13 +2,10 @@ package rpc
 
 import (
 	"context"
-	"crypto/x509"
-	"fmt"
 	"io"
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -87,7 +84,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, enc encoding, m 
 	defer cancel()
 	c := call{conn: r.TLS, source: r.RemoteAddr}
 	if m.authenticated {
-		if c.leaf, err = leafOf(r); err != nil {
+		if c.conn, c.leaf, err = s.o.Identity.authenticate(r); err != nil {
 			return nil, err
 		}
 	}
@@ -100,19 +97,6 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, enc encoding, m 
 	}
 	defer func() { <-s.turns }()
 	return m.call(ctx, c, in)
-}
-
-// leafOf is the caller's certificate. The handshake has verified it; since then,
-// on a connection that is kept, it may have expired.
-func leafOf(r *http.Request) (*x509.Certificate, error) {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-		return nil, &statusError{http.StatusBadRequest, "Client authentication is required"} // the reference's words
-	}
-	leaf := r.TLS.PeerCertificates[0]
-	if time.Now().After(leaf.NotAfter) {
-		return nil, fmt.Errorf("the client certificate expired at %s", leaf.NotAfter.UTC().Format(time.RFC3339))
-	}
-	return leaf, nil
 }
 
 func (s *Server) waitForTurn(ctx context.Context) error {

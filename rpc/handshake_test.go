@@ -2,9 +2,13 @@ package rpc
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +117,79 @@ func TestCertificateThatExpiresOnAnOpenConnectionIsRefused(t *testing.T) {
 	state := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}
 	a := w.direct(t.Context(), state, "/prpc/RegisterCvm?json", guests[0].body)
 	if a.Code != 400 || !strings.Contains(a.Body.String(), "the client certificate expired at") || len(w.registrar.calls) != 0 {
+		t.Errorf("status %d: %s", a.Code, a.Body)
+	}
+}
+
+// What the handshake has found holds for its moment: the roots may change, and a certificate of
+// the chain may end, while the connection is kept.
+func TestChainIsVerifiedAtEachCall(t *testing.T) {
+	dir, root := t.TempDir(), newRoot(t)
+	var told [][]*x509.Certificate
+	id, err := OpenIdentity(t.Context(), IdentityOptions{
+		Files:         writeFiles(t, dir, root.server(t, "gw.example"), root),
+		OnAuthorities: func(roots []*x509.Certificate) { told = append(told, roots) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var chains [][]*x509.Certificate
+	w := newWorld(t, func(o *Options) {
+		o.Identity = id
+		o.Identify = func(ctx context.Context, state *tls.ConnectionState) (Caller, error) {
+			chains = state.VerifiedChains
+			return testIdentify(ctx, state)
+		}
+	})
+	app := root.sub(t, "Dstack App CA")
+	guest := app.guest(t, "app1", "inst1")
+	kept := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: root.pool(), Certificates: []tls.Certificate{guest}}}
+	defer kept.CloseIdleConnections()
+	register := func() string {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+w.addr+"/prpc/RegisterCvm?json", strings.NewReader(guests[0].body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := kept.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(res.StatusCode, " ", string(body))
+	}
+	if said := register(); !strings.HasPrefix(said, "200") || !chains[0][len(chains[0])-1].Equal(root.cert) {
+		t.Fatalf("%s, chains %v", said, chains)
+	}
+	other := newRoot(t)
+	writeFiles(t, dir, other.server(t, "gw.example"), other)
+	if changed, err := id.Reload(t.Context()); !changed || err != nil {
+		t.Fatalf("%v, %v", changed, err)
+	}
+	if said := register(); !strings.HasPrefix(said, "400") || !strings.Contains(said, "does not hold any more") {
+		t.Errorf("under a root that is gone: %s", said)
+	}
+	if len(told) != 2 || !told[0][0].Equal(root.cert) || !told[1][0].Equal(other.cert) || len(w.registrar.calls) != 1 {
+		t.Errorf("told of %d sets of roots, %d registered", len(told), len(w.registrar.calls))
+	}
+}
+
+func TestChainWhoseAuthorityEndedIsRefused(t *testing.T) {
+	w := newWorld(t, nil)
+	c := w.root.issue(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "Dstack App CA"}, KeyUsage: x509.KeyUsageCertSign, BasicConstraintsValid: true, IsCA: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(-time.Minute),
+	})
+	ended := &authority{c.Leaf, c.PrivateKey.(*ecdsa.PrivateKey), w.root}
+	leaf := ended.guest(t, "app1", "inst1").Leaf
+	state := &tls.ConnectionState{
+		PeerCertificates: []*x509.Certificate{leaf, ended.cert}, VerifiedChains: [][]*x509.Certificate{{leaf, ended.cert, w.root.cert}},
+	}
+	if a := w.direct(t.Context(), state, "/prpc/RegisterCvm?json", guests[0].body); a.Code != 400 || len(w.registrar.calls) != 0 {
 		t.Errorf("status %d: %s", a.Code, a.Body)
 	}
 }

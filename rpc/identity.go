@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +24,9 @@ import (
 type IdentityOptions struct {
 	Files Files
 	Agent Agent
+	// OnAuthorities is told the roots that clients' certificates must lead to: the first ones,
+	// and again with every change. It must not block. Nil: nobody is told.
+	OnAuthorities func(roots []*x509.Certificate)
 	// Log receives what Run does and warnings about files. Nil discards it.
 	Log *slog.Logger
 }
@@ -33,6 +35,7 @@ type IdentityOptions struct {
 // called concurrently; Run only once.
 type Identity struct {
 	source  source
+	told    func(roots []*x509.Certificate)
 	log     *slog.Logger
 	current atomic.Pointer[keys]
 
@@ -59,14 +62,14 @@ type material struct {
 type keys struct {
 	sum    [sha256.Size]byte // of the material
 	leaf   *x509.Certificate
-	roots  *x509.CertPool // guests' certificates lead to one of them
+	roots  authorities // guests' certificates lead to one of them
 	config *tls.Config
 }
 
 // OpenIdentity loads and checks the certificate. The error says what is wrong
 // with it and what would be right.
 func OpenIdentity(ctx context.Context, o IdentityOptions) (*Identity, error) {
-	id := &Identity{log: o.Log}
+	id := &Identity{log: o.Log, told: o.OnAuthorities}
 	setDefault(&id.log, slog.New(slog.DiscardHandler))
 	switch {
 	case o.Agent.Socket != "" && o.Files != (Files{}):
@@ -100,6 +103,9 @@ func (id *Identity) Reload(ctx context.Context) (changed bool, err error) {
 		return false, fmt.Errorf("rpc certificate: %w", err)
 	}
 	id.current.Store(k)
+	if id.told != nil {
+		id.told(k.roots.list)
+	}
 	for _, w := range warnings {
 		id.log.Warn("rpc certificate is doubtful", "problem", w)
 	}
@@ -139,7 +145,7 @@ func (id *Identity) Run(ctx context.Context) error {
 func (id *Identity) Leaf() *x509.Certificate { return id.current.Load().leaf }
 
 // Roots are the authorities that are believed now. They must not be changed.
-func (id *Identity) Roots() *x509.CertPool { return id.current.Load().roots }
+func (id *Identity) Roots() *x509.CertPool { return id.current.Load().roots.pool }
 
 // Ready is nil while the certificate is valid.
 func (id *Identity) Ready() error {
@@ -186,10 +192,10 @@ func checkKeys(m material, now time.Time) (*keys, []string, error) {
 	if m.warning != "" {
 		warnings = append(warnings, m.warning)
 	}
-	if err := checkChain(pair, roots, now); err != nil {
+	if err := checkChain(pair, roots.pool, now); err != nil {
 		warnings = append(warnings, "guests will refuse it, they trust the client CA alone: "+err.Error())
 	}
-	return &keys{sum: m.sum(), leaf: leaf, roots: roots, config: newConfig(pair, roots)}, warnings, nil
+	return &keys{sum: m.sum(), leaf: leaf, roots: roots, config: newConfig(pair, roots.pool)}, warnings, nil
 }
 
 // newConfig asks each client for a certificate, and lets it come without one.
@@ -210,47 +216,4 @@ func newConfig(pair tls.Certificate, roots *x509.CertPool) *tls.Config {
 		ClientCAs:              roots,
 		SessionTicketsDisabled: true,
 	}
-}
-
-// checkChain does what a guest does, except for the host name.
-func checkChain(pair tls.Certificate, roots *x509.CertPool, now time.Time) error {
-	between := x509.NewCertPool()
-	for _, der := range pair.Certificate[1:] {
-		c, err := x509.ParseCertificate(der)
-		if err != nil {
-			return err
-		}
-		between.AddCert(c)
-	}
-	_, err := pair.Leaf.Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	})
-	return err
-}
-
-// parseAuthorities reads the certificates of a PEM file.
-func parseAuthorities(data []byte) (*x509.CertPool, error) {
-	pool, n := x509.NewCertPool(), 0
-	for {
-		var block *pem.Block
-		if block, data = pem.Decode(data); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		if !c.IsCA {
-			return nil, fmt.Errorf("%s is not an authority: want the root that signs guests", c.Subject)
-		}
-		pool.AddCert(c)
-		n++
-	}
-	if n == 0 {
-		return nil, errors.New(`has no certificate: want PEM, "-----BEGIN CERTIFICATE-----"`)
-	}
-	return pool, nil
 }

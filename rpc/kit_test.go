@@ -41,6 +41,7 @@ func (a *authority) sub(t testing.TB, name string) *authority {
 	c := a.issue(t, &x509.Certificate{
 		Subject:  pkix.Name{Organization: []string{"Dstack"}, CommonName: name},
 		KeyUsage: x509.KeyUsageCertSign, BasicConstraintsValid: true, IsCA: true,
+		NotBefore: time.Unix(0, 0), NotAfter: time.Now().AddDate(100, 0, 0), // the time of synctest's bubbles, too
 	})
 	return &authority{c.Leaf, c.PrivateKey.(*ecdsa.PrivateKey), a}
 }

@@ -14,7 +14,7 @@ import (
 // state is a connection that a handshake has verified.
 func (w *world) state() *tls.ConnectionState {
 	return &tls.ConnectionState{
-		PeerCertificates: []*x509.Certificate{w.guest.Leaf}, VerifiedChains: [][]*x509.Certificate{{w.guest.Leaf, w.root.cert}},
+		PeerCertificates: []*x509.Certificate{w.guest.Leaf, w.app.cert}, VerifiedChains: [][]*x509.Certificate{{w.guest.Leaf, w.root.cert}},
 	}
 }
 
@@ -55,6 +55,7 @@ func TestCallThatGetsNoTurnIsToldToComeAgain(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.MaxRequests = 1 })
 	synctest.Test(t, func(t *testing.T) {
 		w.server.turns = make(chan struct{}, 1)
+		w.guest = w.app.guest(t, "app1", "inst1") // valid in the bubble
 		w.server.turns <- struct{}{}
 		began := time.Now()
 		a := w.direct(t.Context(), w.state(), "/prpc/RegisterCvm?json", guests[0].body)
@@ -73,6 +74,7 @@ func TestCallEndsInTimeForTheGuest(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		w.server.turns = make(chan struct{}, 1)
+		w.guest = w.app.guest(t, "app1", "inst1") // valid in the bubble
 		began := time.Now()
 		a := w.direct(t.Context(), w.state(), "/prpc/RegisterCvm?json", guests[0].body)
 		if a.Code != 400 || time.Since(began) >= 60*time.Second { // when a guest gives up

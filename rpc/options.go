@@ -74,7 +74,8 @@ type Options struct {
 	Identity *Identity
 
 	// Identify says who has opened a connection. It is asked for each RegisterCvm and GetPeers
-	// with a certificate that leads to the authority and is valid now. It must
+	// with a certificate that leads to a root that is in force and is valid now; VerifiedChains
+	// are verified anew for each call. It must
 	// heed ctx. An error's text goes to the guest; see ErrNoAttestation.
 	Identify func(ctx context.Context, state *tls.ConnectionState) (Caller, error)
 

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -60,6 +61,9 @@ func (g *gateway) openRegistry(ctx context.Context) error {
 		AddressRest:  g.cfg.Registry.AddressRest,
 		RecycleAfter: cmp.Or(g.cfg.Registry.RecycleAfter, forever),
 
+		AuthorizeInterval: g.cfg.RPC.Auth.Interval,
+		ProofGrace:        g.cfg.RPC.ProofGrace,
+
 		RequireEvidence:  g.cfg.RPC.RequireQuote,
 		Appraise:         g.attest.appraise,
 		Recheck:          g.attest.recheck,
@@ -113,7 +117,7 @@ func (g *gateway) openRPC(ctx context.Context) error {
 	if g.tunnel.Mode() == wg.ModeNone {
 		return errors.New(`[rpc] listen: guests need a tunnel, and [wireguard] mode is "none"`)
 	}
-	from := rpc.IdentityOptions{Files: rpc.Files{Cert: c.Cert, Key: c.Key, ClientCA: c.ClientCA}, Log: g.log}
+	from := rpc.IdentityOptions{Files: rpc.Files{Cert: c.Cert, Key: c.Key, ClientCA: c.ClientCA}, OnAuthorities: g.setAuthorities, Log: g.log}
 	if c.DstackAgent != "" {
 		from.Agent = rpc.Agent{Socket: c.DstackAgent, AltNames: []string{c.PublicURL.Hostname()}}
 	}
@@ -165,7 +169,7 @@ func (g *gateway) identify(ctx context.Context, state *tls.ConnectionState) (rpc
 	if err != nil {
 		return rpc.Caller{}, err
 	}
-	who := proof{info: id.AppInfo}
+	who := proof{info: id.AppInfo, chain: proofOf(chain)}
 	if id.HasQuote {
 		who.evidence = chain[0].Raw
 	}
@@ -180,7 +184,28 @@ func (g *gateway) identify(ctx context.Context, state *tls.ConnectionState) (rpc
 // proof is what is known of a caller besides its ids.
 type proof struct {
 	info     ratls.AppInfo
+	chain    registry.Proof
 	evidence []byte // its certificate, if there is hardware evidence in it
+}
+
+// proofOf is what the registry keeps of a verified chain, from leaf to root.
+func proofOf(chain []*x509.Certificate) registry.Proof {
+	p := registry.Proof{Root: sha256.Sum256(chain[len(chain)-1].Raw), Until: chain[0].NotAfter}
+	for _, c := range chain[1:] {
+		if c.NotAfter.Before(p.Until) {
+			p.Until = c.NotAfter
+		}
+	}
+	return p
+}
+
+// setAuthorities tells the registry which roots are in force.
+func (g *gateway) setAuthorities(roots []*x509.Certificate) {
+	all := make([]registry.Fingerprint, len(roots))
+	for i, c := range roots {
+		all[i] = sha256.Sum256(c.Raw)
+	}
+	g.registry.SetAuthorities(all)
 }
 
 func appOf(leaf *x509.Certificate) (vm.AppID, error) {
@@ -209,13 +234,13 @@ func (r registrar) Register(ctx context.Context, c rpc.Caller, in rpc.Registrati
 		q.Policy = &in.Policy
 	}
 	if known, ok := c.Info.(proof); ok {
-		q.Facts, q.Evidence = facts(known.info), known.evidence
+		q.Facts, q.Evidence, q.Proof = facts(known.info), known.evidence, known.chain
 	}
 	grant, err := r.Registry.Register(ctx, q)
 	if errors.Is(err, registry.ErrNoEvidence) {
 		return rpc.Grant{}, rpc.ErrNoAttestation
 	}
-	for _, ours := range []error{registry.ErrStore, registry.ErrPeer, registry.ErrUndecided} {
+	for _, ours := range []error{registry.ErrStore, registry.ErrPeer, registry.ErrUndecided, registry.ErrAuthorizer} {
 		if errors.Is(err, ours) {
 			// What it wraps names files, devices and servers: the operator's business, not the guest's.
 			r.log.Error("registration failed", "instance", string(c.Instance), "app", string(c.App), "error", err)

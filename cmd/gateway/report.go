@@ -5,6 +5,7 @@ import (
 
 	"sallyport/admin"
 	"sallyport/internal/vm"
+	"sallyport/registry"
 )
 
 // report is what /status shows.
@@ -29,7 +30,7 @@ func (g *gateway) report() admin.Status {
 // the verdict on their attestation.
 func (g *gateway) instances() []admin.Instance {
 	var all []admin.Instance
-	now, undecided := time.Now(), g.undecided()
+	now, ending := time.Now(), g.ending()
 	for _, i := range g.health.Status() {
 		row := admin.Instance{
 			App: string(i.App), ID: string(i.Instance), Address: i.Addr.String(), Health: i.Health.String(), Reason: i.Reason,
@@ -39,23 +40,33 @@ func (g *gateway) instances() []admin.Instance {
 			age := i.Age.Seconds()
 			row.Handshake = &age
 		}
-		if end := undecided[i.Instance]; !end.IsZero() {
-			row.UndecidedUntil = end
-			row.Reason += "; its evidence cannot be judged again, and it is served so until " + end.UTC().Format(time.RFC3339)
+		if r, ok := ending[i.Instance]; ok {
+			row.UndecidedUntil, row.RefusedFrom = r.Undecided, r.RefusedFrom
+			row.Reason += tellEnd(r)
 		}
 		all = append(all, row)
 	}
 	return all
 }
 
-// undecided are the instances that are served though nobody can judge their evidence, and
-// until when.
-func (g *gateway) undecided() map[vm.InstanceID]time.Time {
-	until := make(map[vm.InstanceID]time.Time)
+// ending are the instances that are served, and will not be for ever if nothing happens.
+func (g *gateway) ending() map[vm.InstanceID]registry.Status {
+	all := make(map[vm.InstanceID]registry.Status)
 	for _, s := range g.registry.Status() {
-		if !s.Undecided.IsZero() {
-			until[s.Instance] = s.Undecided
+		if !s.Undecided.IsZero() || !s.RefusedFrom.IsZero() {
+			all[s.Instance] = s
 		}
 	}
-	return until
+	return all
+}
+
+// tellEnd is what is to be said of such an instance besides.
+func tellEnd(s registry.Status) (text string) {
+	if !s.Undecided.IsZero() {
+		text = "; its evidence cannot be judged again, and it is served so until " + s.Undecided.UTC().Format(time.RFC3339)
+	}
+	if !s.RefusedFrom.IsZero() {
+		text += "; it is refused from " + s.RefusedFrom.UTC().Format(time.RFC3339) + " unless it registers again: " + s.Ended
+	}
+	return text
 }
