@@ -67,6 +67,7 @@ func TestSmallestFileHasAllDefaults(t *testing.T) {
 		Attestation: Attestation{
 			TCBStatuses:      []string{"UpToDate", "SWHardeningNeeded", "ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded"},
 			ReattestInterval: 24 * time.Hour,
+			UndecidedFor:     24 * time.Hour,
 			PCCS:             []*url.URL{{Scheme: "https", Host: "api.trustedservices.intel.com"}, {Scheme: "https", Host: "pccs.phala.network"}},
 		},
 		RPC:      RPC{ExternalPort: 443, InternalPort: 8090, ProofGrace: 15 * time.Minute, Auth: Auth{Timeout: 5 * time.Second, Interval: 5 * time.Minute}},
@@ -154,6 +155,7 @@ refused_advisories = ["INTEL-SA-00615"]
 allow_file = "allow.toml"
 max_age = "720h"
 reattest_interval = "0s"
+undecided_for = "90m"
 pccs = ["http://127.0.0.1:8081/", "https://pccs.example.com/v4/"]
 insecure_root_ca = "/root.pem"
 [store]
@@ -215,6 +217,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Attestation: Attestation{
 			TCBStatuses: []string{"UpToDate", "OutOfDate"}, RefusedAdvisories: []string{"INTEL-SA-00615"},
 			AllowFile: "/etc/gateway/allow.toml", MaxAge: 720 * time.Hour,
+			UndecidedFor:   90 * time.Minute,
 			PCCS:           []*url.URL{{Scheme: "http", Host: "127.0.0.1:8081"}, {Scheme: "https", Host: "pccs.example.com", Path: "/v4"}},
 			InsecureRootCA: "/root.pem",
 		},
