@@ -67,10 +67,10 @@ func newWorld(t *testing.T, uses ...string) *world {
 	w.ca.WriteRoot(t, w.root())
 	gwtest.Connect(t, w.client, "eth0", prefixes("192.0.2.2/24", "2001:db8::2/64"),
 		w.gateway, "eth0", prefixes(gateway4+"/24", gateway6+"/64"))
-	for _, h := range []*gwtest.Host{w.client, w.gateway} {
-		h.Sysctl(t, "ipv4/ip_local_port_range", "1024 65000") // tens of thousands of connections
-		h.Sysctl(t, "ipv4/tcp_tw_reuse", "1")
-	}
+	// One machine stands for many clients, each with ports of its own. The gateway's machine
+	// has what the kernel gives it.
+	w.client.Sysctl(t, "ipv4/ip_local_port_range", "1024 65000")
+	w.client.Sysctl(t, "ipv4/tcp_tw_reuse", "1")
 	w.cvms[0] = w.newCVM("alpha", "i1", "10.8.0.2", "198.51.100.1/30", "198.51.100.2/30")
 	w.cvms[1] = w.newCVM("beta", "i2", "10.8.0.3", "198.51.100.5/30", "198.51.100.6/30")
 	return w

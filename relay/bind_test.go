@@ -21,8 +21,9 @@ func TestEachSocketToABackendIsTiedBeforeItConnects(t *testing.T) {
 		}
 	})
 	check := func(dialled string) {
-		if tied.Load() != 2 || late.Load() != 0 {
-			t.Errorf("%s: of two sockets %d were tied, %d of them too late", dialled, tied.Load(), late.Load())
+		// A port to come from may be taken: then there is another socket.
+		if tied.Load() < 2 || late.Load() != 0 {
+			t.Errorf("%s: of two sockets or more %d were tied, %d of them too late", dialled, tied.Load(), late.Load())
 		}
 		tied.Store(0)
 	}

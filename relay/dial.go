@@ -14,17 +14,15 @@ import (
 // next one after the hedge time or at once on failure; the first to connect
 // wins, and the others are closed before a byte is sent to them.
 type dialing struct {
-	tries    [MaxBackends]try
-	n        int // begun
-	hedge    timer
-	hedges   int64  // places of Options.MaxHedges that it holds
-	hedged   bool   // the hedge time has passed
-	starved  bool   // there was no descriptor for a try
-	panicked bool   // a try met a bug
-	noWay    bool   // there was no way to the backends for a try
-	serial   uint64 // which race of the loop this is
-	ctx      context.Context
-	cancel   context.CancelFunc // of the tries on goroutines
+	tries  [MaxBackends]try
+	n      int // begun
+	hedge  timer
+	hedges int64  // places of Options.MaxHedges that it holds
+	hedged bool   // the hedge time has passed
+	fault  Reason // why this machine could not even begin a try; goOn: it could
+	serial uint64 // which race of the loop this is
+	ctx    context.Context
+	cancel context.CancelFunc // of the tries on goroutines
 }
 
 type try struct {
@@ -98,12 +96,8 @@ func (s *setup) race() Reason {
 		case d.n < candidates && (pending == 0 || d.hedged && s.mayHedge()):
 			s.tryNext()
 			continue
-		case pending == 0 && d.starved:
-			return Descriptor
-		case pending == 0 && d.panicked:
-			return Internal
-		case pending == 0 && d.noWay:
-			return NoTunnel
+		case pending == 0 && d.fault != goOn:
+			return d.fault
 		case pending == 0:
 			return s.unproven(DialFailed)
 		}
@@ -168,15 +162,51 @@ func (s *setup) tryNext() {
 		err = s.l.watch(fd, slot{c: s.c, side: trySide + side(i)}, watched)
 	}
 	if err != nil {
-		s.l.engine.warnDial(to, err)
-		d.starved = d.starved || errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
-		d.noWay = d.noWay || errors.Is(err, errNoWay)
 		t.state, t.verdict = failed, ours
+		if s.noteFault(to, err) != NoLocalPort {
+			s.l.engine.warnDial(to, err)
+		}
 	}
 }
 
+// noteFault notes why a try could not even begin.
+func (s *setup) noteFault(to netip.AddrPort, err error) Reason {
+	r := fault(err)
+	if s.dialing.fault == goOn {
+		s.dialing.fault = r
+	}
+	if r == NoLocalPort {
+		s.l.engine.warnPorts(to)
+	}
+	return r
+}
+
+// fault is what of this machine's own kept a try from beginning; goOn: nothing that is
+// known.
+func fault(err error) Reason {
+	switch {
+	case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE):
+		return Descriptor
+	case errors.Is(err, errPanic):
+		return Internal
+	case errors.Is(err, errNoWay):
+		return NoTunnel
+	case portTaken(err):
+		return NoLocalPort
+	}
+	return goOn
+}
+
 // connect begins a connection to a backend.
-func (l *loop) connect(to netip.AddrPort) (int32, error) {
+func (l *loop) connect(to netip.AddrPort) (fd int32, err error) {
+	err = l.engine.ports.comingFrom(to, func(port uint16) error {
+		fd, err = l.connectFrom(port, to)
+		return err
+	})
+	return fd, err
+}
+
+func (l *loop) connectFrom(port uint16, to netip.AddrPort) (int32, error) {
 	family := unix.AF_INET6
 	if to.Addr().Unmap().Is4() {
 		family = unix.AF_INET
@@ -186,7 +216,7 @@ func (l *loop) connect(to netip.AddrPort) (int32, error) {
 		return -1, err
 	}
 	fd := int32(s)
-	if err := l.engine.bind(s); err != nil {
+	if err := errors.Join(l.engine.bind(s), comeFrom(fd, to, port)); err != nil {
 		closeFD(fd)
 		return -1, err
 	}

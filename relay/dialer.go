@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-
-	"golang.org/x/sys/unix"
 )
 
 // Dialling where no kernel route leads: Options.Dial or a Backend's own runs on a
@@ -93,9 +91,9 @@ func (s *setup) dialed(i int, got dialled, err error) {
 	}
 	if err != nil {
 		t.state, t.verdict = failed, judge(err)
-		s.dialing.panicked = s.dialing.panicked || errors.Is(err, errPanic)
-		s.dialing.starved = s.dialing.starved || errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
-		s.dialing.noWay = s.dialing.noWay || errors.Is(err, errNoWay)
+		if t.verdict == ours {
+			s.noteFault(s.decision.Backends[i].Addr, err)
+		}
 		s.tellUnproven(i, err)
 	} else {
 		t.state = connected
@@ -112,7 +110,7 @@ func judge(err error) verdict {
 		return unproven
 	case errors.As(err, &late) && late.Timeout() || errors.Is(err, context.Canceled):
 		return silence
-	case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, errPanic) || errors.Is(err, errNoWay):
+	case fault(err) != goOn:
 		return ours
 	}
 	return refused

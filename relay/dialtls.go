@@ -74,15 +74,20 @@ func (e *Engine) reach(ctx context.Context, b *Backend) (net.Conn, error) {
 	case e.opts.Dial != nil:
 		return e.opts.Dial(ctx, b.Addr)
 	}
-	d := net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
-		var bound error
-		err := c.Control(func(fd uintptr) {
-			bound = e.bind(int(fd))
-			e.limitMSS(int32(fd))
-		})
-		return errors.Join(err, bound)
-	}}
-	return d.DialContext(ctx, "tcp", b.Addr.String())
+	var raw net.Conn
+	err := e.ports.comingFrom(b.Addr, func(port uint16) (err error) {
+		d := net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
+			var bound error
+			err := c.Control(func(fd uintptr) {
+				bound = errors.Join(e.bind(int(fd)), comeFrom(int32(fd), b.Addr, port))
+				e.limitMSS(int32(fd))
+			})
+			return errors.Join(err, bound)
+		}}
+		raw, err = d.DialContext(ctx, "tcp", b.Addr.String())
+		return err
+	})
+	return raw, err
 }
 
 // link is the transport of a TLS that begins on a goroutine and goes on in a loop.

@@ -14,7 +14,7 @@
 //	readhello.go      the ClientHello
 //	setup.go          the decision (lookup.go: one that has to wait)
 //	dial.go           connect to a candidate, hedged (dialer.go: without a kernel route,
-//	                  over a bridge.go;
+//	                  over a bridge.go; ports.go: from which local port;
 //	                  dialtls.go: encrypted again, if its certificate is believed;
 //	                  bind.go: by no way but the tunnel)
 //	tls.go            TLS handshake, if it ends here (wire.go: what crypto/tls reads and writes)

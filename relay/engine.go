@@ -25,6 +25,7 @@ type Engine struct {
 	metrics *metrics
 	warned  warnings
 	samples samples
+	ports   ports // that connections to backends come from
 
 	open      atomic.Int64 // connections, lingering ones included
 	lingering atomic.Int64 // of these, refused ones whose client may still read why
@@ -104,6 +105,7 @@ func (e *Engine) listen() ([]netip.AddrPort, error) {
 		}
 	}
 	e.probePipes()
+	e.ports = readPorts()
 	for range e.opts.Loops {
 		l, err := newLoop(e)
 		if err != nil {

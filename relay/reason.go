@@ -63,6 +63,7 @@ const (
 	DialFailed
 	DialTimeout
 	NoTunnel          // the gateway's own way to the instances is not there
+	NoLocalPort       // every local port has a connection to that port of the instance
 	AttestationFailed // instances were reached, but did not prove to be the app
 	PostgresRefused   // the instance does not speak TLS for PostgreSQL
 	HandshakeFailed
@@ -133,6 +134,7 @@ var reasonTable = [reasons]reasonInfo{
 	DialFailed:        {"dial_failed", Instance, alertInternalError, slog.LevelInfo},
 	DialTimeout:       {"dial_timeout", Instance, alertInternalError, slog.LevelInfo},
 	NoTunnel:          {"no_tunnel", Gateway, alertInternalError, slog.LevelWarn},
+	NoLocalPort:       {"no_local_port", Gateway, alertInternalError, slog.LevelWarn},
 	AttestationFailed: {"attestation_failed", Instance, alertInternalError, slog.LevelInfo},
 	PostgresRefused:   {"postgres_refused", Instance, alertHandshakeFailure, slog.LevelInfo},
 	HandshakeFailed:   {"handshake_failed", Client, alertNone, slog.LevelDebug}, // crypto/tls has sent its own

@@ -83,6 +83,14 @@ func connect(fd int32, to netip.AddrPort) unix.Errno {
 	}
 }
 
+// bindTo gives a socket its own address.
+func bindTo(fd int32, at netip.AddrPort) unix.Errno {
+	var sa unix.RawSockaddrAny
+	size := rawSockaddr(&sa, at)
+	_, _, e := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&sa)), size)
+	return e
+}
+
 func shutdownWrite(fd int32) {
 	_, _, _ = unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
 }

@@ -20,6 +20,7 @@ type warnings struct {
 	epoll       atomic.Int64
 	panic       sample
 	dial        atomic.Int64
+	ports       atomic.Int64
 	unproven    atomic.Int64
 	stack       atomic.Int64
 }
@@ -51,6 +52,14 @@ func (e *Engine) warnDial(to netip.AddrPort, err error) {
 	if e.due(&e.warned.dial) {
 		e.opts.Log.Warn("cannot even begin to connect to an instance; is the tunnel's interface up?",
 			"address", to.String(), "error", err)
+	}
+}
+
+// warnPorts tells of a dial for which no local port was left.
+func (e *Engine) warnPorts(to netip.AddrPort) {
+	if e.due(&e.warned.ports) {
+		e.opts.Log.Warn("no local port is left for a connection to an instance: each has one to that port, or a peer without TCP timestamps; widen net.ipv4.ip_local_port_range, or limit the app's connections",
+			"address", to.String(), "connections", e.Open())
 	}
 }
 

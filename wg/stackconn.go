@@ -123,6 +123,9 @@ func (s *stackTUN) connect(ctx context.Context, to tcpip.FullAddress) (*stackCon
 	}
 	if fault != nil {
 		ep.Close()
+		if _, none := fault.(*tcpip.ErrNoPortAvailable); none {
+			return nil, syscall.EADDRNOTAVAIL // as the kernel says it
+		}
 		return nil, errors.New(fault.String())
 	}
 	return newStackConn(wq, ep), nil

@@ -167,3 +167,31 @@ func TestResetGoesThroughBothEndsOfATunnel(t *testing.T) {
 		t.Errorf("%d of %d bytes, then %v", len(b), len(sent), err)
 	}
 }
+
+func TestPortsOfTheStackAreUsedAgain(t *testing.T) {
+	gateway, _, at := netstackPair(t)
+	const ports = 10
+	gateway.backend.(*netstackDevice).stack.stack.SetPortRange(40000, 40000+ports-1)
+	short := func() error {
+		c, err := dialThrough(t, gateway, at)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		must(t, c.(*stackConn).CloseWrite()) // it ends first, and has the port for a minute
+		_, err = io.ReadAll(c)
+		return err
+	}
+	for range ports {
+		must(t, short())
+	}
+	for range ports {
+		eventually(t, "a port is used again", func() bool {
+			err := short()
+			if err != nil && !errors.Is(err, syscall.EADDRNOTAVAIL) {
+				t.Fatal(err)
+			}
+			return err == nil
+		})
+	}
+}
