@@ -7,9 +7,10 @@
 // which address it gets, a Registrar does. It keeps nothing about guests, and no
 // request reaches code behind it that is not well formed and bounded.
 //
-// A request's way: listener.go (how many connections) → identity.go (the TLS
-// handshake) → handler.go (method, certificate, size, turn) → encoding.go →
-// methods.go or register.go → encoding.go. The server's certificate and the
+// A request's way: gate.go (accept) → places.go (who may have a place) → conn.go (the TLS
+// handshake, its work in the fair turns of turns.go) with what identity.go has → handler.go
+// (method, certificate, size, pace.go, turn) → encoding.go → methods.go or register.go →
+// encoding.go. The server's certificate and the
 // authority that it believes come from files.go or from the dstack guest agent,
 // agent.go, and are replaced without dropping a connection. The messages are in
 // gatewaypb, their JSON form in internal/pbjson. client.go and answer.go are the

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// The way of a request: method → certificate → body → turn → call → answer. What
+// The way of a request: method → certificate → body → pace → turn → call → answer. What
 // is cheap to refuse is refused first: an unknown method and a caller without a
 // certificate before the body is read, a wrong body before it waits for a turn.
 
@@ -36,6 +36,9 @@ func (s *Server) handler() http.Handler {
 		h.Set("X-App-Version", version)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
+		if !isCertified(r) { // one answer: a stranger's place is wanted
+			h.Set("Connection", "close")
+		}
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -92,18 +95,29 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, enc encoding, m 
 	if err := enc.read(w, r, m.maxBody, in); err != nil {
 		return nil, err
 	}
-	if err := s.waitForTurn(ctx); err != nil {
+	if err := s.waitForTurn(ctx, r); err != nil {
 		return nil, err
 	}
-	defer func() { <-s.turns }()
+	defer s.turns.leave()
 	return m.call(ctx, c, in)
 }
 
-func (s *Server) waitForTurn(ctx context.Context) error {
-	select {
-	case s.turns <- struct{}{}:
-		return nil
-	case <-ctx.Done():
+// isCertified reports whether the caller has shown a certificate.
+func isCertified(r *http.Request) bool { return r.TLS != nil && len(r.TLS.VerifiedChains) > 0 }
+
+// waitForTurn waits for the pace of the caller's certificate, and for a turn. Turns go
+// round the authorities, which are one per app, and in each its certificates; strangers
+// count as one.
+func (s *Server) waitForTurn(ctx context.Context, r *http.Request) error {
+	var authority, who any = "stranger", r.RemoteAddr
+	if isCertified(r) {
+		authority, who = holderOf(r.TLS)
+		if err := s.pace.wait(ctx, who); err != nil {
+			return err
+		}
+	}
+	if !s.turns.enter(ctx.Done(), authority, who) {
 		return &statusError{http.StatusServiceUnavailable, "too many calls at once: try again later"}
 	}
+	return nil
 }

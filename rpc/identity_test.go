@@ -63,7 +63,8 @@ func TestReplacedFilesAreServedAndConnectionsStay(t *testing.T) {
 		defer res.Body.Close()
 		return res.TLS.PeerCertificates[0]
 	}
-	kept := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: root.pool()}, ForceAttemptHTTP2: true}
+	guest := root.guest(t, "app1", "inst1") // a stranger's connection is not kept
+	kept := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: root.pool(), Certificates: []tls.Certificate{guest}}, ForceAttemptHTTP2: true}
 	defer kept.CloseIdleConnections()
 	before := get(kept)
 

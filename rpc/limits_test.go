@@ -54,9 +54,9 @@ func TestCallsBeyondTheLimitWaitForTheirTurn(t *testing.T) {
 func TestCallThatGetsNoTurnIsToldToComeAgain(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.MaxRequests = 1 })
 	synctest.Test(t, func(t *testing.T) {
-		w.server.turns = make(chan struct{}, 1)
 		w.guest = w.app.guest(t, "app1", "inst1") // valid in the bubble
-		w.server.turns <- struct{}{}
+		w.server.turns = newTurns(1)
+		w.server.turns.enter(nil)
 		began := time.Now()
 		a := w.direct(t.Context(), w.state(), "/prpc/RegisterCvm?json", guests[0].body)
 		if a.Code != 503 || time.Since(began) != callTimeout {
@@ -73,8 +73,8 @@ func TestCallEndsInTimeForTheGuest(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		w.server.turns = make(chan struct{}, 1)
 		w.guest = w.app.guest(t, "app1", "inst1") // valid in the bubble
+		w.server.turns = newTurns(1)
 		began := time.Now()
 		a := w.direct(t.Context(), w.state(), "/prpc/RegisterCvm?json", guests[0].body)
 		if a.Code != 400 || time.Since(began) >= 60*time.Second { // when a guest gives up

@@ -8,7 +8,7 @@ import (
 
 type metrics struct {
 	requests *prometheus.CounterVec
-	refused  prometheus.Counter
+	refused  *prometheus.CounterVec
 }
 
 func newMetrics() metrics {
@@ -17,10 +17,10 @@ func newMetrics() metrics {
 			Name: "gateway_rpc_requests_total",
 			Help: "Requests to the guests' API, by method and HTTP status.",
 		}, []string{"method", "code"}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_rpc_connections_refused_total",
-			Help: "Connections to the guests' API closed at once because their source had too many.",
-		}),
+			Help: "Connections to the guests' API closed because others needed their place more: of strangers, of strangers at addresses where guests are known, of certified guests.",
+		}, []string{"class"}),
 	}
 }
 

@@ -99,10 +99,11 @@ type Options struct {
 
 	// MaxRequests is how many calls run at once; others wait. Default 128.
 	MaxRequests int
-	// MaxConnections bounds open connections. Default 4096.
+	// MaxConnections bounds open connections. Half of them are for certified guests, a
+	// quarter for strangers; see places.go. Default 4096.
 	MaxConnections int
-	// MaxPerSource bounds those of one client address (IPv6: of its /64). All
-	// CVMs of a host may share one. Default 512.
+	// MaxPerSource bounds those of one client address (IPv6: of its /64) that have not shown
+	// a certificate. All CVMs of a host may share one. Default 512.
 	MaxPerSource int
 
 	// Log receives refused registrations and failures. Nil discards it.

@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"sallyport/internal/cpuquota"
 )
 
 // The times of one request. A guest gives up after 60 s; the answer must be
 // there before, also when a quote had to be verified.
 const (
-	headerTimeout   = 5 * time.Second // and the TLS handshake's
+	headerTimeout   = 5 * time.Second
 	bodyTimeout     = 15 * time.Second
 	callTimeout     = 50 * time.Second
 	writeTimeout    = 60 * time.Second // from the header's end
@@ -33,7 +35,8 @@ type Server struct {
 	o       Options
 	methods map[string]method
 	acme    *acmeInfo
-	turns   chan struct{} // one per running call
+	turns   *turns // of calls
+	pace    *pace
 	metrics metrics
 }
 
@@ -41,7 +44,7 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{o: o.withDefaults(), metrics: newMetrics()}
 	s.acme = newAcmeInfo(s.o.Certificates)
-	s.turns = make(chan struct{}, s.o.MaxRequests)
+	s.turns, s.pace = newTurns(s.o.MaxRequests), newPace()
 	s.methods = s.table()
 	return s
 }
@@ -52,9 +55,11 @@ func (s *Server) Collectors() []prometheus.Collector { return s.metrics.collecto
 // Serve answers on l, which carries TCP, until ctx ends. Then calls under way may
 // finish, and it returns nil. It closes l in every case; any other end is an error.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	config := s.o.Identity.serverConfig()
 	srv := &http.Server{
 		Handler:           s.handler(),
-		TLSConfig:         s.o.Identity.serverConfig(),
+		TLSConfig:         config,
+		ConnState:         track,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
 		WriteTimeout:      writeTimeout,
@@ -64,9 +69,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		// What it logs is one line per failed handshake, which anybody can cause.
 		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
 	}
-	limited := newLimitListener(l, s.o.MaxConnections, s.o.MaxPerSource, s.metrics.refused)
+	// Half of the CPUs at most work on handshakes: the other half is for who is in.
+	g := newGate(l, config, s.o, max(1, cpuquota.CPUs()/2), s.metrics)
 	ended := make(chan error, 1)
-	go func() { ended <- srv.ServeTLS(limited, "", "") }()
+	go func() { ended <- g.serve(ctx, srv) }()
 
 	select {
 	case err := <-ended:

@@ -1,17 +1,16 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // pipes is a listener whose connections are in memory, so that time can be the
@@ -53,93 +52,6 @@ type addressed struct {
 
 func (a addressed) RemoteAddr() net.Addr { return a.from }
 
-// accepting takes all connections that l gives, until l is closed.
-func accepting(l net.Listener) (accepted chan net.Conn) {
-	accepted = make(chan net.Conn, 16)
-	go func() {
-		defer close(accepted)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			accepted <- c
-		}
-	}()
-	return accepted
-}
-
-func TestOneSourceGetsItsShareOfConnections(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p, m := newPipes(), newMetrics()
-		l := newLimitListener(p, 16, 2, m.refused)
-		defer l.Close()
-		accepted := accepting(l)
-		p.dial("192.0.2.1:1")
-		p.dial("192.0.2.1:2")
-		if _, err := p.dial("192.0.2.1:3").Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-			t.Errorf("the third was not closed: %v", err)
-		}
-		p.dial("192.0.2.2:1")
-		p.dial("[2001:db8::1]:1")
-		p.dial("[2001:db8::2]:1")
-		if _, err := p.dial("[2001:db8::3]:1").Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-			t.Errorf("the third of a network was not closed: %v", err)
-		}
-		if n := testutil.ToFloat64(m.refused); n != 2 {
-			t.Errorf("%v counted", n)
-		}
-		first := <-accepted
-		first.Close()
-		first.Close() // twice gives one place back
-		p.dial("192.0.2.1:4")
-		if _, err := p.dial("192.0.2.1:5").Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-			t.Errorf("one that left made two places: %v", err)
-		}
-		synctest.Wait()
-		if n := len(accepted); n != 5 {
-			t.Errorf("%d more accepted, want 5", n)
-		}
-	})
-}
-
-func TestFullListenerLetsConnectionsWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPipes()
-		l := newLimitListener(p, 1, 1, newMetrics().refused)
-		accepted := accepting(l)
-		p.dial("192.0.2.1:1")
-		go p.dial("192.0.2.2:1") // waits as in the kernel's queue
-		synctest.Wait()
-		if n := len(accepted); n != 1 {
-			t.Fatalf("%d accepted, want 1", n)
-		}
-		(<-accepted).Close()
-		synctest.Wait()
-		if n := len(accepted); n != 1 {
-			t.Error("the place that became free was not given")
-		}
-		l.Close() // also ends an Accept that waits for a place
-		<-accepted
-		if _, more := <-accepted; more {
-			t.Error("accepted after the end")
-		}
-	})
-}
-
-func TestSourcesAreCountedByAddressOrNetwork(t *testing.T) {
-	for in, want := range map[string]string{
-		"192.0.2.1:5": "192.0.2.1/32", "[::ffff:192.0.2.1]:5": "192.0.2.1/32", "[2001:db8:1:2:3::4]:5": "2001:db8:1:2::/64", "[fe80::1%lo]:1": "fe80::/64",
-	} {
-		if got := sourceOf(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(in))).String(); got != want {
-			t.Errorf("%s: %s, want %s", in, got, want)
-		}
-	}
-	if got := sourceOf(&net.UnixAddr{}); got.IsValid() {
-		t.Errorf("a Unix socket is %s", got)
-	}
-}
-
 func TestClientThatStopsTalkingIsLeft(t *testing.T) {
 	w := newWorld(t, nil)
 	valid := func() time.Time { return w.guest.Leaf.NotBefore } // the bubble's clock says 2000
@@ -170,7 +82,14 @@ func TestClientThatStopsTalkingIsLeft(t *testing.T) {
 			conn := handshake(t, c)
 			_, _ = io.WriteString(conn, "GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
 			return conn
-		}, idleTimeout},
+		}, 0},
+		"with HTTP/2, where nothing is asked": {func(t *testing.T, c net.Conn) net.Conn {
+			conn := tls.Client(c, &tls.Config{RootCAs: w.root.pool(), ServerName: "gw.example", Time: valid, NextProtos: []string{"h2"}})
+			go func() {
+				_, _ = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+			}()
+			return conn
+		}, anonymousLife},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -188,6 +107,63 @@ func TestClientThatStopsTalkingIsLeft(t *testing.T) {
 					t.Error(err)
 				}
 			})
+		})
+	}
+}
+
+func TestStrangerGetsOneAnswer(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, path := range []string{"/prpc/Info?json", "/prpc/nothing", "/health"} {
+		for cert, want := range map[*tls.Certificate]int{nil: 1, &w.guest: 2} {
+			c := tls.Client(w.from(t, "127.0.0.1"), &tls.Config{
+				RootCAs: w.root.pool(), ServerName: "gw.example", NextProtos: []string{"http/1.1"},
+				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+					return cmp.Or(cert, &tls.Certificate{}), nil
+				},
+			})
+			request := strings.ReplaceAll(post(path, ""), "POST /health", "GET /health")
+			if _, err := io.WriteString(c, request+strings.Replace(request, "\r\n", "\r\nconnection: close\r\n", 1)); err != nil {
+				t.Fatal(err)
+			}
+			all, err := io.ReadAll(c)
+			if n := strings.Count(string(all), "HTTP/1.1 "); n != want {
+				t.Errorf("%s, with a certificate %v: %d answers, want %d (%v)", path, cert != nil, n, want, err)
+			}
+		}
+	}
+}
+
+// from opens a connection from another address of loopback.
+func (w *world) from(t testing.TB, source string) net.Conn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+	c, err := d.DialContext(t.Context(), "tcp", w.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// As many strangers as there are places, and more, from eight addresses: none of them has
+// to leave for a guest to come.
+func TestGuestRegistersBesideIdleStrangers(t *testing.T) {
+	for name, shake := range map[string]bool{"silent": false, "after the handshake": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, func(o *Options) { o.MaxConnections, o.MaxPerSource = 64, 16 })
+			for i := range 8 * 16 {
+				c := w.from(t, netip.AddrFrom4([4]byte{127, 1, byte(i % 8), 1}).String())
+				if shake { // one that is turned away has failed
+					_ = tls.Client(c, &tls.Config{RootCAs: w.root.pool(), ServerName: "gw.example"}).Handshake()
+				}
+			}
+			began := time.Now()
+			if a, err := w.trySend(&w.guest, post("/prpc/RegisterCvm?json", guests[0].body), nil); err != nil || a.status != 200 {
+				t.Errorf("status %d: %s, %v", a.status, a.body, err)
+			}
+			if took := time.Since(began); took >= headerTimeout {
+				t.Errorf("the guest waited %v, until the strangers' time was over", took)
+			}
 		})
 	}
 }
