@@ -8,7 +8,7 @@ import (
 // A gateway was killed, and then the firewall was reloaded: no rules are left.
 func TestInterfaceWithoutRulesAndGatewayStaysClosed(t *testing.T) {
 	onKernel(t)
-	s := hostileSite(t, true)
+	s := hostileSiteOf(t, (*site).open)
 	must(t, s.device.backend.(*tunnel).isolation.nft.remove(tableName(s.options.Interface)))
 	for what, at := range victims(s) {
 		if c, err := s.guests[0].dial(at, 500*time.Millisecond); err == nil {

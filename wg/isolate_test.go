@@ -11,18 +11,37 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/wgctrl"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 )
 
 // hostileSite has two guests that send whatever they like into the tunnel, and a
-// gateway that routes: forwarding is on, as on a host with containers.
+// gateway that routes: forwarding is on, as on a host with containers. Nothing
+// filters but the table.
 func hostileSite(t *testing.T, filtered bool) *site {
 	t.Helper()
 	return hostileSiteOf(t, func(s *site) {
 		s.options.Guest = !filtered
 		s.open()
+		s.openIngress()
+	})
+}
+
+// openIngress takes away what a kernel interface refuses by itself.
+func (s *site) openIngress() {
+	s.t.Helper()
+	s.gateway.do(func() {
+		link, err := netlink.LinkByName(s.options.Interface)
+		must(s.t, err)
+		all, err := netlink.QdiscList(link)
+		must(s.t, err)
+		for _, q := range all {
+			if q.Type() == "clsact" {
+				must(s.t, netlink.QdiscDel(q))
+			}
+		}
 	})
 }
 

@@ -120,8 +120,10 @@ func (d *Device) apply(c change) error {
 	return errors.Join(err, d.backend.apply(change{key: c.key, remove: true}))
 }
 
+// removePeer is content with an interface that is gone: the next has the peers that
+// are known then.
 func (d *Device) removePeer(key vm.WGKey) error {
-	if err := d.backend.apply(change{key: key, remove: true}); err != nil {
+	if err := d.backend.apply(change{key: key, remove: true}); err != nil && !errors.Is(err, errGone) {
 		return fmt.Errorf("wg: remove peer %s: %w", key, err)
 	}
 	d.dropPeer(key)

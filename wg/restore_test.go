@@ -2,6 +2,7 @@ package wg
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"sallyport/internal/vm"
 )
 
 // A stream that was there before goes on, and nothing is told anew: the interface
@@ -276,4 +279,53 @@ func TestInterfaceWhoseIndexIsTakenGetsAnother(t *testing.T) {
 	must(t, err)
 	mustEcho(t, c)
 	must(t, stop())
+}
+
+// Who was put out while there was no interface does not come back with it.
+func TestPeerRemovedMeanwhileDoesNotComeBack(t *testing.T) {
+	s := newSite(t)
+	s.open()
+	s.join(s.guests[0])
+	s.join(s.guests[1])
+	s.gateway.do(func() {
+		link, err := netlink.LinkByName(s.options.Interface)
+		must(t, err)
+		must(t, netlink.LinkDel(link))
+	})
+	must(t, s.device.RemovePeer(t.Context(), s.guests[0].device.PublicKey()))
+	s.device.guard(t.Context())
+	must(t, s.device.Ready())
+	if peers := s.wireguard().Peers; len(peers) != 1 || vm.WGKey(peers[0].PublicKey) != s.guests[1].device.PublicKey() {
+		t.Errorf("peers %+v", peers)
+	}
+}
+
+// What cannot be set on the new interface is tried again, and is not taken for
+// removed by somebody else meanwhile.
+func TestPeersOfANewInterfaceAreAllSetInTheEnd(t *testing.T) {
+	d, f := fakeDevice(t, nil)
+	for n := byte(1); n <= 3; n++ {
+		must(t, d.SetPeer(t.Context(), peerNumber(n)))
+	}
+	clear(f.state.peers) // a new one has none
+	f.mend = restored{what: []string{"interface"}, made: true}
+	busy := errors.New("no memory")
+	f.fail = func(c change) error {
+		if c.key == keyNumber(2) {
+			return busy
+		}
+		return nil
+	}
+	d.guard(t.Context())
+	if err := d.Ready(); err == nil || !strings.Contains(err.Error(), "of its peers not yet") {
+		t.Errorf("ready: %v", err)
+	}
+	_, err := d.Handshakes(t.Context())
+	must(t, err)
+	f.mend, f.fail = restored{}, nil
+	d.guard(t.Context())
+	must(t, d.Ready())
+	if len(f.state.peers) != 3 || f.state.peers[keyNumber(2)].address != peerNumber(2).Address {
+		t.Errorf("peers %+v", f.state.peers)
+	}
 }
