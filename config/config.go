@@ -206,6 +206,9 @@ type Instance struct {
 	// Address is its address in the tunnel network, unique. With mode "none"
 	// any unicast address. Required.
 	Address netip.Addr `toml:"address"`
+	// Ports are the ports that clients may reach; Proxy ("80,proxy") has a PROXY header sent
+	// first. At least one. Default nil: all.
+	Ports []vm.PortRule `toml:"ports"`
 }
 
 // RPC is the side where guests register themselves. The domain that they are told
@@ -267,6 +270,10 @@ type Registry struct {
 	// RecycleAfter is how long an instance without a handshake and a registration is
 	// kept; at least Health.MaxHandshakeAge. Default 10h; "0s" is for ever.
 	RecycleAfter time.Duration `toml:"recycle_after"`
+	// PrivateComposeOpens ("open") takes an app that keeps its compose file to itself for one
+	// that restricts no port, so that its guests' reports hold. Default false ("closed"): no
+	// port of it is open.
+	PrivateComposeOpens bool `toml:"private_compose"`
 }
 
 // CustomDomain is about names outside of Domains, whose owners say in DNS which

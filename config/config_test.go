@@ -126,6 +126,7 @@ app_id = "abcd"
 instance_id = "Mine"
 public_key = "` + key(2) + `"
 address = "10.9.0.3"
+ports = ["80,proxy"]
 [rpc]
 listen = "0.0.0.0:8000"
 cert = "rpc.pem"
@@ -140,6 +141,7 @@ auth = { url = "http://localhost:1/app-auth?x=1", timeout = "1s", interval = "1m
 [registry]
 address_rest = "1ms"
 recycle_after = "0s"
+private_compose = "open"
 [custom_domain]
 enabled = true
 resolvers = ["192.0.2.53:53", "[2001:db8::53]:5353"]
@@ -199,7 +201,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 				AppID: "abcd", InstanceID: "73b5a3ca836aa55cf7e362bc9cee807c0423fb41",
 				PublicKey: vm.WGKey{1}, Address: netip.MustParseAddr("10.9.0.2"),
 			},
-			{AppID: "abcd", InstanceID: "mine", PublicKey: vm.WGKey{2}, Address: netip.MustParseAddr("10.9.0.3")},
+			{AppID: "abcd", InstanceID: "mine", PublicKey: vm.WGKey{2}, Address: netip.MustParseAddr("10.9.0.3"), Ports: []vm.PortRule{{Port: 80, Proxy: true}}},
 		},
 		RPC: RPC{
 			Listen: netip.MustParseAddrPort("0.0.0.0:8000"),
@@ -208,7 +210,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 			RequireQuote: true, ProofGrace: 2 * time.Minute, ExternalPort: 65535, InternalPort: 1,
 			Auth: Auth{URL: &url.URL{Scheme: "http", Host: "localhost:1", Path: "/app-auth", RawQuery: "x=1"}, Timeout: time.Second, Interval: time.Minute},
 		},
-		Registry: Registry{AddressRest: time.Millisecond},
+		Registry: Registry{PrivateComposeOpens: true, AddressRest: time.Millisecond},
 		CustomDomain: CustomDomain{
 			Enabled:   true,
 			Resolvers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53"), netip.MustParseAddrPort("[2001:db8::53]:5353")},

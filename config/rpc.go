@@ -91,12 +91,22 @@ func readRegistry(t table, h Health) Registry {
 	r := Registry{
 		AddressRest:  t.duration("address_rest", "10m"),
 		RecycleAfter: text(t, "recycle_after", "10h", parseDurationOrNever),
+
+		PrivateComposeOpens: text(t, "private_compose", "closed", parsePrivateCompose),
 	}
 	if r.RecycleAfter > 0 && r.RecycleAfter < h.MaxHandshakeAge {
 		t.fail("recycle_after", "%s is less than health.max_handshake_age (%s): instances would be removed that still serve",
 			r.RecycleAfter, h.MaxHandshakeAge)
 	}
 	return r
+}
+
+func parsePrivateCompose(s string) (opens bool, err error) {
+	switch s {
+	case "open", "closed":
+		return s == "open", nil
+	}
+	return false, fmt.Errorf("%s: want \"closed\" or \"open\"", show(s))
 }
 
 // parsePublicURL reads https://host[:port]. Guests append the path of each method.

@@ -3,8 +3,11 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"sallyport/internal/vm"
 )
@@ -77,6 +80,7 @@ func readInstance(t table, w WireGuard) Instance {
 		InstanceID: optional(t, "instance_id", vm.ParseInstanceID),
 		PublicKey:  optional(t, "public_key", vm.ParseWGKey),
 		Address:    required(t, "address", "its address in the tunnel network", parseHost),
+		Ports:      readPorts(t),
 	}
 	if w.Mode == "" || w.Mode == ModeNone {
 		return in
@@ -128,6 +132,33 @@ func once[K comparable](t table, seen map[K]position, key string, v K) bool {
 		seen[v] = t.place(key)
 	}
 	return ok
+}
+
+// readPorts reads a list of ports; nil: all.
+func readPorts(t table) []vm.PortRule {
+	rules := list(t, "ports", nil, parsePortRule)
+	switch _, err := vm.NewPortPolicy(true, rules); {
+	case len(rules) == 1 && rules[0] == vm.PortRule{}:
+		return nil
+	case t.has("ports") && len(rules) == 0:
+		t.fail("ports", `is empty: want at least one port, or ["*"] for all`)
+	case err != nil:
+		t.fail("ports", `%s: want each port once, or ["*"] for all`, err)
+	}
+	return rules
+}
+
+// parsePortRule reads a port, or port,proxy. "*" is the zero rule.
+func parsePortRule(s string) (vm.PortRule, error) {
+	if s == "*" {
+		return vm.PortRule{}, nil
+	}
+	digits, flag, flagged := strings.Cut(s, ",")
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil || n == 0 || flagged && flag != "proxy" {
+		return vm.PortRule{}, fmt.Errorf("%s is no port: want 1 to 65535, such as \"443\", or \"80,proxy\" for a PROXY header", show(s))
+	}
+	return vm.PortRule{Port: uint16(n), Proxy: flagged}, nil
 }
 
 // deriveInstanceID is stable over restarts and like dstack's own: 40 hex digits.

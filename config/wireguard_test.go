@@ -1,8 +1,11 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"sallyport/internal/vm"
 )
 
 func TestWireGuardProblems(t *testing.T) {
@@ -110,4 +113,29 @@ func TestInstancesAreBounded(t *testing.T) {
 			`f:1:1: instance: 65537 are too many: want at most 65536`,
 		}},
 	})
+}
+
+func TestPortsOfAnInstance(t *testing.T) {
+	instance := func(ports string) string {
+		return "[wireguard]\nmode = \"none\"\n[[instance]]\napp_id = \"a\"\naddress = \"127.0.0.1\"\nports = " + ports
+	}
+	bad := func(name, ports, want string) problemCase {
+		return problemCase{name: name, file: instance(ports), want: []string{"f:10:" + want}}
+	}
+	checkProblems(t, []problemCase{
+		{name: "some", file: instance(`["443", "80,proxy"]`)},
+		{name: "all", file: instance(`["*"]`)},
+		bad("none", `[]`, `1: instance.ports: is empty: want at least one port, or ["*"] for all`),
+		bad("no port", `["0"]`, `10: instance.ports: "0" is no port: want 1 to 65535, such as "443", or "80,proxy" for a PROXY header`),
+		bad("no flag", `["80,pp"]`, `10: instance.ports: "80,pp" is no port: want 1 to 65535, such as "443", or "80,proxy" for a PROXY header`),
+		bad("all and more", `["*", "80"]`, `1: instance.ports: port policy lists port 0: want each port once, or ["*"] for all`),
+		bad("twice", `["80", "80,proxy"]`, `1: instance.ports: port policy lists port 80 twice, with and without PROXY header: want each port once, or ["*"] for all`),
+	})
+	c := parse(t, smallest+instance(`["80,proxy", "443"]`))
+	if want := []vm.PortRule{{Port: 80, Proxy: true}, {Port: 443}}; !slices.Equal(c.Instances[0].Ports, want) {
+		t.Error(c.Instances[0].Ports)
+	}
+	if c = parse(t, smallest+instance(`["*"]`)); c.Instances[0].Ports != nil {
+		t.Error(c.Instances[0].Ports)
+	}
 }

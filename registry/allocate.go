@@ -38,6 +38,9 @@ func (t *table) allocate(q Request, node string, now time.Time) (change, error) 
 		next.Policy = e.record.Policy
 	default: // unknown: it would be of another compose file
 	}
+	if e != nil && e.record.Compose == q.Compose {
+		next.Stated = e.record.Stated
+	}
 	c := change{id: q.Instance, judged: q.judged, asOf: q.asOf, admitted: true}
 	switch {
 	case q.judged:

@@ -30,9 +30,9 @@
 //
 // What is stored, and under which keys, is in record.go; store.go is the contract of
 // a Store, which several gateways may share, bolt.go the engine for one. What other
-// gateways store arrives through follow.go. A port policy that a guest does not
-// report is fetched from it and checked against its attested compose hash
-// (fetch.go, info.go); until then no port is open.
+// gateways store arrives through follow.go. The compose file of a
+// guest whose compose hash is attested is fetched from it and checked against that (fetch.go,
+// info.go); until then no port is open, and what the guest reports takes ports away only.
 //
 // It does not authenticate guests (package rpc hands over proven facts) and does not know
 // what evidence means (Options.Appraise does), speaks no wire protocol to guests, sets no

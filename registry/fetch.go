@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -26,8 +27,8 @@ func newFetcher(tunnel Tunnel) *fetcher {
 	return &fetcher{agent: newAgent(tunnel), wake: make(chan struct{}, 1), wanted: make(map[vm.InstanceID]vm.Spec)}
 }
 
-// fetchIfUnknown has the policy of an instance fetched that has told none. Until then
-// it allows nothing. An operator's policy needs no other beside it, and a refused instance
+// fetchIfUnknown has the policy of an instance's compose file fetched. Until then it allows
+// nothing. An operator's policy needs no other beside it, and a refused instance
 // cannot be asked.
 func (r *Registry) fetchIfUnknown(s vm.Spec) {
 	if s.Policy.State() == vm.PolicyUnknown && s.Refused == "" {
@@ -138,5 +139,9 @@ func (r *Registry) askForPolicy(ctx context.Context, s vm.Spec) (_ vm.PortPolicy
 			err = refused("the answer met a bug")
 		}
 	}()
-	return r.fetcher.agent.policy(ctx, s.Addr, s.Compose)
+	p, err := r.fetcher.agent.policy(ctx, s.Addr, s.Compose)
+	if errors.Is(err, errPrivate) && r.o.OpenPrivate {
+		return vm.OpenPolicy(), nil
+	}
+	return p, err
 }

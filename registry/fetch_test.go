@@ -71,7 +71,7 @@ func TestPolicyOfInfo(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, got.State(), err)
 		}
 	}
-	if got, err := policyOfInfo([]byte(`{"tcb_info":""}`), compose("{}")); err != nil || got != vm.OpenPolicy() {
+	if got, err := policyOfInfo([]byte(`{"tcb_info":""}`), compose("{}")); !errors.Is(err, errPrivate) || !isRefused(err) || got.State() != vm.PolicyUnknown {
 		t.Errorf("a compose file that is kept to itself: %v, %v", got.State(), err)
 	}
 }
@@ -166,6 +166,66 @@ func TestPolicyIsFetchedFromAnOldGuest(t *testing.T) {
 		q.Compose = compose("another")
 		if g.register(t, q); g.policy(t, "one").State() != vm.PolicyUnknown {
 			t.Error("the policy of another compose file is still in force")
+		}
+	})
+}
+
+// The report is the guest's word, the compose file the attested one.
+func TestReportOnlyNarrowsTheComposeFile(t *testing.T) {
+	listed := `{"port_policy":{"restrict_mode":true,"ports":[{"port":80},{"port":443}]}}`
+	for name, c := range map[string]struct {
+		file         string
+		report, want vm.PortPolicy
+	}{
+		"an open report":                  {listed, vm.OpenPolicy(), restricted(t, 80, 443)},
+		"one with another port":           {listed, restricted(t, 80, 22), restricted(t, 80)},
+		"a restricted one of an open app": {`{}`, restricted(t, 22), restricted(t, 22)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				agent := &guest{answer: ok(infoBody(t, c.file))}
+				g := newRig(t, func(o *Options) { o.Tunnel = &device{dial: agent.dial} })
+				q := request("app", "one")
+				q.Policy, q.Compose = &c.report, compose(c.file)
+				g.register(t, q)
+				if g.policy(t, "one").State() != vm.PolicyUnknown {
+					t.Errorf("before the compose file is known: %v", g.policy(t, "one").Rules())
+				}
+				stop := g.run(t)
+				synctest.Wait()
+				stop()
+				if g.policy(t, "one") != c.want {
+					t.Errorf("in force: %v %v", g.policy(t, "one").State(), g.policy(t, "one").Rules())
+				}
+				g.restart(t)
+				if g.policy(t, "one") != c.want || g.register(t, q).Changed {
+					t.Errorf("after a restart: %v %v", g.policy(t, "one").State(), g.policy(t, "one").Rules())
+				}
+				none := q
+				none.Policy = nil
+				if g.register(t, none); g.policy(t, "one") != c.want {
+					t.Errorf("without a report: %v", g.policy(t, "one").Rules())
+				}
+			})
+		})
+	}
+}
+
+func TestComposeFileThatIsKeptToItselfOpensNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, opens := range []bool{false, true} {
+			agent := &guest{answer: ok(`{"tcb_info":""}`)}
+			g := newRig(t, func(o *Options) { o.OpenPrivate, o.Tunnel = opens, &device{dial: agent.dial} })
+			q := request("app", "one")
+			report := restricted(t, 80)
+			q.Policy, q.Compose = &report, compose("secret")
+			stop := g.run(t)
+			g.register(t, q)
+			wait(time.Minute)
+			stop()
+			if p := g.policy(t, "one"); p.Allows(80) != opens || p.Allows(22) || agent.asked.Load() != 1 {
+				t.Errorf("private_compose opens: %v, policy %v %v", opens, p.State(), p.Rules())
+			}
 		}
 	})
 }

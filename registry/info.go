@@ -16,7 +16,8 @@ import (
 	"sallyport/internal/vm"
 )
 
-// A guest before 0.5.9 does not report a port policy. Its agent tells the compose file
+// What a guest reports about its ports is its own word, and one before 0.5.9 reports nothing. The
+// attested word is the compose file's. The guest's agent tells that
 // through the tunnel: POST http://<address>:8090/prpc/Info?json answers an object whose
 // tcb_info is a string with JSON, whose app_compose is the text of the file. The text is
 // believed if its SHA-256 is the attested compose hash, whoever answered.
@@ -27,6 +28,10 @@ const (
 	maxInfoHead  = 16 << 10
 	fetchRetries = 5
 )
+
+// errPrivate is the answer of an app that keeps its compose file to itself. Anything can answer
+// so: it opens nothing, unless the operator takes it for an open policy, as dstack's gateway does.
+var errPrivate = errors.New("the agent keeps the compose file to itself (public_tcbinfo is false): no port is open, unless [registry] private_compose is \"open\"")
 
 // refusedError is an answer that will not get better by asking again.
 type refusedError struct{ error }
@@ -102,10 +107,8 @@ func policyOfInfo(body []byte, compose vm.ComposeHash) (vm.PortPolicy, error) {
 	if info.TCBInfo == nil {
 		return vm.PortPolicy{}, refused("the answer has no tcb_info")
 	}
-	// The app keeps its compose file to itself (public_tcbinfo = false). Such a guest has
-	// no other way to tell a policy, and dstack lets it be reached.
 	if *info.TCBInfo == "" {
-		return vm.OpenPolicy(), nil
+		return vm.PortPolicy{}, refusedError{errPrivate}
 	}
 	var tcb struct {
 		AppCompose string `json:"app_compose"`

@@ -284,11 +284,12 @@ func key(name string) vm.WGKey { return vm.WGKey(sha256.Sum256([]byte(name))) }
 
 func compose(text string) vm.ComposeHash { return vm.ComposeHash(sha256.Sum256([]byte(text))) }
 
-// request is a registration of an instance with an open policy and a key of its own.
+// request is a registration of an instance with an open policy, a key of its own, and no
+// compose hash.
 func request(app, instance string) Request {
 	open := vm.OpenPolicy()
 	return Request{
-		App: vm.AppID(app), Instance: vm.InstanceID(instance), Compose: compose("{}"), Key: key(instance), Policy: &open,
+		App: vm.AppID(app), Instance: vm.InstanceID(instance), Key: key(instance), Policy: &open,
 	}
 }
 

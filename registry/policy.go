@@ -74,14 +74,14 @@ func (r *Registry) setPolicy(ctx context.Context, asked vm.Spec, policy vm.PortP
 	}
 	defer leave()
 	rec, rev := r.table.stored(asked.ID)
-	if rev == 0 || rec.Policy.State() != vm.PolicyUnknown || rec.Compose != asked.Compose ||
+	if rev == 0 || rec.Stated.State() != vm.PolicyUnknown || rec.Compose != asked.Compose ||
 		rec.Key != asked.Key || rec.Addr != asked.Addr {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
 	c := change{id: asked.ID, old: rec, next: rec, rev: rev}
-	c.next.Policy = policy
+	c.next.Stated = policy
 	if err := r.commit(ctx, c); err != nil {
 		return err
 	}

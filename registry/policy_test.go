@@ -61,6 +61,8 @@ func TestOverrideIsNeverLost(t *testing.T) {
 		q.Policy, q.Compose = &open, compose("another")
 		g.register(t, q)
 		holds("after another report")
+		q.Compose = vm.ComposeHash{}
+		g.register(t, q)
 		g.restart(t)
 		holds("after a restart")
 		g.opts.Reserved = append(g.opts.Reserved, pfx("10.8.0.2/32"))

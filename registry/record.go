@@ -48,7 +48,8 @@ type record struct {
 	Key     vm.WGKey
 	Addr    netip.Addr
 	Compose vm.ComposeHash
-	Policy  vm.PortPolicy // as reported or fetched, for this Compose
+	Policy  vm.PortPolicy // as the guest reports it, for this Compose; unknown: it reports none
+	Stated  vm.PortPolicy // of the compose file, which has the hash Compose; unknown: not fetched yet
 	Node    string        // the gateway that registered it last
 
 	Evidence digest // of what is stored as evidence
@@ -62,6 +63,19 @@ type record struct {
 	Revoked string      // why its authority was taken back; "": it holds
 }
 
+// ports is the policy in force if no operator has set one. Where a compose hash is attested, the
+// compose file says which ports are open, and the guest's report takes some of them away.
+func (r record) ports() vm.PortPolicy {
+	switch {
+	case r.Compose.IsZero():
+		return r.Policy
+	case r.Policy.State() == vm.PolicyUnknown:
+		return r.Stated
+	default:
+		return r.Stated.Narrow(r.Policy)
+	}
+}
+
 type recordJSON struct {
 	Version int         `json:"v"`
 	App     string      `json:"app"`
@@ -70,6 +84,7 @@ type recordJSON struct {
 	Compose string      `json:"compose"`
 	Node    string      `json:"node,omitempty"`
 	Policy  *policyJSON `json:"policy,omitempty"` // absent: unknown
+	Stated  *policyJSON `json:"stated,omitempty"` // the same
 
 	Evidence string `json:"evidence,omitempty"` // SHA-256
 	Refused  string `json:"refused,omitempty"`
@@ -99,6 +114,7 @@ func encodeRecord(r record) ([]byte, error) {
 		Compose: r.Compose.String(),
 		Node:    r.Node,
 		Policy:  newPolicyJSON(r.Policy),
+		Stated:  newPolicyJSON(r.Stated),
 		Refused: r.Refused,
 
 		Undecided: r.Undecided,
@@ -125,7 +141,7 @@ func decodeRecord(value []byte) (record, error) {
 		return record{}, fmt.Errorf("version %d, this gateway knows %d", j.Version, recordVersion)
 	}
 	r := record{Node: j.Node, Refused: j.Refused, Facts: string(j.Facts), Until: j.Until, Revoked: j.Revoked, Undecided: j.Undecided}
-	var errs [8]error
+	var errs [9]error
 	r.App, errs[0] = vm.ParseAppID(j.App)
 	r.Key, errs[1] = vm.ParseWGKey(j.Key)
 	r.Addr, errs[2] = parseAddr(j.Addr)
@@ -134,6 +150,7 @@ func decodeRecord(value []byte) (record, error) {
 	r.Evidence, errs[5] = parseDigest("evidence", j.Evidence)
 	root, err := parseDigest("root", j.Root)
 	r.Root, errs[6] = Fingerprint(root), err
+	r.Stated, errs[8] = j.Stated.policy()
 	if r.Facts != "" {
 		_, errs[7] = decodeFacts(r.Facts)
 	}

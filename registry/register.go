@@ -16,8 +16,9 @@ type Request struct {
 	Compose  vm.ComposeHash
 	Key      vm.WGKey // the guest's public key
 
-	// Policy is what the guest reports. nil: it reports none, which says nothing; what
-	// is known for this Compose stays, else it is fetched from the guest.
+	// Policy is what the guest reports. nil: it reports none, which says nothing; what it
+	// has reported for this Compose stays. With a Compose it can only take ports away from
+	// those of the compose file, which is fetched from the guest.
 	Policy *vm.PortPolicy
 
 	// Evidence proves all this: the leaf certificate in DER with its attestation, up to

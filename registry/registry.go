@@ -103,6 +103,10 @@ type Options struct {
 	// a good value. 0: only after a start and when Reattest asks for it.
 	ReattestInterval time.Duration
 
+	// OpenPrivate takes an agent that keeps its compose file to itself for one with an open
+	// policy, which the guest's report narrows. Any guest can answer so.
+	OpenPrivate bool
+
 	// MaxFetches is how many instances are asked for their port policies at once; 0 is 256.
 	// Nearly all of that time is waiting for those whose tunnel is not up.
 	MaxFetches int

@@ -121,7 +121,7 @@ func (t *table) renew(q Request, now time.Time) (vm.Spec, bool) {
 
 // specLocked is what is to be published of e.
 func (t *table) specLocked(e *entry) vm.Spec {
-	policy := e.record.Policy
+	policy := e.record.ports()
 	if o, ok := t.overrides[e.id]; ok {
 		policy = o.policy
 	}

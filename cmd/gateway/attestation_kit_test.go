@@ -7,8 +7,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -145,7 +147,24 @@ func (s *attestedSite) reload(g *gateway) { g.reloadConfig(s.path("gateway.toml"
 
 // testGuest is a machine of the demo's app.
 func testGuest(instance string) tdxpki.Guest {
-	return tdxpki.Guest{AppID: [20]byte(unhexed(demoApp)), InstanceID: [20]byte(unhexed(instance))}
+	return tdxpki.Guest{AppID: [20]byte(unhexed(demoApp)), InstanceID: [20]byte(unhexed(instance)), ComposeHash: sha256.Sum256([]byte(testCompose))}
+}
+
+// testCompose is what testGuest's machines run.
+const testCompose = `{"name":"demo"}`
+
+// composeAgent tells testCompose as the agent of a machine does, and returns its address.
+func composeAgent(t *testing.T) string {
+	t.Helper()
+	tcb, err := json.Marshal(map[string]string{"app_compose": testCompose})
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]string{"tcb_info": string(tcb)}) // the gateway may have left
+	}))
+	t.Cleanup(agent.Close)
+	return strings.TrimPrefix(agent.URL, "http://")
 }
 
 func unhexed(text string) []byte {
@@ -198,7 +217,7 @@ func (s *attestedSite) register(cert tls.Certificate) error {
 	return err
 }
 
-// joinQuoted joins a machine with evidence, and returns its program.
+// joinQuoted joins a machine with evidence, whose agent tells testCompose, and returns its program.
 func (s *attestedSite) joinQuoted(name string, m *tdxpki.Machine, more ...string) *exec.Cmd {
 	s.t.Helper()
 	chain, key, err := ratls.EncodePEM(s.certificate(m, nil))
@@ -207,7 +226,7 @@ func (s *attestedSite) joinQuoted(name string, m *tdxpki.Machine, more ...string
 	}
 	s.write(name+".pem", string(chain))
 	s.write(name+".key", string(key))
-	return s.join(name, more...)
+	return s.join(name, append(more, "--forward", "8090="+composeAgent(s.t))...)
 }
 
 // said waits until the gateway has logged so often that what it said contains all of words.

@@ -43,10 +43,12 @@ func (s *attestedSite) serveEcho() *served {
 func (v *served) hold() {
 	v.t.Helper()
 	v.until("the machine is up", serving(1))
-	c, err := v.connect()
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	var c net.Conn
+	v.until("its port is open", func(*admin.Status) bool {
+		var err error
+		c, err = v.connect()
+		return err == nil
+	})
 	v.t.Cleanup(func() { c.Close() })
 	v.conn = c
 }

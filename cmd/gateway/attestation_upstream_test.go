@@ -41,6 +41,7 @@ func (s *attestedSite) upstream(m *tdxpki.Machine, cases ...upstreamCase) {
 	}
 	s.joinQuoted("vm1", m, forwards...)
 	s.until("the machine is up", serving(1))
+	s.said(1, "port policy fetched")
 	for i, c := range cases {
 		name := fmt.Sprintf("%s-%d", demoApp, 8000+i)
 		got, err := s.get(name)

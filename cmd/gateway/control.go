@@ -70,11 +70,16 @@ func (g *gateway) openRegistry(ctx context.Context) error {
 		UndecidedFor:     g.cfg.Attestation.UndecidedFor,
 		ReattestInterval: g.cfg.Attestation.ReattestInterval,
 		MaxFetches:       g.budget.Policies,
+		OpenPrivate:      g.cfg.Registry.PrivateComposeOpens,
 
 		Log: g.log,
 	}
 	for _, i := range g.cfg.Instances {
-		opts.Static = append(opts.Static, vm.Spec{ID: i.InstanceID, App: i.AppID, Key: i.PublicKey, Addr: i.Address, Policy: vm.OpenPolicy()})
+		policy, err := vm.NewPortPolicy(i.Ports != nil, i.Ports)
+		if err != nil {
+			return fmt.Errorf("[[instance]] ports: %w", err)
+		}
+		opts.Static = append(opts.Static, vm.Spec{ID: i.InstanceID, App: i.AppID, Key: i.PublicKey, Addr: i.Address, Policy: policy})
 	}
 	if g.tunnel.Mode() != wg.ModeNone {
 		opts.Tunnel = peers{g.tunnel}

@@ -94,6 +94,35 @@ func (p PortPolicy) Proxy(port uint16) bool {
 	return proxy
 }
 
+// Narrow is p as far as o allows it too: a report about a policy that is proven takes ports
+// away and adds none. A port that p lists keeps p's rule. Of an unknown policy and any other it is
+// the unknown one.
+func (p PortPolicy) Narrow(o PortPolicy) PortPolicy {
+	if p.state == PolicyUnknown || o.state == PolicyUnknown {
+		return PortPolicy{}
+	}
+	restricted := p.state == PolicyRestricted || o.state == PolicyRestricted
+	var rules []PortRule
+	add := func(r PortRule) {
+		if !restricted || p.Allows(r.Port) && o.Allows(r.Port) {
+			rules = append(rules, r)
+		}
+	}
+	for _, r := range p.Rules() {
+		add(r)
+	}
+	for _, r := range o.Rules() {
+		if _, listed := p.find(r.Port); !listed {
+			add(r)
+		}
+	}
+	narrow, err := NewPortPolicy(restricted, rules)
+	if err != nil { // together they list too many
+		return PortPolicy{}
+	}
+	return narrow
+}
+
 // Rules lists the ports, sorted.
 func (p PortPolicy) Rules() []PortRule {
 	rules := make([]PortRule, len(p.rules)/ruleSize)

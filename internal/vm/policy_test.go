@@ -74,3 +74,31 @@ func TestBadPolicyIsUnknown(t *testing.T) {
 		t.Errorf("%d rules: %v", MaxPortRules, err)
 	}
 }
+
+func TestNarrowTakesPortsAwayOnly(t *testing.T) {
+	policy := func(restricted bool, rules ...PortRule) PortPolicy {
+		p, err := NewPortPolicy(restricted, rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	plain, proxied := PortRule{Port: 80}, PortRule{Port: 80, Proxy: true}
+	other := PortRule{Port: 443}
+	for name, c := range map[string]struct{ proven, report, want PortPolicy }{
+		"both open":                      {OpenPolicy(), OpenPolicy(), OpenPolicy()},
+		"the proven one restricts":       {policy(true, plain), OpenPolicy(), policy(true, plain)},
+		"the report restricts":           {OpenPolicy(), policy(true, proxied), policy(true, proxied)},
+		"both restrict":                  {policy(true, plain, other), policy(true, other), policy(true, other)},
+		"nothing in common":              {policy(true, plain), policy(true, other), policy(true)},
+		"the proven rule holds":          {policy(true, proxied), policy(true, plain), policy(true, proxied)},
+		"also where all is open":         {policy(false, proxied), policy(false, plain, other), policy(false, proxied, other)},
+		"a rule for a port that is shut": {policy(true, plain), policy(false, other), policy(true, plain)},
+		"unknown":                        {PortPolicy{}, OpenPolicy(), PortPolicy{}},
+		"unknown report":                 {OpenPolicy(), PortPolicy{}, PortPolicy{}},
+	} {
+		if got := c.proven.Narrow(c.report); got != c.want {
+			t.Errorf("%s: %v %v, want %v %v", name, got.State(), got.Rules(), c.want.State(), c.want.Rules())
+		}
+	}
+}
