@@ -18,6 +18,9 @@ import (
 //   - A client that writes and closes, and never reads, had the ticket unread then. For
 //     that its kernel sends RST, drops what it has not sent, and the instance sees a reset.
 //
+// To send the ticket when the Finished has come, as OpenSSL does, is not enough: on a path
+// with 60 ms of round trip 7 of 32 clients that wrote and closed lost bytes.
+//
 // So the ticket is kept back, and goes with the first bytes that the client gets: one
 // that reads, reads it, and one that only writes has nothing unread. A client that sends
 // nothing may wait for the ticket itself; after ticketWait it has it.

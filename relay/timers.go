@@ -16,6 +16,7 @@ const (
 	timerTicket                     // until a client that is silent gets its ticket
 	timerIdle                       // visit of an idle check, not the idle time itself
 	timerPart                       // visit of a connection that is over and not acknowledged
+	timerPartLate                   // the same, when it has not been for a while
 	timerLinger                     // a refused client may read its alert
 	timerAccept                     // pause after descriptors ran out
 	timerKinds
@@ -118,6 +119,7 @@ func (l *loop) setTimeouts(t Timeouts) {
 		timerTicket:    min(ticketWait, idleVisitEvery(t.Idle)),
 		timerIdle:      idleVisitEvery(t.Idle),
 		timerPart:      partVisit,
+		timerPartLate:  partLate,
 		timerLinger:    lingerTime,
 		timerAccept:    acceptPause,
 	} {

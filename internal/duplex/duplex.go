@@ -61,9 +61,10 @@ const (
 	bufLeast = 4 << 10
 	bufMost  = 64 << 10
 
-	look  = time.Second // how often a writer that is stuck looks for its sender's end
-	visit = 20 * time.Millisecond
-	wait  = 10 * time.Second // for what is under way, without progress
+	look      = time.Second           // how often a writer that is stuck looks for its sender's end
+	visit     = 20 * time.Millisecond // at first; twice as long each time, up to …
+	visitLate = 500 * time.Millisecond
+	wait      = 10 * time.Second // for what is under way, without progress
 )
 
 // close closes the two; an error would only say that one is closed already.
@@ -200,16 +201,18 @@ func (j *joint) passReset(to *end) {
 	if j.whole.Load() >= 2 {
 		return // closed from here
 	}
-	tick := time.NewTicker(visit)
-	defer tick.Stop()
-	last, since := 0, time.Now()
+	last, since, pause := 0, time.Now(), visit
 	for left := unsent(to.Conn); left > 0 && !gone(to.Conn); left = unsent(to.Conn) {
-		if left != last {
-			last, since = left, time.Now()
-		} else if time.Since(since) >= wait {
-			break
+		switch {
+		case left != last:
+			last, since, pause = left, time.Now(), visit
+		case time.Since(since) >= wait:
+			Reset(to.Conn)
+			return
+		default:
+			pause = min(2*pause, visitLate)
 		}
-		<-tick.C
+		<-time.After(pause)
 	}
 	Reset(to.Conn)
 }
