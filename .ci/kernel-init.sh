@@ -27,7 +27,7 @@ while read -r name dir run skip; do
 	[ "$name" = "$boot" ] || continue
 	echo "=== TESTS $dir"
 	cd "/src/$dir" || exit
-	"/tests/$(echo "$dir" | tr / -).test" -test.v -test.timeout 5m -test.run "$run" -test.skip "${skip:-^$}" </dev/null
+	"/tests/$(echo "$dir" | tr / -).test" -test.v -test.timeout 10m -test.run "$run" -test.skip "${skip:-^$}" </dev/null
 	echo "=== EXIT $?"
 done </tests/plan
 echo "=== END"

@@ -13,7 +13,7 @@
 # A machine that does not come up, and a line that runs no test, are failures.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-BOOT_LIMIT=${BOOT_LIMIT:-600}
+BOOT_LIMIT=${BOOT_LIMIT:-900}
 
 modules=(wireguard nf_tables nft_counter veth dummy tun tcp_diag sch_ingress cls_u32 act_gact) # nft_counter: of its own until Linux 5.17
 memory=1536                                                                                   # MiB

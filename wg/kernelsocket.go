@@ -1,6 +1,7 @@
 package wg
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,8 +16,9 @@ import (
 // reading never waits, and a kernel that does not know what it is asked cannot hold
 // anybody up.
 type kernelSocket struct {
-	fd  int
-	seq uint32
+	fd   int
+	seq  uint32
+	read [64 << 10]byte // the kernel makes no datagram longer than 32 KiB
 }
 
 // message is a netlink message without what the socket adds.
@@ -62,19 +64,21 @@ func (s *kernelSocket) ask(requests ...message) ([]syscall.NetlinkMessage, error
 	return s.answers(first)
 }
 
-// answers reads all that is there. What belongs to an earlier request is dropped.
+// answers reads all that is there, to the acknowledgement or the end of the list.
+// What belongs to an earlier request is dropped.
 func (s *kernelSocket) answers(first uint32) (found []syscall.NetlinkMessage, failed error) {
-	answered := false
+	ended := false
 	for {
-		part, err := s.read()
+		part, err := s.receive()
 		switch {
-		case errors.Is(err, unix.EAGAIN) && (answered || failed != nil):
-			return found, failed
-		case errors.Is(err, unix.EAGAIN):
-			return nil, errNoAnswer
-		case err != nil:
-			failed = errors.Join(failed, err)
+		case errors.Is(err, unix.EINTR):
 			continue
+		case errors.Is(err, unix.EAGAIN) && !ended && failed == nil:
+			return nil, errNoAnswer
+		case errors.Is(err, unix.EAGAIN):
+			return found, failed
+		case err != nil: // such as ENOBUFS: an answer is lost
+			return nil, errors.Join(failed, fmt.Errorf("receive: %w", err))
 		}
 		for _, m := range part {
 			if int32(m.Header.Seq-first) < 0 {
@@ -85,9 +89,10 @@ func (s *kernelSocket) answers(first uint32) (found []syscall.NetlinkMessage, fa
 			case errno != 0 && failed == nil:
 				failed = errno
 			case !end:
+				m.Data = bytes.Clone(m.Data) // the next datagram comes to the same place
 				found = append(found, m)
 			}
-			answered = true
+			ended = ended || end
 		}
 	}
 }
@@ -103,13 +108,11 @@ func outcome(m syscall.NetlinkMessage) (errno unix.Errno, end bool) {
 	return unix.Errno(-int32(binary.NativeEndian.Uint32(m.Data))), true
 }
 
-// read takes one datagram, which has a part of the answers. The kernel makes none
-// longer than 32 KiB.
-func (s *kernelSocket) read() ([]syscall.NetlinkMessage, error) {
-	buf := make([]byte, 64<<10)
-	n, _, err := unix.Recvfrom(s.fd, buf, unix.MSG_DONTWAIT)
+// receive takes one datagram, which has a part of the answers.
+func (s *kernelSocket) receive() ([]syscall.NetlinkMessage, error) {
+	n, _, err := unix.Recvfrom(s.fd, s.read[:], unix.MSG_DONTWAIT)
 	if err != nil {
 		return nil, err
 	}
-	return syscall.ParseNetlinkMessage(buf[:n])
+	return syscall.ParseNetlinkMessage(s.read[:n])
 }

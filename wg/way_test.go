@@ -95,7 +95,7 @@ func TestDialNeverLeavesTheTunnel(t *testing.T) {
 				must(t, err)
 				f.befall(t, tunnel, elsewhere)
 			})
-			if c, err := s.dial(guest, time.Second); err == nil {
+			if c, err := s.dial(guest, 300*time.Millisecond); err == nil {
 				c.Close()
 				t.Error("reached somebody else, without knowing of the fault")
 			}
@@ -107,7 +107,7 @@ func TestDialNeverLeavesTheTunnel(t *testing.T) {
 				}
 			} else if err == nil || !strings.Contains(err.Error(), f.ready) {
 				t.Errorf("ready: %v", err)
-			} else if _, err := s.dial(guest, time.Second); err == nil || !strings.Contains(err.Error(), errNoWay.Error()) {
+			} else if _, err := s.dial(guest, 300*time.Millisecond); err == nil || !strings.Contains(err.Error(), errNoWay.Error()) {
 				t.Errorf("dial while not ready: %v", err)
 			}
 			c, err := s.gateway.dial(guest, patience)
