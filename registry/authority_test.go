@@ -347,7 +347,8 @@ func TestFactsAreReadBack(t *testing.T) {
 	for _, f := range []Facts{
 		{},
 		{DeviceID: []byte{1}, MRSystem: []byte{2}, MRAggregated: []byte{3}, OSImageHash: []byte{4}, KeyProviderInfo: []byte(`{"<":1}`)},
-		{InitScriptHashes: [][]byte{}}, {InitScriptHashes: [][]byte{{1}, {2}}},
+		{InitScriptHashes: [][]byte{}},
+		{InitScriptHashes: [][]byte{{1}, {2}}},
 	} {
 		text, err := encodeFacts(f)
 		if err != nil {

@@ -152,6 +152,13 @@ func (t *table) restorePairLocked(p Pair, keys map[string]vm.InstanceID, now tim
 		t.overrides[vm.InstanceID(id)] = override{policy, p.Revision}
 		return err
 	}
+	if id, ok := strings.CutPrefix(p.Key, appPrefix); ok {
+		if !isLabel(id) {
+			return errors.New("not an app id")
+		}
+		t.names[vm.AppID(id)] = true
+		return nil
+	}
 	if strings.HasPrefix(p.Key, keyPrefix) {
 		id, err := vm.ParseInstanceID(string(p.Value))
 		keys[p.Key] = id

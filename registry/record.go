@@ -21,6 +21,7 @@ import (
 //	registry/key/<base64>    the id of the instance with this WireGuard key
 //	registry/addr/<IPv4>     the id of the instance there, or "resting <unix time>"
 //	registry/override/<id>   an operator's port policy; outlives the instance
+//	registry/app/<id>        marks an app that instances were removed of: no instance takes its name
 //	evidence/<id>            what the instance registered with, as it came: read only to be judged
 //
 // Records and policies are JSON with a version, so that `etcdctl get` can be read.
@@ -30,6 +31,7 @@ const (
 	keyPrefix      = storePrefix + "key/"
 	addrPrefix     = storePrefix + "addr/"
 	overridePrefix = storePrefix + "override/"
+	appPrefix      = storePrefix + "app/"
 	evidencePrefix = "evidence/"
 	restingPrefix  = "resting "
 
@@ -38,6 +40,7 @@ const (
 
 func instanceKey(id vm.InstanceID) string { return instancePrefix + string(id) }
 func overrideKey(id vm.InstanceID) string { return overridePrefix + string(id) }
+func appKey(id vm.AppID) string           { return appPrefix + string(id) }
 func evidenceKey(id vm.InstanceID) string { return evidencePrefix + string(id) }
 func wgKeyKey(k vm.WGKey) string          { return keyPrefix + k.String() }
 func addrKey(a netip.Addr) string         { return addrPrefix + a.String() }

@@ -124,6 +124,27 @@ func TestNodeThatIsDownTakesNobody(t *testing.T) {
 	g.register(t, q)
 }
 
+// An app that has no instance at the moment keeps its name: clients ask for it still, and would
+// be led to whoever takes it.
+func TestInstanceCannotTakeTheNameOfAnAppThatIsGone(t *testing.T) {
+	g := newRig(t, nil)
+	g.register(t, request("app", "one"))
+	g.o.RecycleAfter = -1
+	if err := g.sweep(t.Context()); err != nil || len(g.Status()) != 0 {
+		t.Fatalf("%v, %+v", err, g.Status())
+	}
+	for _, when := range []string{"now", "after a restart"} {
+		q := request("other", "app")
+		if _, err := g.Register(t.Context(), q); !errors.Is(err, ErrName) {
+			t.Errorf("%s: %v", when, err)
+		}
+		g.consistent(t)
+		g.restart(t)
+	}
+	g.register(t, request("app", "one")) // the app itself comes back
+	g.consistent(t)
+}
+
 func TestUnauthorizedRegistrationIsRefused(t *testing.T) {
 	denied := fmt.Errorf("%w: not this one", ErrDenied)
 	g := newRig(t, func(o *Options) {

@@ -31,6 +31,7 @@ type table struct {
 	instances map[vm.InstanceID]*entry
 	keys      map[vm.WGKey]vm.InstanceID // whose key: stored, set, or claimed
 	apps      map[vm.AppID]int           // how many instances
+	names     map[vm.AppID]bool          // apps that have or had instances, since ever
 	overrides map[vm.InstanceID]override
 	pool      *pool
 	demands   uint64 // how often Reattest was called
@@ -74,6 +75,7 @@ func newTable(o Options) (*table, error) {
 		instances: make(map[vm.InstanceID]*entry),
 		keys:      make(map[vm.WGKey]vm.InstanceID),
 		apps:      make(map[vm.AppID]int),
+		names:     make(map[vm.AppID]bool),
 		overrides: make(map[vm.InstanceID]override),
 	}
 	t.requireEvidence, t.undecidedFor = o.RequireEvidence, o.UndecidedFor
@@ -136,6 +138,7 @@ func (t *table) addLocked(id vm.InstanceID, app vm.AppID, now time.Time) *entry 
 	e := &entry{id: id, app: app, seen: now}
 	t.instances[id] = e
 	t.apps[app]++
+	t.names[app] = true
 	return e
 }
 
@@ -156,9 +159,10 @@ func (t *table) releaseLocked(e *entry, key vm.WGKey) {
 }
 
 // nameTakenLocked reports whether an id would name two things: an instance is found
-// before an app of the same name, so that it could take that app's traffic.
+// before an app of the same name, so that it could take that app's traffic, or have it as soon
+// as the app has no instance for a while.
 func (t *table) nameTakenLocked(id vm.InstanceID, app vm.AppID) bool {
-	return t.apps[vm.AppID(id)] > 0 || t.instances[vm.InstanceID(app)] != nil || t.static[vm.InstanceID(app)]
+	return t.apps[vm.AppID(id)] > 0 || t.names[vm.AppID(id)] || t.instances[vm.InstanceID(app)] != nil || t.static[vm.InstanceID(app)]
 }
 
 // problemLocked tells why an instance cannot be served as it is stored; "" if it can.

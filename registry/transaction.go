@@ -45,7 +45,8 @@ func (c change) transaction(rest time.Duration) (Txn, error) {
 	return t, nil
 }
 
-// removal deletes an instance with its evidence. Its address is marked as resting.
+// removal deletes an instance with its evidence. Its address is marked as resting, and its
+// app's name as taken.
 func removal(id vm.InstanceID, r record, rev int64, rest time.Duration) Txn {
 	t := Txn{
 		If:   []Condition{{instanceKey(id), rev}},
@@ -54,6 +55,7 @@ func removal(id vm.InstanceID, r record, rev int64, rest time.Duration) Txn {
 	if r.Evidence != (digest{}) {
 		t.Then = append(t.Then, Change{Key: evidenceKey(id)})
 	}
+	t.Then = append(t.Then, Change{Key: appKey(r.App), Value: []byte{'1'}})
 	return t
 }
 
