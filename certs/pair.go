@@ -44,6 +44,7 @@ func checkPair(f files, s Source, now time.Time) (p *pair, warnings []string, er
 	}
 	fail(s.CertFile, certErr)
 	fail(s.KeyFile, keyErr)
+	fail(s.KeyFile, certfile.CheckKeyMode(f.keyMode))
 	if certErr == nil {
 		for _, err := range checkLeaf(chain[0], s, now) {
 			fail(s.CertFile, err)
@@ -145,13 +146,14 @@ func checkLeaf(leaf *x509.Certificate, s Source, now time.Time) []error {
 	return problems
 }
 
-// checkKeyType accepts what all TLS clients of the last years do. Go's refuse
-// RSA above 8192 bits, browsers P-521.
+// checkKeyType accepts what all TLS clients of the last years do; browsers refuse P-521. A
+// signature takes time with the cube of an RSA key's length, for every
+// stranger's handshake.
 func checkKeyType(pub any) error {
-	const want = "want RSA with 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519"
+	const want = "want RSA with 2048 to 4096 bits, ECDSA on P-256 or P-384, or Ed25519"
 	switch k := pub.(type) {
 	case *rsa.PublicKey:
-		if n := k.N.BitLen(); n < 2048 || n > 8192 {
+		if n := k.N.BitLen(); n < 2048 || n > 4096 {
 			return fmt.Errorf("has an RSA key with %d bits: %s", n, want)
 		}
 	case *ecdsa.PublicKey:

@@ -8,6 +8,8 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"math/big"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -84,7 +86,7 @@ func TestCertificateOutsideItsTimeIsRefused(t *testing.T) {
 }
 
 func TestKeyTypes(t *testing.T) {
-	const want = "want RSA with 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519"
+	const want = "want RSA with 2048 to 4096 bits, ECDSA on P-256 or P-384, or Ed25519"
 	t.Setenv("GODEBUG", "rsa1024min=0")
 	rsaKey := func(bits int) crypto.Signer {
 		k, err := rsa.GenerateKey(rand.Reader, bits)
@@ -124,6 +126,26 @@ func TestKeyTypes(t *testing.T) {
 	}
 }
 
+// The time of a signature grows with the cube of the length, and every stranger can ask for one.
+func TestLongRSAKeysAreRefused(t *testing.T) {
+	for bits, good := range map[uint]bool{2048: true, 4096: true, 4097: false, 8192: false} {
+		err := checkKeyType(&rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), bits-1), E: 65537})
+		if (err == nil) != good {
+			t.Errorf("%d bits: %v", bits, err)
+		}
+	}
+}
+
+func TestKeyThatIsOpenToOthersIsRefused(t *testing.T) {
+	s := newAuthority(t).issue(t, nil).save(t, t.TempDir(), "gw.example")
+	if err := os.Chmod(s.KeyFile, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open([]Source{s}, Options{}); err == nil || !strings.Contains(err.Error(), "is open to others (mode 0640): run chmod 600 on it") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestOlderKeyFormatsAreRead(t *testing.T) {
 	ca := newAuthority(t)
 	ec := newECDSA(t, elliptic.P256())
@@ -153,7 +175,7 @@ func TestAllProblemsOfAllDomainsAreToldAtOnce(t *testing.T) {
 		bad.save(t, dir, "a.example"), good, {Domain: "b.example", CertFile: dir, KeyFile: dir + "/none"}, {Domain: "GW.example", CertFile: good.CertFile, KeyFile: good.KeyFile},
 	}, Options{})
 	const want = `certificate of a.example: DIR/a.example.pem: is for ["*.x"]: want one for "*.a.example"
-DIR/a.example.pem: has an ECDSA key on P-521: want RSA with 2048 to 8192 bits, ECDSA on P-256 or P-384, or Ed25519
+DIR/a.example.pem: has an ECDSA key on P-521: want RSA with 2048 to 4096 bits, ECDSA on P-256 or P-384, or Ed25519
 certificate of b.example: DIR: want a regular file
 open DIR/none: no such file or directory
 certificate of gw.example: the domain has two sources: want one`

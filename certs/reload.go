@@ -57,9 +57,6 @@ func (x *Index) reload(d *domain) (changed bool, err error) {
 			d.source.Domain, old.cert.Leaf.NotAfter.UTC().Format(time.RFC3339), err)
 	}
 	d.served.Store(p)
-	if f.keyMode.Perm()&0o044 != 0 {
-		x.opts.Log.Warn("private key can be read by others: chmod 600", "domain", d.source.Domain, "file", d.source.KeyFile, "mode", f.keyMode.Perm().String())
-	}
 	for _, w := range warnings {
 		x.opts.Log.Warn("certificate chain is doubtful", "domain", d.source.Domain, "file", d.source.CertFile, "problem", w)
 	}

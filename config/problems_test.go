@@ -2,7 +2,9 @@ package config
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -244,4 +246,14 @@ hedge = "10s"
 		`f:10:17: proxy.listen: "x" is no address to listen on: want IP:port, such as "0.0.0.0:443" or "[::]:443"`,
 		`f:12:1: proxy.timeouts.hedge: hedge (10s) must be less than connect (5s): the second try would never start`,
 	}}})
+}
+
+func TestFIFOInPlaceOfTheFileDoesNotHang(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "gateway.toml")
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(file); err == nil || !strings.Contains(err.Error(), "want a regular file") {
+		t.Error(err)
+	}
 }

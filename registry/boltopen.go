@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -115,6 +116,9 @@ const smallestFile = 4 * 4096
 // prepare makes the file if there is none, complete or not at all: a file of 0 bytes
 // is not a new store but one that was lost.
 func prepare(path string) error {
+	if err := checkDir(filepath.Dir(path)); err != nil {
+		return err
+	}
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -125,11 +129,35 @@ func prepare(path string) error {
 		return errors.New("it is not a regular file")
 	case info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("others may write to it (mode %04o), and so send an app's traffic anywhere: chmod 600 it", info.Mode().Perm())
+	case owner(info) != os.Geteuid():
+		return fmt.Errorf("it belongs to user %d, and the gateway runs as user %d: its owner could send an app's traffic anywhere; chown it", owner(info), os.Geteuid())
 	case info.Size() < smallestFile:
 		// bbolt's own error for it is told by its text alone.
 		return damaged("it has only %d bytes", info.Size())
 	}
 	return nil
+}
+
+// checkDir tells why the files of a directory could be replaced by others.
+func checkDir(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if perm := info.Mode().Perm(); perm&0o022 != 0 {
+		return fmt.Errorf("others may write to its directory %s (mode %04o), and so replace it: run chmod 700 on it", dir, perm)
+	}
+	if of := owner(info); of != os.Geteuid() && of != 0 {
+		return fmt.Errorf("its directory %s belongs to user %d, and the gateway runs as user %d: chown it", dir, of, os.Geteuid())
+	}
+	return nil
+}
+
+func owner(info fs.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
 }
 
 func create(path string) error {

@@ -139,7 +139,7 @@ func TestFullDiskRefusesRegistrationsAndKeepsRouting(t *testing.T) {
 		t.Skip("not root: cannot mount a small file system")
 	}
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700,size=256k"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
@@ -171,4 +171,34 @@ func TestFullDiskRefusesRegistrationsAndKeepsRouting(t *testing.T) {
 		t.Errorf("%d of %d after a restart", len(g.board.all()), registered)
 	}
 	g.consistent(t)
+}
+
+func TestStoreThatOthersCanReplaceStopsTheStart(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "registry.db")
+	b, err := OpenBolt(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o770); err != nil { //nolint:gosec // what is tested
+		t.Fatal(err)
+	}
+	if _, err := OpenBolt(path); err == nil || !strings.Contains(err.Error(), "run chmod 700 on it") {
+		t.Errorf("a directory that others write to: %v", err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 {
+		return // only root can give a file away
+	}
+	if err := os.Chown(path, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenBolt(path); err == nil || !strings.Contains(err.Error(), "it belongs to user 65534") {
+		t.Errorf("a registry of another owner: %v", err)
+	}
 }

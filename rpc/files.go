@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -38,8 +37,8 @@ func (s fileSource) load(context.Context) (m material, err error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return material{}, err
 	}
-	if mode.Perm()&0o044 != 0 {
-		m.warning = fmt.Sprintf("the private key %s can be read by others (mode %04o): chmod 600", s.Key, mode.Perm())
+	if err := certfile.CheckKeyMode(mode); err != nil {
+		return material{}, wrap(s.Key, err)
 	}
 	return m, nil
 }

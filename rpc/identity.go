@@ -55,7 +55,6 @@ type source interface {
 // material is PEM as it was read.
 type material struct {
 	cert, key, ca []byte
-	warning       string
 }
 
 // keys is material that was found good. It is never changed.
@@ -189,9 +188,6 @@ func checkKeys(m material, now time.Time) (*keys, []string, error) {
 		return nil, nil, wrap("client CA", err)
 	}
 	var warnings []string
-	if m.warning != "" {
-		warnings = append(warnings, m.warning)
-	}
 	if err := checkChain(pair, roots.pool, now); err != nil {
 		warnings = append(warnings, "guests will refuse it, they trust the client CA alone: "+err.Error())
 	}

@@ -139,16 +139,26 @@ func overwrite(name string, data []byte) { _ = os.WriteFile(name, data, 0o600) }
 func TestDoubtfulFilesAreWarnedAbout(t *testing.T) {
 	root := newRoot(t)
 	f := writeFiles(t, t.TempDir(), newRoot(t).server(t, "gw.example"), root)
-	if err := os.Chmod(f.Key, 0o644); err != nil {
-		t.Fatal(err)
-	}
 	var log bytes.Buffer
 	if _, err := OpenIdentity(t.Context(), IdentityOptions{Files: f, Log: slog.New(slog.NewTextHandler(&log, nil))}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"can be read by others", "guests will refuse it"} {
+	for _, want := range []string{"guests will refuse it"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %q in %s", want, log.String())
+		}
+	}
+}
+
+func TestKeyThatIsOpenToOthersIsRefused(t *testing.T) {
+	root := newRoot(t)
+	f := writeFiles(t, t.TempDir(), root.server(t, "gw.example"), root)
+	for _, mode := range []os.FileMode{0o640, 0o604, 0o620} {
+		if err := os.Chmod(f.Key, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenIdentity(t.Context(), IdentityOptions{Files: f}); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+			t.Errorf("mode %o: %v", mode, err)
 		}
 	}
 }

@@ -42,6 +42,15 @@ func Read(name string) ([]byte, fs.FileMode, error) {
 	return data, st.Mode(), nil
 }
 
+// CheckKeyMode says why a file of this mode can hold no private key: what others may read is
+// no secret, and what others may write is theirs.
+func CheckKeyMode(mode fs.FileMode) error {
+	if perm := mode.Perm(); perm&0o077 != 0 {
+		return fmt.Errorf("the private key is open to others (mode %04o): run chmod 600 on it, and get a new one if others may have read it", perm)
+	}
+	return nil
+}
+
 // CheckTime says why leaf is not valid now.
 func CheckTime(leaf *x509.Certificate, now time.Time) error {
 	switch {

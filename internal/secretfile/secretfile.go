@@ -3,10 +3,12 @@
 package secretfile
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // maxSize bounds a file, in bytes.
@@ -15,7 +17,7 @@ const maxSize = 4096
 // Read returns the content without the space around it. The error says what to do; the
 // file's name is for the caller to tell.
 func Read(name string) (string, error) {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO in its place must not hang the start
 	if err != nil {
 		return "", err
 	}
@@ -23,6 +25,9 @@ func Read(name string) (string, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", errors.New("is not a regular file")
 	}
 	if perm := info.Mode().Perm(); perm&0o077 != 0 {
 		return "", fmt.Errorf("is open to others (mode %04o): run chmod 600 on it", perm)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -34,5 +35,15 @@ func TestSecretIsReadFromAClosedFile(t *testing.T) {
 	}
 	if _, err := Read(filepath.Join(t.TempDir(), "none")); !os.IsNotExist(err) {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+func TestFIFOInPlaceOfASecretDoesNotHang(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(file); err == nil || !strings.Contains(err.Error(), "is not a regular file") {
+		t.Error(err)
 	}
 }
