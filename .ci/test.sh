@@ -22,7 +22,8 @@ if ! command -v "$(go env CC)" >/dev/null; then
 	echo "no C compiler: running without the race detector (as root, .ci/packages.sh installs one)"
 fi
 
-go test $race -v -shuffle=on -timeout 15m "$@" 2>&1 | awk '
+# -count=1: the end-to-end tests build what they start, of which the cache of results knows nothing.
+go test $race -count=1 -v -shuffle=on -timeout 15m "$@" 2>&1 | awk '
 	{ whole = whole $0 "\n" }
 	/^ *--- SKIP/ { skipped = skipped $0 "\n" last "\n" }
 	{ last = $0 }

@@ -52,7 +52,9 @@ func TestSmoke(t *testing.T) {
 		if q := run.Quiet; q.Requests.Errors+q.Connections.Errors > 0 {
 			t.Errorf("%s, %s, without the attack: %s%s", run.Attack, run.Proxy, q.Requests.FirstError, q.Connections.FirstError)
 		}
-		if strings.Contains(run.Did.FirstError, "handshake") || run.Did.Opened == 0 && run.Did.FirstError != "" {
+		// The gateway refuses more than its share of the own site with this alert: a bound, no failure.
+		bounded := strings.Contains(run.Did.FirstError, "access denied")
+		if strings.Contains(run.Did.FirstError, "handshake") && !bounded || run.Did.Opened == 0 && run.Did.FirstError != "" {
 			t.Errorf("%s, %s: %+v", run.Attack, run.Proxy, run.Did)
 		}
 		served += run.Quiet.Requests.Latency.Count - run.Quiet.Requests.Unended
