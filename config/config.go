@@ -274,6 +274,12 @@ type Registry struct {
 	// that restricts no port, so that its guests' reports hold. Default false ("closed"): no
 	// port of it is open.
 	PrivateComposeOpens bool `toml:"private_compose"`
+	// MaxInstancesPerApp is how many instances of one app may register. Default 1,024; 0
+	// is no limit.
+	MaxInstancesPerApp int `toml:"max_instances_per_app"`
+	// MaxPoolSharePerApp is the percentage that one app may have of the tunnel addresses that
+	// are its own or free. Default 50; 100 is no limit.
+	MaxPoolSharePerApp int `toml:"max_pool_share_per_app"`
 }
 
 // CustomDomain is about names outside of Domains, whose owners say in DNS which

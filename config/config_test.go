@@ -71,7 +71,7 @@ func TestSmallestFileHasAllDefaults(t *testing.T) {
 			PCCS:             []*url.URL{{Scheme: "https", Host: "api.trustedservices.intel.com"}, {Scheme: "https", Host: "pccs.phala.network"}},
 		},
 		RPC:      RPC{ExternalPort: 443, InternalPort: 8090, ProofGrace: 15 * time.Minute, Auth: Auth{Timeout: 5 * time.Second, Interval: 5 * time.Minute}},
-		Registry: Registry{AddressRest: 10 * time.Minute, RecycleAfter: 10 * time.Hour},
+		Registry: Registry{AddressRest: 10 * time.Minute, RecycleAfter: 10 * time.Hour, MaxInstancesPerApp: 1024, MaxPoolSharePerApp: 50},
 		CustomDomain: CustomDomain{
 			Prefix: "_dstack-app-address", Compat: true, MissesPerSource: 30, MissesPerSecond: 100,
 			CacheSize: 4096, NegativeCacheSize: 4096,
@@ -142,6 +142,8 @@ auth = { url = "http://localhost:1/app-auth?x=1", timeout = "1s", interval = "1m
 address_rest = "1ms"
 recycle_after = "0s"
 private_compose = "open"
+max_instances_per_app = 7
+max_pool_share_per_app = 100
 [custom_domain]
 enabled = true
 resolvers = ["192.0.2.53:53", "[2001:db8::53]:5353"]
@@ -210,7 +212,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 			RequireQuote: true, ProofGrace: 2 * time.Minute, ExternalPort: 65535, InternalPort: 1,
 			Auth: Auth{URL: &url.URL{Scheme: "http", Host: "localhost:1", Path: "/app-auth", RawQuery: "x=1"}, Timeout: time.Second, Interval: time.Minute},
 		},
-		Registry: Registry{PrivateComposeOpens: true, AddressRest: time.Millisecond},
+		Registry: Registry{PrivateComposeOpens: true, AddressRest: time.Millisecond, MaxInstancesPerApp: 7, MaxPoolSharePerApp: 100},
 		CustomDomain: CustomDomain{
 			Enabled:   true,
 			Resolvers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53"), netip.MustParseAddrPort("[2001:db8::53]:5353")},

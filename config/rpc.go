@@ -93,6 +93,8 @@ func readRegistry(t table, h Health) Registry {
 		RecycleAfter: text(t, "recycle_after", "10h", parseDurationOrNever),
 
 		PrivateComposeOpens: text(t, "private_compose", "closed", parsePrivateCompose),
+		MaxInstancesPerApp:  t.limit("max_instances_per_app", 1024),
+		MaxPoolSharePerApp:  t.count("max_pool_share_per_app", 50, 1, 100),
 	}
 	if r.RecycleAfter > 0 && r.RecycleAfter < h.MaxHandshakeAge {
 		t.fail("recycle_after", "%s is less than health.max_handshake_age (%s): instances would be removed that still serve",

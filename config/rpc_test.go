@@ -91,6 +91,10 @@ func TestRegistryProblems(t *testing.T) {
 			`f:8:1: registry.recycle_after: 59m0s is less than health.max_handshake_age (1h0m0s): instances would be removed that still serve`,
 		}},
 		{name: "recycled when they no longer serve", file: "[health]\nmax_handshake_age = \"1h\"\n[registry]\nrecycle_after = \"1h\""},
+		{name: "shares that are none", file: "[registry]\nmax_instances_per_app = -1\nmax_pool_share_per_app = 0", want: []string{
+			`f:6:1: registry.max_instances_per_app: -1 is out of range: want 0 to 2147483647`,
+			`f:7:1: registry.max_pool_share_per_app: 0 is out of range: want 1 to 100`,
+		}},
 		{name: "never recycled", file: "[registry]\nrecycle_after = \"0s\""},
 	})
 }

@@ -30,6 +30,9 @@ func (t *table) allocate(q Request, node string, now time.Time) (change, error) 
 	if err := t.refusalLocked(e, q); err != nil {
 		return change{}, err
 	}
+	if err := t.shareLocked(e, q.App, now); err != nil {
+		return change{}, err
+	}
 	next := record{App: q.App, Key: q.Key, Compose: q.Compose, Node: node, Facts: q.facts, Root: q.Proof.Root, Until: untilLocked(e, q, now)}
 	switch {
 	case q.Policy != nil:

@@ -11,6 +11,9 @@ var (
 	ErrStatic    = errors.New("instance_id belongs to a static instance of the gateway's configuration")
 	ErrName      = errors.New("app_id or instance_id already names something else on this gateway")
 	ErrExhausted = errors.New("the gateway's address pool is exhausted")
+	ErrAppFull   = errors.New("the app has as many instances as one app may have on this gateway (registry.max_instances_per_app)")
+	ErrAppShare  = errors.New("the app has its share of this gateway's addresses (registry.max_pool_share_per_app)")
+	ErrTooOften  = errors.New("the instance changes its registration too often")
 	ErrDown      = errors.New("this gateway node is marked as down: register with another one")
 	ErrDenied    = errors.New("registration is not authorized")
 	ErrInvalid   = errors.New("invalid registration")
@@ -41,7 +44,8 @@ var ErrUnknown = errors.New("no such instance is registered")
 func results() map[error]string {
 	return map[error]string{
 		ErrKeyTaken: "key_taken", ErrOtherApp: "other_app", ErrOwnKey: "own_key", ErrStatic: "static", ErrName: "name_taken",
-		ErrExhausted: "exhausted", ErrDown: "down", ErrDenied: "denied", ErrAuthorizer: "authorizer_failed", ErrInvalid: "invalid",
+		ErrExhausted: "exhausted", ErrAppFull: "app_full", ErrAppShare: "app_share", ErrTooOften: "too_often",
+		ErrDown: "down", ErrDenied: "denied", ErrAuthorizer: "authorizer_failed", ErrInvalid: "invalid",
 		ErrNoEvidence: "no_evidence", ErrEvidence: "evidence_refused", ErrUndecided: "evidence_undecided",
 		ErrStore: "store_failed", ErrPeer: "peer_failed",
 	}

@@ -158,6 +158,8 @@ func newRig(t testing.TB, change func(*Options)) *rig {
 		OwnKey:  key("gateway"),
 		Network: netip.MustParsePrefix("10.8.0.1/16"),
 		Pool:    netip.MustParsePrefix("10.8.0.0/18"),
+
+		ChangeInterval: -1, PoolShare: 100, // tests of shares have their own
 	}
 	if change != nil {
 		change(&g.opts)

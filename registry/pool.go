@@ -103,6 +103,9 @@ func (p *pool) take(now time.Time) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
+// left is how many addresses could be taken.
+func (p *pool) left() int { return int(p.size-p.blocked-p.used) - len(p.asleep) }
+
 // claim takes the very address, also from its rest; of another pool it does nothing.
 func (p *pool) claim(a netip.Addr) {
 	i, ok := p.index(a)

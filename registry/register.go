@@ -65,6 +65,9 @@ func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error)
 	if g, ok := r.renew(q); ok { // whoever was in the lane before asked for the same
 		return g, nil
 	}
+	if err := r.changes.take(q.Instance, time.Now()); err != nil {
+		return Grant{}, err
+	}
 	if err := r.prove(ctx, &q); err != nil {
 		return Grant{}, err
 	}

@@ -106,6 +106,16 @@ type Options struct {
 	// OpenPrivate takes an agent that keeps its compose file to itself for one with an open
 	// policy, which the guest's report narrows. Any guest can answer so.
 	OpenPrivate bool
+	// MaxPerApp is how many instances an app may have; 0 is 1,024, below 0 is no limit.
+	MaxPerApp int
+
+	// PoolShare is the percentage that an app may have of the addresses that are its own or
+	// free; 0 is 50, 100 is no limit.
+	PoolShare int
+
+	// ChangeInterval is how often an instance may change its registration, three changes at
+	// once at most; 0 is 10 s, below 0 is no limit.
+	ChangeInterval time.Duration
 
 	// MaxFetches is how many instances are asked for their port policies at once; 0 is 256.
 	// Nearly all of that time is waiting for those whose tunnel is not up.
@@ -135,6 +145,7 @@ type Registry struct {
 	o       Options
 	table   *table
 	lanes   lanes
+	changes *changes
 	fetcher *fetcher
 	metrics *metrics
 	down    atomic.Bool
@@ -151,6 +162,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	o.MaxFetches = cmp.Or(o.MaxFetches, defaultFetches)
 	o.UndecidedFor = cmp.Or(o.UndecidedFor, defaultUndecidedFor)
 	o.AuthorizeInterval = cmp.Or(o.AuthorizeInterval, defaultAuthorize)
+	o.MaxPerApp = cmp.Or(o.MaxPerApp, defaultMaxPerApp)
 	o.ReattestInterval = max(o.ReattestInterval, 0)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Store == nil || o.Publisher == nil {
@@ -164,6 +176,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	r := &Registry{o: o, table: table, lanes: lanes{busy: make(map[vm.InstanceID]*lane)}}
+	r.changes = newChanges(cmp.Or(o.ChangeInterval, defaultChangeInterval))
 	r.fetcher = newFetcher(o.Tunnel)
 	r.metrics = newMetrics(table)
 	if err := r.load(ctx); err != nil {

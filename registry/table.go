@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"net/netip"
 	"sync"
 	"time"
@@ -19,6 +20,8 @@ import (
 type table struct {
 	static          map[vm.InstanceID]bool
 	node            string
+	maxPerApp       int // below 1: no limit
+	poolShare       int // percent
 	requireEvidence bool
 	interval        time.Duration // of re-attestation
 	undecidedFor    time.Duration // how long an instance is served without a verdict
@@ -70,6 +73,8 @@ func newTable(o Options) (*table, error) {
 	t := &table{
 		static:    make(map[vm.InstanceID]bool),
 		node:      o.Node,
+		maxPerApp: o.MaxPerApp,
+		poolShare: cmp.Or(o.PoolShare, defaultPoolShare),
 		interval:  o.ReattestInterval,
 		wake:      make(chan struct{}, 1),
 		instances: make(map[vm.InstanceID]*entry),

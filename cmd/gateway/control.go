@@ -60,6 +60,8 @@ func (g *gateway) openRegistry(ctx context.Context) error {
 		Network:   g.cfg.WireGuard.Address, Pool: g.cfg.WireGuard.Pool, Reserved: g.cfg.WireGuard.Reserved,
 		AddressRest:  g.cfg.Registry.AddressRest,
 		RecycleAfter: cmp.Or(g.cfg.Registry.RecycleAfter, forever),
+		MaxPerApp:    cmp.Or(g.cfg.Registry.MaxInstancesPerApp, -1),
+		PoolShare:    g.cfg.Registry.MaxPoolSharePerApp,
 
 		AuthorizeInterval: g.cfg.RPC.Auth.Interval,
 		ProofGrace:        g.cfg.RPC.ProofGrace,

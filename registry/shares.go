@@ -1,0 +1,100 @@
+package registry
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"sallyport/internal/vm"
+)
+
+// What one app, or one instance, may take of what all share: instances and addresses
+// (shareLocked), and changes, each of which is a commit to the disk, a peer in the kernel,
+// and perhaps a verdict on evidence (changes).
+
+const (
+	defaultMaxPerApp = 1024
+	defaultPoolShare = 50 // percent
+
+	defaultChangeInterval = 10 * time.Second
+	changeBurst           = 3
+)
+
+// shareLocked refuses an instance that is new, or needs an address, where its app has its
+// share. Whoever is registered stays, also after a limit has become lower.
+//
+// Of the addresses an app may hold a percentage of those that are its own or free: the
+// more apps there are, the fewer each can take. An app that has none may take the last.
+func (t *table) shareLocked(e *entry, app vm.AppID, now time.Time) error {
+	if e == nil && t.maxPerApp > 0 && t.apps[app] >= t.maxPerApp {
+		return fmt.Errorf("%w: it has %d", ErrAppFull, t.apps[app])
+	}
+	if e != nil && e.rev > 0 && t.pool.usable(e.record.Addr) || t.poolShare >= 100 {
+		return nil
+	}
+	t.pool.wake(now)
+	free := t.pool.left()
+	if free == 0 {
+		return nil // the error of an exhausted pool says more
+	}
+	if t.fits(t.apps[app], free) {
+		return nil // without counting: static instances and those of other pools are in it
+	}
+	if own := t.addressesLocked(app); !t.fits(own, free) {
+		return fmt.Errorf("%w: it has %d addresses, and %d are free", ErrAppShare, own, free)
+	}
+	return nil
+}
+
+// fits reports whether an app with that many addresses may take one of those that are free.
+func (t *table) fits(own, free int) bool { return (own+1)*100 <= t.poolShare*(own+free) || own == 0 }
+
+// addressesLocked counts the addresses of this pool that an app has.
+func (t *table) addressesLocked(app vm.AppID) (n int) {
+	for _, e := range t.instances {
+		if _, ok := t.pool.index(e.record.Addr); e.app == app && (ok || e.rev == 0) { // or about to have one
+			n++
+		}
+	}
+	return n
+}
+
+// changes bounds how often each instance changes something. One that changes nothing, as
+// nearly all do each three minutes, is not counted.
+type changes struct {
+	interval time.Duration // below 0: no bound
+
+	mu    sync.Mutex                  // guards what follows; held for a map access, seldom for a walk
+	whole map[vm.InstanceID]time.Time // when the burst is whole again
+	sweep int                         // at this size those that are whole are dropped
+}
+
+func newChanges(interval time.Duration) *changes {
+	return &changes{interval: interval, whole: make(map[vm.InstanceID]time.Time), sweep: 1024}
+}
+
+// take counts a change, or says how long there is to wait.
+func (c *changes) take(id vm.InstanceID, now time.Time) error {
+	if c.interval < 0 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	whole := c.whole[id]
+	if whole.Before(now) {
+		whole = now
+	}
+	whole = whole.Add(c.interval)
+	if wait := whole.Sub(now) - changeBurst*c.interval; wait > 0 {
+		return fmt.Errorf("%w: one in %v, try again in %v", ErrTooOften, c.interval, wait.Round(time.Second/10))
+	}
+	if c.whole[id] = whole; len(c.whole) >= c.sweep {
+		for other, at := range c.whole {
+			if at.Before(now) {
+				delete(c.whole, other)
+			}
+		}
+		c.sweep = max(1024, 2*len(c.whole))
+	}
+	return nil
+}
