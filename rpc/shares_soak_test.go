@@ -54,11 +54,15 @@ func TestSoakRegistrationsBesideStrangers(t *testing.T) {
 	for _, sources := range []string{"0", "8", "1000"} {
 		t.Run(sources+" addresses", func(t *testing.T) {
 			w := newWorld(t, func(o *Options) { o.MaxConnections = soakConnections })
+			var certs [soakGuests]tls.Certificate
+			for i := range certs {
+				certs[i] = w.app.guest(t, "app1", "inst"+strconv.Itoa(i))
+			}
 			end := startStrangers(t, w.addr, sources)
 			var took []time.Duration
 			failed := 0
 			for i := range 2 * soakGuests {
-				d, err := w.soakRegister(netip.AddrFrom4([4]byte{127, 200, byte(i % soakGuests), 1}).String(), w.guest)
+				d, err := w.soakRegister(netip.AddrFrom4([4]byte{127, 200, byte(i % soakGuests), 1}).String(), certs[i%soakGuests])
 				if err != nil {
 					t.Logf("registration %d failed: %v", i, err)
 					if failed++; failed == 10 {

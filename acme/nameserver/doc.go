@@ -12,7 +12,8 @@
 // What it refuses to do: it asks nobody and follows no alias, so RA is never set;
 // it takes no zone transfer, UPDATE or NOTIFY, signs nothing, and is silent to what
 // is no query. As an amplifier it is of no use: a network that draws too much by
-// UDP is told to come by TCP, in answers no longer than its queries (limit.go).
+// UDP is told to come by TCP, in answers no longer than its queries (limit.go). Who was
+// told so has places there that nobody else can take (places.go).
 //
 // How to read it: [Server] in server.go owns the sockets of listen.go and the view;
 // udp.go and tcp.go are its loops. What is answered is pure: query.go reads a

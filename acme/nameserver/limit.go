@@ -11,11 +11,13 @@ import (
 //
 // The sender of a datagram may be forged: then the answer goes to a victim. What an
 // attacker gains is the answer's excess over the query, so that is what is limited,
-// in bytes, by the network that it goes to. A usual answer, one address, exceeds its
-// query by 16 bytes, so that resolvers have thousands a second; long answers use the
-// limit up faster. Beyond it an answer is cut to TC, which has no excess: whoever
-// really asked comes by TCP, which proves his address and is not limited so. None is
-// dropped: that would help those who race to forge an answer to a resolver.
+// in bytes, by the network that it goes to. A usual answer, one address or one challenge,
+// exceeds its query by smallExcess at most, less than the headers that each packet has
+// besides: that is always sent in full, so that nobody can send a resolver to TCP for it
+// by forging its address. Beyond the limit a longer answer is cut to TC, which has no
+// excess: whoever really asked comes by TCP, which proves his address and has places for
+// who was told to come (places.go). None is dropped: that would help those who race to
+// forge an answer to a resolver.
 //
 // Each network has one of a fixed number of buckets, by a secret hash: nothing
 // grows, whatever is forged. That some networks share a bucket only costs them TCP.
@@ -24,6 +26,10 @@ type limiter struct {
 	perByte time.Duration // in which a bucket fills by one byte; 0 is no limit
 	buckets [1 << 16]atomic.Int64
 }
+
+// smallExcess is what an address (16 or 28 bytes) or the value of a challenge (56) takes.
+// A query of 40 bytes is 82 on Ethernet: the answer is less than twice that.
+const smallExcess = 64
 
 // limitBurst is the time in which an empty bucket is full again.
 const limitBurst = time.Second
@@ -39,7 +45,7 @@ func newLimiter(bytesPerSecond int) *limiter {
 // take takes excess bytes from the bucket of a sender, if they are there. now is the
 // time since any moment that does not change.
 func (l *limiter) take(sender netip.Addr, excess int, now time.Duration) bool {
-	if l.perByte == 0 || excess <= 0 {
+	if l.perByte == 0 || excess <= smallExcess {
 		return true
 	}
 	key := sourceOf(sender).Addr().As16()

@@ -34,6 +34,9 @@ func TestExcessIsLimitedByTheSecond(t *testing.T) {
 	if l.take(netip.MustParseAddr("192.0.2.200"), 100, now) {
 		t.Error("an address of the same /24 has a limit of its own")
 	}
+	if !l.take(client, smallExcess, now) {
+		t.Error("a small answer is limited")
+	}
 	if !l.take(netip.MustParseAddr("198.51.100.1"), 100, now) {
 		t.Error("another network is limited too")
 	}
@@ -61,14 +64,14 @@ func TestSourceIsASite(t *testing.T) {
 	}
 }
 
-// A million forged networks, each with a usual answer within a second, are 15 in a
+// A million forged networks, each with a long answer within a second, are 15 in a
 // bucket: they do not take the limit away from those who really ask.
 func TestForgedSourcesDoNotUseUpTheLimit(t *testing.T) {
 	l := newLimiter(64 << 10)
 	for i := range uint32(1_000_000) {
 		var a [4]byte
 		binary.BigEndian.PutUint32(a[:], i<<8)
-		if !l.take(netip.AddrFrom4(a), 28, 0) {
+		if !l.take(netip.AddrFrom4(a), 100, 0) {
 			t.Fatalf("source %d is limited", i)
 		}
 	}

@@ -20,8 +20,8 @@ type Options struct {
 	// it is told to come by TCP. 0 is 64 KiB, below 0 is no limit.
 	ExcessPerSource int
 
-	// MaxConnections bounds the TCP connections; 0 is 256. One source (as above)
-	// has an eighth of them.
+	// MaxConnections bounds the TCP connections; 0 is 256. Half of them are for sources
+	// that were just told to come by TCP. One source (as above) has an eighth of them.
 	MaxConnections int
 
 	// Log gets what an operator can mend, never a line per query. Default

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -15,57 +14,13 @@ import (
 // 6.2.3 leaves them to the server).
 const (
 	idleTimeout  = 10 * time.Second // to the end of the next query
-	busyTimeout  = time.Second      // the same, while half of all connections are in use
+	busyTimeout  = time.Second      // the same, while half of the places are taken
 	writeTimeout = 5 * time.Second
 	maxLife      = time.Minute
 )
 
 // maxPending bounds the answers that wait to be written together, in bytes.
 const maxPending = 16 << 10
-
-// connections counts those that are open.
-type connections struct {
-	max, perSource int
-
-	mu      sync.Mutex // guards what follows
-	open    int
-	sources map[netip.Prefix]int
-}
-
-func newConnections(n int) *connections {
-	return &connections{max: n, perSource: max(1, n/8), sources: map[netip.Prefix]int{}}
-}
-
-// enter counts a connection, unless there are too many.
-func (c *connections) enter(source netip.Prefix) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.open >= c.max || c.sources[source] >= c.perSource {
-		return false
-	}
-	c.open++
-	c.sources[source]++
-	return true
-}
-
-func (c *connections) leave(source netip.Prefix) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open--
-	if c.sources[source]--; c.sources[source] == 0 {
-		delete(c.sources, source)
-	}
-}
-
-// patience is how long to wait for a query.
-func (c *connections) patience() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.open > c.max/2 {
-		return busyTimeout
-	}
-	return idleTimeout
-}
 
 // serveTCP accepts connections until ctx ends, and waits for them.
 func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
@@ -89,15 +44,14 @@ func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 			continue
 		}
 		failing = false
-		source := sourceOf(c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr())
-		if !s.conns.enter(source) {
+		conn := &conn{Conn: c, source: sourceOf(c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr())}
+		if out := s.conns.enter(conn, time.Now()); out != nil {
 			s.metrics.refused.Inc()
-			_ = c.Close()
-			continue
+			_ = out.Close()
 		}
 		running.Go(func() {
-			defer s.conns.leave(source)
-			s.serveConn(ctx, c)
+			defer s.conns.leave(conn)
+			s.serveConn(ctx, conn)
 		})
 	}
 }
@@ -105,7 +59,7 @@ func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 // serveConn answers the queries of a connection in their order, and as many as have
 // come together with one write (RFC 7766, 6.2.1), until one of both sides has enough.
 // What has come whole by then is still answered.
-func (s *Server) serveConn(ctx context.Context, c net.Conn) {
+func (s *Server) serveConn(ctx context.Context, c *conn) {
 	s.metrics.open.Inc()
 	defer s.metrics.open.Dec()
 	defer c.Close()
@@ -114,7 +68,7 @@ func (s *Server) serveConn(ctx context.Context, c net.Conn) {
 	r := bufio.NewReaderSize(c, 2+maxQuery)
 	var b batch
 	for more := true; more; {
-		next := time.Now().Add(s.conns.patience())
+		next := time.Now().Add(s.conns.patience(c))
 		if next.After(end) {
 			next = end
 		}
@@ -125,6 +79,7 @@ func (s *Server) serveConn(ctx context.Context, c net.Conn) {
 		if more = s.answerBatch(r, &b); len(b.out) == 0 {
 			return
 		}
+		s.conns.answered(c, time.Now())
 		if c.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil {
 			return
 		}

@@ -37,7 +37,7 @@ func TestQueriesBeforeNoQueryAreAnswered(t *testing.T) {
 	} {
 		c := &recorded{}
 		c.in.Reset(bytes.Join([][]byte{plain, plain, bad}, nil))
-		newTestServer(t, Options{Zones: []Zone{base()}}).serveConn(t.Context(), c)
+		newTestServer(t, Options{Zones: []Zone{base()}}).serveConn(t.Context(), &conn{Conn: c})
 		if got := messages(t, c.out.Bytes()); len(got) != 2 {
 			t.Errorf("%s: %d answers, want 2", what, len(got))
 		}
@@ -59,7 +59,7 @@ func TestQueriesThatWereReadAreAnsweredAtTheEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	c := &ending{end: cancel}
 	c.in.Reset(bytes.Repeat(framed(packed(t, func(*dns.Msg) {})), 100))
-	newTestServer(t, Options{Zones: []Zone{base()}}).serveConn(ctx, c)
+	newTestServer(t, Options{Zones: []Zone{base()}}).serveConn(ctx, &conn{Conn: c})
 	if got := messages(t, c.out.Bytes()); len(got) != 100 {
 		t.Errorf("%d answers, want 100", len(got))
 	}

@@ -114,54 +114,19 @@ func TestConnectionEndsWithWhatIsNoQuery(t *testing.T) {
 	}
 }
 
+// What a source opens beyond its share costs it the connection that has been idle longest.
 func TestConnectionsAreBoundedBySource(t *testing.T) {
 	s, at := start(t, Options{Zones: []Zone{base()}, MaxConnections: 16})
 	plain := packed(t, func(*dns.Msg) {})
 	first, second := dialTCP(t, at), dialTCP(t, at)
 	first.ask(t, plain)
 	second.ask(t, plain)
-	dialTCP(t, at).closed(t)
+	first.ask(t, plain)
+	third := dialTCP(t, at)
+	third.ask(t, plain)
+	second.closed(t)
 	counted(t, s.metrics.refused, 1)
-	first.ask(t, plain) // who is there stays
-
-	other := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 9, 9, 9)}} // another /24
-	c, err := other.DialContext(t.Context(), "tcp", at.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
-	stream{c}.ask(t, plain)
-}
-
-func TestConnectionsAreCounted(t *testing.T) {
-	c := newConnections(4)
-	a := []netip.Prefix{
-		sourceOf(netip.MustParseAddr("192.0.2.1")), sourceOf(netip.MustParseAddr("198.51.100.1")),
-		sourceOf(netip.MustParseAddr("2001:db8::")), sourceOf(netip.MustParseAddr("2001:db9::")),
-		sourceOf(netip.MustParseAddr("203.0.113.1")),
-	}
-	for i, want := range []time.Duration{idleTimeout, idleTimeout, busyTimeout, busyTimeout} {
-		if !c.enter(a[i]) || c.patience() != want {
-			t.Errorf("connection %d: patience %v, want %v", i, c.patience(), want)
-		}
-	}
-	if c.enter(a[4]) {
-		t.Error("more than there may be")
-	}
-	c.leave(a[0])
-	if c.enter(a[1]) {
-		t.Error("a second one of a source")
-	}
-	if !c.enter(a[4]) {
-		t.Error("the place of who left is lost")
-	}
-	for _, source := range a[1:] {
-		c.leave(source)
-	}
-	if c.open != 0 || len(c.sources) > 0 {
-		t.Errorf("%d, %v are left", c.open, c.sources)
-	}
+	first.ask(t, plain)
 }
 
 // pipe is a client's connection without a socket, for the time of synctest.
@@ -170,7 +135,7 @@ func pipe(ctx context.Context, s *Server) (c stream, ended chan time.Duration) {
 	ended = make(chan time.Duration, 1)
 	began := time.Now()
 	go func() {
-		s.serveConn(ctx, server)
+		s.serveConn(ctx, &conn{Conn: server})
 		ended <- time.Since(began)
 	}()
 	return stream{client}, ended
@@ -258,7 +223,7 @@ func (r *recorded) Write(b []byte) (int, error) {
 func TestAnswersAreWrittenTogether(t *testing.T) {
 	c := &recorded{}
 	c.in.Reset(bytes.Repeat(framed(packed(t, func(*dns.Msg) {})), 100)) // less than is read at once
-	newTestServer(t, Options{Zones: []Zone{base()}}).serveConn(t.Context(), c)
+	newTestServer(t, Options{Zones: []Zone{base()}}).serveConn(t.Context(), &conn{Conn: c})
 	if c.writes != 1 {
 		t.Errorf("%d writes", c.writes)
 	}
@@ -274,7 +239,7 @@ func FuzzStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := &recorded{}
 		c.in.Reset(b)
-		s.serveConn(t.Context(), c)
+		s.serveConn(t.Context(), &conn{Conn: c})
 		for out := c.out.Bytes(); len(out) > 0; {
 			n := int(binary.BigEndian.Uint16(out))
 			m := new(dns.Msg)

@@ -66,6 +66,7 @@ func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn) {
 		if !s.limits.take(client.Addr(), len(b)-n, time.Since(s.began)) {
 			s.metrics.limited.Inc()
 			b = q.truncate(b)
+			s.conns.tell(sourceOf(client.Addr()), time.Now())
 		}
 		if _, _, err := c.WriteMsgUDPAddrPort(b, source, client); err != nil {
 			s.metrics.unsent.Inc() // port 0, no route, a firewall: the sender's affair
