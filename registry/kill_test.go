@@ -41,6 +41,8 @@ func TestMain(m *testing.M) {
 
 func killOptions() Options {
 	return Options{
+		ChangeInterval: -1, // it changes as fast as it can
+
 		OwnKey: key("gateway"), Network: netip.MustParsePrefix("10.8.0.1/16"), Pool: netip.MustParsePrefix("10.8.0.0/16"),
 		RecycleAfter: time.Nanosecond, // everybody may be removed
 		AddressRest:  time.Hour,
