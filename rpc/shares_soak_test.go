@@ -155,3 +155,38 @@ func comeAndStay(ctx context.Context, addr, from string) {
 		_, _ = c.Read(make([]byte, 1))
 	}
 }
+
+// TestSoakRegistrationsBesideAGreedyGuest has one guest register without a pause, over 32
+// connections at once, each anew, while another one registers now and then.
+func TestSoakRegistrationsBesideAGreedyGuest(t *testing.T) {
+	w := newWorld(t, nil)
+	measure := func(app string) (p50, p99 time.Duration) {
+		var took []time.Duration
+		for i := range 60 {
+			d, err := w.soakRegister("127.0.200.1", w.app.guest(t, app, strconv.Itoa(i)))
+			if err != nil {
+				t.Error(err)
+			}
+			took = append(took, d)
+			<-time.After(20 * time.Millisecond)
+		}
+		slices.Sort(took)
+		return took[len(took)/2], took[len(took)*99/100]
+	}
+	quiet, quietMost := measure("quiet")
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	var greedy sync.WaitGroup
+	for range 32 {
+		greedy.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = w.soakRegister("127.0.201.1", w.guest)
+			}
+		})
+	}
+	beside, besideMost := measure("beside")
+	stop()
+	greedy.Wait()
+	w.registrar.mu.Lock()
+	defer w.registrar.mu.Unlock()
+	t.Logf("p50 %v, p99 %v; beside a greedy guest %v, %v; %d registrations in all", quiet, quietMost, beside, besideMost, len(w.registrar.calls))
+}
