@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -23,7 +24,10 @@ var leaks = map[string]struct {
 }{
 	"Deleted": {func(tunnel, _ netlink.Link) error { return netlink.LinkDel(tunnel) }, "", true},
 	"DeletedAndItsNameTaken": {func(tunnel, _ netlink.Link) error {
-		return takeName(tunnel.Attrs().Name)
+		if err := netlink.LinkDel(tunnel); err != nil {
+			return err
+		}
+		return netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: tunnel.Attrs().Name}, PeerName: "taken"})
 	}, "the interface is gone", false},
 	"Down": {func(tunnel, _ netlink.Link) error { return netlink.LinkSetDown(tunnel) }, "", true},
 	"WithoutItsAddress": {func(tunnel, _ netlink.Link) error {
@@ -35,22 +39,6 @@ var leaks = map[string]struct {
 	"BesideAMoreSpecificRoute": {func(_, elsewhere netlink.Link) error {
 		return around(elsewhere)
 	}, "", false},
-}
-
-// takeName gives the tunnel's name to another interface. The gateway may be faster
-// once; then it waits before it looks again.
-func takeName(name string) (err error) {
-	for range 10 {
-		if link, err := netlink.LinkByName(name); err == nil {
-			if err := netlink.LinkDel(link); err != nil {
-				return err
-			}
-		}
-		if err = netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: "taken"}); err == nil {
-			return nil
-		}
-	}
-	return err
 }
 
 // around leads packets for the CVM past the tunnel.
@@ -67,7 +55,9 @@ func TestNothingForACVMLeavesTheTunnel(t *testing.T) {
 			heard := w.impostor()
 			g := w.start()
 			flows := []*flow{w.flow(modes[0]), w.flow(modes[2])}
+			g.Signal(t, syscall.SIGSTOP) // else it may mend one half before the other comes
 			befall(t, w, leak.befall)
+			g.Signal(t, syscall.SIGCONT)
 			if leak.ready != "" {
 				eventually(t, patience, "/readyz says why", func() bool { return strings.Contains(g.get("/readyz"), leak.ready) })
 			}
