@@ -75,12 +75,11 @@ func TestRecordsAreThoseThatCryptoTLSReads(t *testing.T) {
 func dialTLS(t *testing.T, handle func(*tls.Conn)) net.Conn {
 	t.Helper()
 	config := &tls.Config{Certificates: []tls.Certificate{gwtest.NewCA(t).Server(t, "app.gw.test")}}
-	v := listen(t, func(c net.Conn) []byte {
+	v := listen(t, func(c net.Conn, _ func([]byte)) {
 		s := tls.Server(c, config)
 		if s.HandshakeContext(t.Context()) == nil {
 			handle(s)
 		}
-		return nil
 	})
 	c, err := net.Dial("tcp", v.at.String())
 	if err != nil {
