@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -67,7 +68,7 @@ func readInstances(t table, w WireGuard) []Instance {
 	}
 	for i, t := range tables {
 		if at, ok := seen.apps[vm.AppID(list[i].InstanceID)]; ok && list[i].InstanceID != "" {
-			t.fail("instance_id", "%q is the app_id at line %d: names of that app would all lead here", list[i].InstanceID, at.line)
+			t.fail("instance_id", "%q is the app_id at line %d: the name leads to that app, not here", list[i].InstanceID, at.line)
 		}
 	}
 	return list
@@ -76,8 +77,8 @@ func readInstances(t table, w WireGuard) []Instance {
 // readInstance leaves an InstanceID that is to be derived empty.
 func readInstance(t table, w WireGuard) Instance {
 	in := Instance{
-		AppID:      required(t, "app_id", "the id of the app that it runs", vm.ParseAppID),
-		InstanceID: optional(t, "instance_id", vm.ParseInstanceID),
+		AppID:      required(t, "app_id", "the id of the app that it runs", parseAppID),
+		InstanceID: optional(t, "instance_id", parseInstanceID),
 		PublicKey:  optional(t, "public_key", vm.ParseWGKey),
 		Address:    required(t, "address", "its address in the tunnel network", parseHost),
 		Ports:      readPorts(t),
@@ -96,6 +97,17 @@ func readInstance(t table, w WireGuard) Instance {
 		t.fail("address", "%s cannot be a CVM's in the tunnel network %s of wireguard.address", in.Address, own.Masked())
 	}
 	return in
+}
+
+// parseAppID and parseInstanceID leave the gateway's own names to it.
+func parseAppID(s string) (vm.AppID, error) {
+	id, err := vm.ParseAppID(s)
+	return id, errors.Join(err, vm.CheckReserved(id))
+}
+
+func parseInstanceID(s string) (vm.InstanceID, error) {
+	id, err := vm.ParseInstanceID(s)
+	return id, errors.Join(err, vm.CheckReserved(id))
 }
 
 // seenInstances are the places where ids, keys and addresses were first used.

@@ -95,8 +95,12 @@ func TestInstanceProblems(t *testing.T) {
 			file: instance("a", "10.8.0.2", key(1)) + "instance_id = \"i\"\n" + instance("b", "10.8.0.3", key(2)) + "instance_id = \"I\"",
 			want: []string{`f:14:1: instance.instance_id: i is already the instance_id of the instance at line 9`},
 		},
+		{name: "the own site's names", file: instance("gateway", "10.8.0.2", key(1)) + "instance_id = \"Health\"\n", want: []string{
+			`f:6:1: instance.app_id: "gateway" is reserved: it is a name of the gateway's own site: choose another`,
+			`f:9:1: instance.instance_id: "health" is reserved: it is a name of the gateway's own site: choose another`,
+		}},
 		{name: "id of an app", file: instance("a", "10.8.0.2", key(1)) + "instance_id = \"b\"\n" + instance("b", "10.8.0.3", key(2)), want: []string{
-			`f:9:1: instance.instance_id: "b" is the app_id at line 11: names of that app would all lead here`,
+			`f:9:1: instance.instance_id: "b" is the app_id at line 11: the name leads to that app, not here`,
 		}},
 		{name: "no tunnel: any address, no key", file: "[wireguard]\nmode = \"none\"\n" +
 			"[[instance]]\napp_id = \"a\"\naddress = \"127.0.0.1\"\n[[instance]]\napp_id = \"a\"\naddress = \"::1\""},

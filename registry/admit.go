@@ -42,6 +42,12 @@ func (q *Request) check() error {
 	if !isLabel(string(q.Instance)) {
 		return fmt.Errorf("instance_id %.70q", string(q.Instance))
 	}
+	if err := vm.CheckReserved(q.App); err != nil {
+		return fmt.Errorf("app_id %w", err)
+	}
+	if err := vm.CheckReserved(q.Instance); err != nil {
+		return fmt.Errorf("instance_id %w", err)
+	}
 	if string(q.App) == string(q.Instance) {
 		return fmt.Errorf("app_id and instance_id are both %s", q.App)
 	}

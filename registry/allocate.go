@@ -80,7 +80,7 @@ func (t *table) refusalLocked(e *entry, q Request) error {
 	if e != nil && e.revocations != q.revocations {
 		return fmt.Errorf("%w: it was taken back meanwhile", ErrAuthorizer)
 	}
-	if t.nameTakenLocked(q.Instance, q.App) {
+	if e == nil && t.nameTakenLocked(q.Instance) || t.static[vm.InstanceID(q.App)] {
 		return ErrName
 	}
 	if holder, taken := t.keys[q.Key]; taken && holder != q.Instance {

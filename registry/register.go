@@ -86,6 +86,9 @@ func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error)
 	}
 	r.fetchIfUnknown(spec)
 	r.o.Log.Info("instance registered", "instance", string(q.Instance), "app", string(q.App), "address", spec.Addr.String())
+	if id, app, ok := r.table.sameName(q.App); ok {
+		r.o.Log.Warn("an app and an instance of another app have the same id: the name leads to the app", "app", string(q.App), "instance", string(id), "its_app", string(app))
+	}
 	return Grant{Spec: spec, Changed: true}, nil
 }
 

@@ -1,10 +1,13 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 
@@ -92,8 +95,9 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 		"another app's instance":       {with("other", "one", key("one")), ErrOtherApp},
 		"an app's id for an instance":  {with("other", "app", key("two")), ErrName},
 		"a static app's id":            {with("other", "staticapp", key("two")), ErrName},
-		"an instance's id for an app":  {with("one", "two", key("two")), ErrName},
 		"a static instance for an app": {with("static", "two", key("two")), ErrName},
+		"the own site's name":          {with("gateway", "two", key("two")), ErrInvalid},
+		"its other name":               {with("app", "health", key("two")), ErrInvalid},
 		"one id for both":              {with("same", "same", key("two")), ErrInvalid},
 		"no key":                       {with("app", "two", vm.WGKey{}), ErrInvalid},
 		"no app":                       {with("", "two", key("two")), ErrInvalid},
@@ -122,6 +126,37 @@ func TestNodeThatIsDownTakesNobody(t *testing.T) {
 	}
 	g.SetDown(false)
 	g.register(t, q)
+}
+
+// Whoever knows an app's id could take it for an instance before the app registers anywhere, and
+// so keep the app out.
+func TestAppIsAdmittedAlthoughAnInstanceHasItsID(t *testing.T) {
+	var log bytes.Buffer
+	g := newRig(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	taker := g.register(t, request("other", "app"))
+	if s := g.Status(); s[0].Unnamed != "" {
+		t.Errorf("told before the app is there: %+v", s)
+	}
+	g.register(t, request("app", "one"))
+	if want := "the name leads to the app"; strings.Count(log.String(), want) != 1 {
+		t.Errorf("want one line with %q:\n%s", want, &log)
+	}
+	for _, when := range []string{"now", "after a restart"} {
+		for _, s := range g.Status() {
+			if !s.Served || (s.Unnamed != "") != (s.Instance == "app") {
+				t.Errorf("%s: %+v", when, s)
+			}
+		}
+		if g.register(t, request("other", "app")).Spec.Addr != taker.Spec.Addr || len(g.dev.all()) != 2 {
+			t.Errorf("%s: the instance is not served through its app", when)
+		}
+		q := request("other", "app")
+		q.Key = key("new " + when) // it may change, too
+		g.register(t, q)
+		g.consistent(t)
+		g.restart(t)
+		taker = g.register(t, request("other", "app"))
+	}
 }
 
 // An app that has no instance at the moment keeps its name: clients ask for it still, and would

@@ -26,6 +26,7 @@ type Status struct {
 	Refused    string        // why it may have no traffic; "": it may
 	Served     bool          // it may, and peer and data plane are as they should be
 	Problem    string        // why not, if it cannot be
+	Unnamed    string        // why no name leads to it, but to its app alone; "": one does
 
 	Proven      time.Time // until when its proof goes, or zero
 	Ended       string    // why its proof is over; "": it is not
@@ -64,7 +65,7 @@ func (t *table) status() []Status {
 		_, overridden := t.overrides[e.id]
 		row := Status{
 			Instance: e.id, App: e.app, Key: s.Key, Addr: s.Addr, Compose: s.Compose, Node: e.record.Node,
-			Policy: s.Policy, Overridden: overridden, Registered: e.seen, Served: e.settled && s.Refused == "", Problem: e.problem,
+			Policy: s.Policy, Overridden: overridden, Registered: e.seen, Served: e.settled && s.Refused == "", Problem: e.problem, Unnamed: t.unnamedLocked(e.id),
 			Evidence: e.record.Evidence != (digest{}), Judged: e.judged, Undecided: t.undecidedEndLocked(e), Refused: s.Refused,
 		}
 		if e.record.Until != 0 {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"cmp"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -163,19 +164,41 @@ func (t *table) releaseLocked(e *entry, key vm.WGKey) {
 	}
 }
 
-// nameTakenLocked reports whether an id would name two things: an instance is found
-// before an app of the same name, so that it could take that app's traffic, or have it as soon
-// as the app has no instance for a while.
-func (t *table) nameTakenLocked(id vm.InstanceID, app vm.AppID) bool {
-	return t.apps[vm.AppID(id)] > 0 || t.names[vm.AppID(id)] || t.instances[vm.InstanceID(app)] != nil || t.static[vm.InstanceID(app)]
+// nameTakenLocked reports whether id is, or was, an app's: no new instance may have it. The
+// other way round there is no conflict, because an app is found before an instance of the same
+// id: nobody shuts an app out by taking its id before it registers.
+func (t *table) nameTakenLocked(id vm.InstanceID) bool {
+	return t.apps[vm.AppID(id)] > 0 || t.names[vm.AppID(id)]
+}
+
+// unnamedLocked tells why no name leads to the instance itself; "" if one does.
+func (t *table) unnamedLocked(id vm.InstanceID) string {
+	if t.apps[vm.AppID(id)] > 0 {
+		return "an app has its id: the name leads to that app, and this instance is reached through its own app only"
+	}
+	return ""
+}
+
+// sameName returns the instance of another app that has the id of app, if there is one.
+func (t *table) sameName(app vm.AppID) (id vm.InstanceID, its vm.AppID, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.instances[vm.InstanceID(app)]
+	if e == nil {
+		return "", "", false
+	}
+	return e.id, e.app, true
 }
 
 // problemLocked tells why an instance cannot be served as it is stored; "" if it can.
 func (t *table) problemLocked(e *entry) string {
+	if err := errors.Join(vm.CheckReserved(e.app), vm.CheckReserved(e.id)); err != nil {
+		return err.Error()
+	}
 	switch holder := t.keys[e.record.Key]; {
 	case t.static[e.id]:
 		return ErrStatic.Error()
-	case t.nameTakenLocked(e.id, e.app):
+	case t.static[vm.InstanceID(e.app)]:
 		return ErrName.Error()
 	case holder != e.id:
 		return ErrKeyTaken.Error()

@@ -6,6 +6,7 @@ import (
 
 	"sallyport/acme"
 	"sallyport/internal/hello"
+	"sallyport/internal/vm"
 	"sallyport/relay"
 )
 
@@ -37,7 +38,7 @@ const noValidation = "no validation of this name is under way"
 func (g *gateway) answerValidation(name string, d *relay.Decision) {
 	if g.issuer != nil && g.issuer.challenges != nil {
 		if cert, ok := g.issuer.challenges.Certificate(name); ok {
-			d.Mode, d.App, d.TLS = relay.Terminate, ownName, acme.ALPNConfig(cert)
+			d.Mode, d.App, d.TLS = relay.Terminate, vm.OwnName, acme.ALPNConfig(cert)
 			d.Backends[0] = relay.Backend{Name: "validation", Dial: nothing}
 			d.N = 1
 			d.Limit, d.Share = g.own.places, g.own.share

@@ -75,3 +75,9 @@ func TestStatusTellsFromWhenAnInstanceIsRefused(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestStatusTellsThatAnInstanceHasLostItsName(t *testing.T) {
+	if got := tellEnd(registry.Status{Unnamed: "an app has its id"}); got != "; an app has its id" {
+		t.Error(got)
+	}
+}

@@ -16,13 +16,6 @@ import (
 	"sallyport/rpc"
 )
 
-// The names that are the gateway's own under each domain, as dstack's clients and
-// monitors know them. An app cannot take them: dstack's ids are hexadecimal.
-const (
-	ownName    = "gateway"
-	healthName = "health" // deprecated there: answers / alone
-)
-
 // ownSite serves the gateway's own name from inside the process: connections come
 // to it from the relay, without a socket.
 type ownSite struct {
@@ -88,14 +81,14 @@ func (o *ownSite) Close() error {
 }
 
 // Addr implements net.Listener.
-func (o *ownSite) Addr() net.Addr { return &net.UnixAddr{Name: ownName, Net: "unix"} }
+func (o *ownSite) Addr() net.Addr { return &net.UnixAddr{Name: vm.OwnName, Net: "unix"} }
 
 // routeOwn decides for a name that no app has: it may be the gateway's own.
 func (g *gateway) routeOwn(decided *router.Decision, h *hello.Hello, d *relay.Decision) {
 	label, _, _ := bytes.Cut(bytes.ToLower(h.ServerName), []byte("."))
 	name, err := router.ParseName(label)
 	own := err == nil && name.Port == 80 && name.Mode == router.Terminate &&
-		(string(name.ID) == ownName || string(name.ID) == healthName)
+		(string(name.ID) == vm.OwnName || string(name.ID) == vm.HealthName)
 	if !own {
 		g.decide(decided, h, d)
 		return
@@ -117,8 +110,8 @@ func (g *gateway) routeApex(domain string, h *hello.Hello, d *relay.Decision) {
 // lead leads to the gateway's own site, which speaks HTTP/1.1 and nothing else, and
 // returns the protocol to confirm.
 func (g *gateway) lead(h *hello.Hello, d *relay.Decision) (protocol string) {
-	d.Mode, d.App = relay.Terminate, ownName
-	d.Backends[0] = relay.Backend{Name: ownName, Dial: g.own.dial}
+	d.Mode, d.App = relay.Terminate, vm.OwnName
+	d.Backends[0] = relay.Backend{Name: vm.OwnName, Dial: g.own.dial}
 	d.N = 1
 	d.Limit, d.Share = g.own.places, g.own.share
 	const spoken = "http/1.1"

@@ -49,11 +49,12 @@ func (g *gateway) instances() []admin.Instance {
 	return all
 }
 
-// ending are the instances that are served, and will not be for ever if nothing happens.
+// ending are the instances that are served, and will not be for ever if nothing happens,
+// or not by their own names.
 func (g *gateway) ending() map[vm.InstanceID]registry.Status {
 	all := make(map[vm.InstanceID]registry.Status)
 	for _, s := range g.registry.Status() {
-		if !s.Undecided.IsZero() || !s.RefusedFrom.IsZero() {
+		if !s.Undecided.IsZero() || !s.RefusedFrom.IsZero() || s.Unnamed != "" {
 			all[s.Instance] = s
 		}
 	}
@@ -67,6 +68,9 @@ func tellEnd(s registry.Status) (text string) {
 	}
 	if !s.RefusedFrom.IsZero() {
 		text += "; it is refused from " + s.RefusedFrom.UTC().Format(time.RFC3339) + " unless it registers again: " + s.Ended
+	}
+	if s.Unnamed != "" {
+		text += "; " + s.Unnamed
 	}
 	return text
 }

@@ -17,7 +17,7 @@ func instance(app AppID, id InstanceID) *Instance {
 	}
 }
 
-func TestLookupFindsInstancesBeforeApps(t *testing.T) {
+func TestLookupFindsAppsBeforeInstances(t *testing.T) {
 	b := NewBuilder(0)
 	b.Put(instance("one", "i1"))
 	b.Put(instance("one", "i2"))
@@ -25,7 +25,8 @@ func TestLookupFindsInstancesBeforeApps(t *testing.T) {
 	s := b.Snapshot()
 	for label, want := range map[string][2]string{
 		"one": {"one", ""},
-		"i1":  {"one", "i1"}, // an app has that id too
+		"i1":  {"i1", ""}, // an instance of another app has that id too
+		"i2":  {"one", "i2"},
 		"i3":  {"i1", "i3"},
 		"i4":  {},
 		"":    {},

@@ -10,6 +10,22 @@ type AppID string
 // InstanceID names one CVM of an app, in the same alphabet as AppID.
 type InstanceID string
 
+// The names that are the gateway's own under each domain, as dstack's clients and
+// monitors know them.
+const (
+	OwnName    = "gateway"
+	HealthName = "health" // deprecated there: answers / alone
+)
+
+// CheckReserved refuses an id that would be one of the gateway's own names. dstack's ids
+// are hexadecimal, so that none of them is.
+func CheckReserved[T AppID | InstanceID](id T) error {
+	if id == OwnName || id == HealthName {
+		return fmt.Errorf("%q is reserved: it is a name of the gateway's own site: choose another", string(id))
+	}
+	return nil
+}
+
 // ParseAppID folds s to lower case and checks its alphabet and length.
 func ParseAppID(s string) (AppID, error) {
 	l, ok := ParseLabel(s)

@@ -22,26 +22,30 @@ type Snapshot struct {
 }
 
 // Lookup finds what a label in lower case names: an instance and its app, or an app
-// alone. Of an instance and an app with the same id the instance is found. Both
-// are nil if the label names neither.
+// alone. Of an instance and an app with the same id the app is found: clients know apps
+// by their names, and an instance must not be able to stand in for one. Both are nil if
+// the label names neither.
 func (s *Snapshot) Lookup(label []byte) (*App, *Instance) {
 	hash := maphash.Bytes(s.seed, label)
 	tag := uint32(hash)
 	page := s.slots.pages[hash>>s.shift]
-	var found *App
+	var found *Instance
 	for i := tag; ; i++ {
 		e := &page[i%pageSize]
 		switch {
 		case e.ref == 0:
-			return found, nil
+			if found == nil {
+				return nil, nil
+			}
+			return s.apps.at(found.app), found
 		case e.tag != tag:
 		case e.ref.isInstance():
 			if inst := s.instances.at(e.ref.number()); string(inst.label.Bytes()) == string(label) {
-				return s.apps.at(inst.app), inst
+				found = inst
 			}
 		default:
 			if app := s.apps.at(e.ref.number()); string(app.label.Bytes()) == string(label) {
-				found = app
+				return app, nil
 			}
 		}
 	}
