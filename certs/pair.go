@@ -146,14 +146,12 @@ func checkLeaf(leaf *x509.Certificate, s Source, now time.Time) []error {
 	return problems
 }
 
-// checkKeyType accepts what all TLS clients of the last years do; browsers refuse P-521. A
-// signature takes time with the cube of an RSA key's length, for every
-// stranger's handshake.
+// checkKeyType accepts what all TLS clients of the last years do; browsers refuse P-521.
 func checkKeyType(pub any) error {
 	const want = "want RSA with 2048 to 4096 bits, ECDSA on P-256 or P-384, or Ed25519"
 	switch k := pub.(type) {
 	case *rsa.PublicKey:
-		if n := k.N.BitLen(); n < 2048 || n > 4096 {
+		if n := k.N.BitLen(); n < 2048 || n > certfile.MaxRSABits {
 			return fmt.Errorf("has an RSA key with %d bits: %s", n, want)
 		}
 	case *ecdsa.PublicKey:

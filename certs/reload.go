@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"sallyport/internal/certfile"
 )
 
 // Following the files. They are compared by content, each time: that takes
@@ -40,7 +42,7 @@ func (x *Index) reload(d *domain) (changed bool, err error) {
 	}
 	old := d.served.Load()
 	f, err := readFiles(d.source)
-	if err == nil && old != nil && f.sum == old.sum {
+	if err == nil && old != nil && f.sum == old.sum && certfile.CheckKeyMode(f.keyMode) == nil {
 		return false, nil
 	}
 	var p *pair

@@ -119,6 +119,25 @@ level=INFO msg="certificate replaced" domain=gw.example serial=a2
 	}
 }
 
+// The contents are the same, so that their sum does not tell.
+func TestKeyThatBecomesOpenToOthersIsTold(t *testing.T) {
+	ca := newAuthority(t)
+	s := ca.issue(t, nil).save(t, t.TempDir(), "gw.example")
+	x := open(t, Options{}, s)
+	for mode, bad := range map[os.FileMode]bool{0o644: true, 0o400: false} {
+		if err := os.Chmod(s.KeyFile, mode); err != nil {
+			t.Fatal(err)
+		}
+		n, err := x.Reload()
+		if told := err != nil && strings.Contains(err.Error(), s.KeyFile+": the private key is open to others (mode 0644)"); n != 0 || told != bad {
+			t.Errorf("mode %o: %d, %v", mode, n, err)
+		}
+	}
+	if got := serial(t, x, ca); got != "a1" {
+		t.Errorf("serves %s", got)
+	}
+}
+
 func TestSameProblemIsToldAgainAfterItWasSolved(t *testing.T) {
 	dir := t.TempDir()
 	var log bytes.Buffer

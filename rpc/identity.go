@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -179,6 +180,9 @@ func checkKeys(m material, now time.Time) (*keys, []string, error) {
 	leaf := pair.Leaf
 	if err := certfile.CheckTime(leaf, now); err != nil {
 		return nil, nil, err
+	}
+	if k, ok := leaf.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() > certfile.MaxRSABits {
+		return nil, nil, fmt.Errorf("has an RSA key with %d bits: want at most %d", k.N.BitLen(), certfile.MaxRSABits)
 	}
 	if leaf.IsCA {
 		return nil, nil, errors.New("is an authority's own: guests refuse it as a server's")

@@ -3,11 +3,14 @@ package rpc
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"os"
 	"strings"
@@ -131,6 +134,26 @@ func TestBadFilesAreRefused(t *testing.T) {
 	both := IdentityOptions{Files: Files{Cert: "x"}, Agent: Agent{Socket: "y"}}
 	if _, err := OpenIdentity(t.Context(), both); err == nil {
 		t.Error("two sources are taken")
+	}
+}
+
+func TestLongRSAKeyIsRefused(t *testing.T) {
+	root := newRoot(t)
+	f := writeFiles(t, t.TempDir(), root.server(t, "gw.example"), root)
+	key, err := rsa.GenerateKey(rand.Reader, certfile.MaxRSABits+8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"gw.example"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}, root.cert, key.Public(), root.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overwrite(f.Cert, certPEM(der))
+	overwrite(f.Key, keyPEM(t, tls.Certificate{PrivateKey: key}))
+	if _, err := OpenIdentity(t.Context(), IdentityOptions{Files: f}); err == nil || !strings.Contains(err.Error(), "has an RSA key with 4104 bits: want at most 4096") {
+		t.Error(err)
 	}
 }
 

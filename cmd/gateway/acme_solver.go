@@ -1,12 +1,10 @@
 package main
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"strings"
 
 	"sallyport/acme"
@@ -16,6 +14,7 @@ import (
 	"sallyport/acme/dns01/rfc2136"
 	"sallyport/acme/nameserver"
 	"sallyport/config"
+	"sallyport/internal/certfile"
 	"sallyport/internal/dnsquery"
 	"sallyport/internal/listenat"
 	"sallyport/internal/secretfile"
@@ -128,13 +127,8 @@ func authorities(c config.ACME) (first, second acme.Authority, err error) {
 func authority(c config.Authority) (a acme.Authority, err error) {
 	a = acme.Authority{Directory: text(c.Directory), Staging: text(c.Staging), Profile: c.Profile}
 	if c.Roots != "" {
-		pem, err := os.ReadFile(c.Roots)
-		if err != nil {
+		if a.Roots, err = certfile.ReadRoots(c.Roots); err != nil {
 			return a, fmt.Errorf("roots: %w", err)
-		}
-		a.Roots = x509.NewCertPool()
-		if !a.Roots.AppendCertsFromPEM(pem) {
-			return a, fmt.Errorf("roots: %s has no certificate: want PEM, \"-----BEGIN CERTIFICATE-----\"", c.Roots)
 		}
 	}
 	if c.EABKeyFile != "" {

@@ -7,13 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sallyport/bench/load"
+	"sallyport/internal/certfile"
 )
 
 // loadFlags are the flags of bench load that are not Options as they stand.
@@ -167,15 +167,7 @@ func readRoots(ca string) (*x509.CertPool, error) {
 	case "system":
 		return x509.SystemCertPool()
 	}
-	pem, err := os.ReadFile(ca)
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s has no certificate in PEM", ca)
-	}
-	return roots, nil
+	return certfile.ReadRoots(ca)
 }
 
 // writeResult writes what a load or an attack has done.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 
 	"sallyport/config"
 	"sallyport/guest"
+	"sallyport/internal/certfile"
 	"sallyport/internal/vm"
 	"sallyport/ratls"
 	"sallyport/rpc"
@@ -171,17 +171,13 @@ func parsePorts(list []string) (vm.PortPolicy, error) {
 
 // clients are one for each gateway.
 func (f joinFlags) clients() ([]*rpc.Client, error) {
-	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+	pair, err := certfile.ReadPair(f.cert, f.key)
 	if err != nil {
 		return nil, fmt.Errorf("--cert, --key: %w", err)
 	}
-	roots := x509.NewCertPool()
-	pem, err := os.ReadFile(f.ca)
+	roots, err := certfile.ReadRoots(f.ca)
 	if err != nil {
 		return nil, fmt.Errorf("--ca: %w", err)
-	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--ca %s: no certificate in it", f.ca)
 	}
 	var list []*rpc.Client
 	for _, url := range f.urls {

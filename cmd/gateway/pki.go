@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sallyport/internal/certfile"
 	"sallyport/ratls"
 )
 
@@ -21,9 +22,6 @@ const (
 	authorityCert = "ca.pem"
 	authorityKey  = "ca.key"
 )
-
-// authorityFileSize bounds what is read of either: both are under 2 kB.
-const authorityFileSize = 64 << 10
 
 func newPKI() *cobra.Command {
 	cmd := &cobra.Command{
@@ -215,7 +213,7 @@ func issuePKI(out io.Writer, dir, name string, r ratls.Request) error {
 }
 
 func loadPKI(dir string) (*ratls.Authority, error) {
-	cert, err := readBounded(filepath.Join(dir, authorityCert))
+	cert, _, err := certfile.Read(filepath.Join(dir, authorityCert))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("no authority in %s: make one with gateway pki init --dir %s", dir, dir)
@@ -223,15 +221,11 @@ func loadPKI(dir string) (*ratls.Authority, error) {
 		return nil, err
 	}
 	keyFile := filepath.Join(dir, authorityKey)
-	key, err := readBounded(keyFile)
+	key, mode, err := certfile.Read(keyFile)
 	if err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(keyFile)
-	if err != nil {
-		return nil, err
-	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
+	if perm := mode.Perm(); perm&0o077 != 0 {
 		return nil, fmt.Errorf("%s is open to others (mode %04o): run chmod 600 on it, and make a new authority if others may have read it", keyFile, perm)
 	}
 	ca, err := ratls.ParseAuthority(cert, key)
@@ -239,15 +233,6 @@ func loadPKI(dir string) (*ratls.Authority, error) {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	return ca, nil
-}
-
-func readBounded(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, authorityFileSize))
 }
 
 // writePair writes a certificate and its key, both or neither, over nothing

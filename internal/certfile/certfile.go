@@ -19,7 +19,9 @@ const MaxSize = 256 << 10
 // which is how certbot and Kubernetes replace certificates. A FIFO or a device in
 // the file's place must not hold up the gateway, hence O_NONBLOCK. The mode tells
 // who else may read it.
-func Read(name string) ([]byte, fs.FileMode, error) {
+func Read(name string) ([]byte, fs.FileMode, error) { return read(name, MaxSize) }
+
+func read(name string, limit int64) ([]byte, fs.FileMode, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, 0, err
@@ -32,12 +34,12 @@ func Read(name string) ([]byte, fs.FileMode, error) {
 	if !st.Mode().IsRegular() {
 		return nil, 0, fmt.Errorf("%s: want a regular file", name)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, 0, err
 	}
-	if len(data) > MaxSize {
-		return nil, 0, fmt.Errorf("%s: want at most %d bytes", name, MaxSize)
+	if int64(len(data)) > limit {
+		return nil, 0, fmt.Errorf("%s: want at most %d bytes", name, limit)
 	}
 	return data, st.Mode(), nil
 }
@@ -50,6 +52,10 @@ func CheckKeyMode(mode fs.FileMode) error {
 	}
 	return nil
 }
+
+// MaxRSABits bounds the RSA key of a certificate that is served. A signature takes time with
+// the cube of the key's length, for every stranger's handshake.
+const MaxRSABits = 4096
 
 // CheckTime says why leaf is not valid now.
 func CheckTime(leaf *x509.Certificate, now time.Time) error {

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"sallyport/config"
+	"sallyport/ratls/pccs"
+)
+
+// Whatever file an operator names: nothing waits until somebody writes into a FIFO in its place.
+func TestFIFOInPlaceOfAFileIsRefusedByName(t *testing.T) {
+	dir := t.TempDir()
+	mustPKI(t, "init", "--dir", dir)
+	mustPKI(t, "issue", "--server", "--name", "gw", "--dir", dir, "--out", filepath.Join(dir, "rpc"), "--app-id", pkiApp)
+	cert, key, ca := filepath.Join(dir, "rpc.pem"), filepath.Join(dir, "rpc.key"), filepath.Join(dir, authorityCert)
+	join := func(f joinFlags) error {
+		_, err := f.clients()
+		return err
+	}
+	pki := func(string) error {
+		_, err := loadPKI(dir)
+		return err
+	}
+	for _, c := range []struct {
+		name, file string // file: what is replaced; "" is a file of its own
+		read       func(fifo string) error
+	}{
+		{"[acme] roots", "", func(fifo string) error { _, err := authority(config.Authority{Roots: fifo}); return err }},
+		{"join --cert", "", func(fifo string) error { return join(joinFlags{cert: fifo, key: key, ca: ca}) }},
+		{"join --key", "", func(fifo string) error { return join(joinFlags{cert: cert, key: fifo, ca: ca}) }},
+		{"join --ca", "", func(fifo string) error { return join(joinFlags{cert: cert, key: key, ca: fifo}) }},
+		{"bench --ca", "", func(fifo string) error { _, err := readRoots(fifo); return err }},
+		{"a secret", "", func(fifo string) error { _, err := readSecret(fifo); return err }},
+		{"--collateral", "", func(fifo string) error { _, err := pccs.File(fifo, nil); return err }},
+		{"--policy", "", func(fifo string) error { _, err := config.LoadAttestation(fifo); return err }},
+		{"--root", "", func(fifo string) error { _, err := readRoot(fifo); return err }},
+		{"verify", "", func(fifo string) error { _, _, err := readSubject(fifo); return err }},
+		{"the key of pki", filepath.Join(dir, authorityKey), pki},
+		{"the certificate of pki", ca, pki}, // last: nothing works without it
+	} {
+		fifo := c.file
+		if fifo == "" {
+			fifo = filepath.Join(t.TempDir(), "fifo")
+		}
+		if err := errorWithFIFO(t, fifo, c.read); err == nil || !strings.Contains(err.Error(), "regular file") || !strings.Contains(err.Error(), fifo) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// errorWithFIFO is what read returns when fifo is one. A writer comes and leaves: a reader that
+// waits for one reads nothing then, instead of holding up the test.
+func errorWithFIFO(t *testing.T, fifo string, read func(string) error) error {
+	t.Helper()
+	_ = os.Remove(fifo)
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		if f, err := os.OpenFile(fifo, os.O_WRONLY, 0); err == nil {
+			_ = f.Close()
+		}
+	}()
+	err := read(fifo)
+	f, failed := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0) // the writer waits for a reader
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	defer f.Close()
+	<-left
+	return err
+}
