@@ -70,6 +70,10 @@ func (w *followed) write(text string) {
 	}
 }
 
+// betweenLooks is less than settled, and no multiple of it is the moment of a look: a
+// write is two calls, and a look between them would see the time of the real clock.
+const betweenLooks = settled/2 - 7*time.Millisecond
+
 // pass lets so many looks pass.
 func (w *followed) pass(looks int) {
 	<-time.After(time.Duration(looks)*lookAgain + time.Millisecond)
@@ -109,7 +113,7 @@ func TestChangedAllowFileIsPutIntoForce(t *testing.T) {
 func TestAllowFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 	follow(t, appsA, func(_ *testing.T, w *followed) {
 		for range 10 { // somebody who writes and writes
-			<-time.After(settled / 2)
+			<-time.After(betweenLooks)
 			w.write(appsB)
 		}
 		synctest.Wait()
@@ -128,7 +132,7 @@ func TestStartWaitsForAWholeAllowFile(t *testing.T) {
 		whole := appsA + measurementTable(ratls.Measurement{MRTD: zero, RTMR0: zero, RTMR1: zero, RTMR2: zero})
 		w.write(appsA)
 		go func() {
-			<-time.After(settled / 2)
+			<-time.After(betweenLooks)
 			w.write(whole)
 		}()
 		p, err := newWholePolicy(config.Attestation{AllowFile: w.file})
@@ -147,7 +151,7 @@ func TestAllowFileThatIsNeverWholeStopsTheStart(t *testing.T) {
 		var writer sync.WaitGroup
 		writer.Go(func() {
 			for ctx.Err() == nil {
-				<-time.After(settled / 2)
+				<-time.After(betweenLooks)
 				w.write(appsA)
 			}
 		})
