@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"sallyport/config"
 	"sallyport/ratls/pccs"
@@ -21,9 +22,14 @@ func TestFIFOInPlaceOfAFileIsRefusedByName(t *testing.T) {
 		_, err := f.clients()
 		return err
 	}
-	pki := func(string) error {
-		_, err := loadPKI(dir)
+	pki := func(fifo string) error {
+		_, err := loadPKI(filepath.Dir(fifo))
 		return err
+	}
+	own := func(file string) string { // of an authority that is good but for this
+		dir := t.TempDir()
+		mustPKI(t, "init", "--dir", dir)
+		return filepath.Join(dir, file)
 	}
 	for _, c := range []struct {
 		name, file string // file: what is replaced; "" is a file of its own
@@ -39,8 +45,8 @@ func TestFIFOInPlaceOfAFileIsRefusedByName(t *testing.T) {
 		{"--policy", "", func(fifo string) error { _, err := config.LoadAttestation(fifo); return err }},
 		{"--root", "", func(fifo string) error { _, err := readRoot(fifo); return err }},
 		{"verify", "", func(fifo string) error { _, _, err := readSubject(fifo); return err }},
-		{"the key of pki", filepath.Join(dir, authorityKey), pki},
-		{"the certificate of pki", ca, pki}, // last: nothing works without it
+		{"the key of pki", own(authorityKey), pki},
+		{"the certificate of pki", own(authorityCert), pki},
 	} {
 		fifo := c.file
 		if fifo == "" {
@@ -52,27 +58,26 @@ func TestFIFOInPlaceOfAFileIsRefusedByName(t *testing.T) {
 	}
 }
 
-// errorWithFIFO is what read returns when fifo is one. A writer comes and leaves: a reader that
-// waits for one reads nothing then, instead of holding up the test.
+// errorWithFIFO is what read returns when fifo is one. Writers come and leave meanwhile: a reader
+// that waits for one reads nothing then, instead of holding up the test.
 func errorWithFIFO(t *testing.T, fifo string, read func(string) error) error {
 	t.Helper()
 	_ = os.Remove(fifo)
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	left := make(chan struct{})
-	go func() {
-		defer close(left)
-		if f, err := os.OpenFile(fifo, os.O_WRONLY, 0); err == nil {
-			_ = f.Close()
+	done := make(chan error, 1)
+	go func() { done <- read(fifo) }()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-again.C:
+			if f, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil { // else nobody reads
+				_ = f.Close()
+			}
 		}
-	}()
-	err := read(fifo)
-	f, failed := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0) // the writer waits for a reader
-	if failed != nil {
-		t.Fatal(failed)
 	}
-	defer f.Close()
-	<-left
-	return err
 }
