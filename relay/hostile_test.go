@@ -101,19 +101,33 @@ func TestManySmallRecordsAllArrive(t *testing.T) {
 	}
 }
 
+// The hello may come in records of one byte: a post-quantum one is 1,500 of them.
+func TestHelloInTinyRecordsIsAnswered(t *testing.T) {
+	g := start(t, nil).to(serve(t, echo))
+	r := &recorder{}
+	_ = tls.Client(r, &tls.Config{ServerName: "tls.test"}).Handshake()
+	raw := g.dial()
+	write(t, raw, gwtest.Records(helloOnly(r.Bytes())[recordHeader:], 1))
+	if head := readExactly(t, raw, recordHeader); head[0] != typeHandshake {
+		t.Errorf("answered by a record of type %d", head[0])
+	}
+}
+
 // In TLS 1.2 a handshake message may come in records of one byte, in the clear.
 func TestHandshakeInTinyRecordsEnds(t *testing.T) {
 	g := start(t, nil).to(serve(t, echo))
 	r := &recorder{}
 	_ = tls.Client(r, &tls.Config{ServerName: "tls.test", MaxVersion: tls.VersionTLS12}).Handshake()
 	raw := g.dial()
-	write(t, raw, helloOnly(r.Bytes()))
+	hello := helloOnly(r.Bytes())
+	write(t, raw, hello)
 	const clientKeyExchange, length = 16, 60000
 	var sent []byte
 	for _, b := range binary.BigEndian.AppendUint32(nil, clientKeyExchange<<24|length) {
 		sent = append(sent, typeHandshake, 3, 3, 0, 1, b)
 	}
-	sent = append(sent, bytes.Repeat([]byte{typeHandshake, 3, 3, 0, 1, 0}, handshakeRecords)...)
+	records := len(hello)/(recordHeader+1) + handshakeRecords
+	sent = append(sent, bytes.Repeat([]byte{typeHandshake, 3, 3, 0, 1, 0}, records)...)
 	write(t, raw, sent)
 	// It waits for some 59,000 bytes more, if it has not given up.
 	if got := g.ended(); got != "handshake_failed" {

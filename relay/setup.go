@@ -27,7 +27,8 @@ type setup struct {
 	instance   *tlsSide // to the chosen backend, if it is encrypted again
 	header     []byte   // PROXY header for backends that are encrypted again
 	postgres   bool     // the client sent an SSLRequest
-	handshake  int      // how many bytes the client's TLS handshake may take
+	handshake  int      // how many bytes the client's TLS handshake may take …
+	records    int      // … and how many records
 	sealed     bool     // the TLS handshake has begun: no plaintext alert any more
 	alert      int      // to send if the setup fails; 0: the one of its Reason
 	late       Reason   // what the end of the present deadline means

@@ -46,6 +46,7 @@ func (s *setup) acceptTLS() Reason {
 	s.in = nil
 	conf := s.tlsFor(h)
 	s.handshake = h.Length + handshakeBytes
+	s.records = h.Length/(recordHeader+1) + handshakeRecords
 	if conf.ClientAuth != tls.NoClientCert || conf.GetConfigForClient != nil {
 		s.handshake += certificateBytes
 	}

@@ -33,8 +33,8 @@ const (
 	// Browsers send 60, Java 110; to go through 1,000 takes as long as the handshake.
 	helloEntries = 1024
 
-	// handshakeRecords is how many records a handshake may take. A hello alone may have
-	// 819, and nobody needs ten for the rest.
+	// handshakeRecords is how many records of a handshake may follow the client's hello,
+	// which may come in one for each byte: its stream is bounded. Nobody needs ten.
 	handshakeRecords = 1024
 
 	// handshakeBytes is how many may follow the hello: those of a second hello, if the

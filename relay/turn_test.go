@@ -239,7 +239,7 @@ func TestHandshakeTakesTurns(t *testing.T) {
 	send(client, sent)
 
 	got := 0
-	co := &coro{setup: setup{c: c, l: l, handshake: len(sent) + 1}}
+	co := &coro{setup: setup{c: c, l: l, handshake: len(sent) + 1, records: len(sent)}}
 	c.co = co
 	w := &wire{c: c, end: &c.client, setup: &co.setup}
 	next, stop := iter.Pull(func(yield func(struct{}) bool) {

@@ -84,7 +84,7 @@ func (w *wire) mayRead() error {
 // mayShake is mayRead during the handshake, which can wait for its next turn.
 func (w *wire) mayShake() error {
 	switch {
-	case w.empties.ended > handshakeRecords, w.empties.total() >= w.setup.handshake:
+	case w.empties.ended > w.setup.records, w.empties.total() >= w.setup.handshake:
 		return errRecords
 	case w.turn.over():
 		w.c.loop.wake(w.c)

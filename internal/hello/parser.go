@@ -19,8 +19,8 @@ const (
 	messageHeader = 4
 	maxBody       = 1 << 16 // maxHandshake of crypto/tls
 
-	// spareRecords is how many bytes of record headers a hello may have: 819
-	// records. The largest message in full records needs 5 of them.
+	// spareRecords is how many bytes of record headers the largest hello may have: 819
+	// records. In full records it needs 5 of them. A smaller one may have more.
 	spareRecords = 4096
 )
 
