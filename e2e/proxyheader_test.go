@@ -40,7 +40,9 @@ func TestRealServersTakeTheProxyHeader(t *testing.T) {
 			w := w.in(t)
 			for family, want := range map[string]string{"-4": "192.0.2.2", "-6": "2001:db8::2"} {
 				out, err := w.curl(named(tt.suffix), family, "--http0.9")
-				if err != nil || !strings.HasPrefix(out, tt.server+" "+want+" ") {
+				// nginx's stream does not read the request: it may reset the connection behind its
+				// answer, and a reset is passed on.
+				if err != nil && tt.server != "stream" || !strings.HasPrefix(out, tt.server+" "+want+" ") {
 					t.Errorf("%s: %v: %s", family, err, out)
 				}
 				// The name fits beside IPv4 addresses, and not beside those of IPv6.
