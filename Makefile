@@ -49,7 +49,7 @@ bench-packages:  ## the packages' own benchmarks
 
 soak:  ## the long tests: GATEWAY_SOAK=30m each, and a thousand kills of a registry
 	REGISTRY_KILLS=1000 bash .ci/test.sh -run Kill ./registry
-	bash .ci/test.sh -tags soak -run Soak -timeout 2h ./e2e ./cmd/gateway ./acme/nameserver
+	bash .ci/test.sh -tags soak -run Soak -timeout 2h ./e2e ./cmd/gateway ./acme/nameserver ./rpc
 
 image:  ## the container image (needs docker)
 	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE):$(VERSION) .

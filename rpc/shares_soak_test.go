@@ -6,7 +6,9 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -14,6 +16,8 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -26,16 +30,21 @@ const (
 
 // soakRegister registers as the guest at source, on a connection of its own.
 func (w *world) soakRegister(source string, cert tls.Certificate) (time.Duration, error) {
+	return soakRegister(context.Background(), w.addr, source, w.root.pool(), cert)
+}
+
+func soakRegister(ctx context.Context, addr, source string, roots *x509.CertPool, cert tls.Certificate) (time.Duration, error) {
 	began := time.Now()
 	d := tls.Dialer{
 		NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}, Timeout: 5 * time.Second}, // a guest's
-		Config:    &tls.Config{RootCAs: w.root.pool(), ServerName: "gw.example", Certificates: []tls.Certificate{cert}},
+		Config:    &tls.Config{RootCAs: roots, ServerName: "gw.example", Certificates: []tls.Certificate{cert}},
 	}
-	c, err := d.DialContext(context.Background(), "tcp", w.addr)
+	c, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
 	c.SetDeadline(began.Add(time.Minute))
 	if _, err := c.Write([]byte(post("/prpc/RegisterCvm?json", guests[0].body))); err != nil {
 		return 0, err
@@ -89,30 +98,56 @@ func startStrangers(t *testing.T, addr, sources string) (end func()) {
 	if sources == "0" {
 		return func() {}
 	}
+	stop := startLast(t, "TestSoakStrangers", "STRANGERS_AT="+addr, "STRANGERS_FROM="+sources)
+	return func() { stop() }
+}
+
+// startLast runs a test of this binary as a process of its own that runs last (nice 19), and
+// returns when it has written "begun". end ends it, and returns what else it has written.
+func startLast(t *testing.T, test string, env ...string) (end func() string) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	crowd := exec.CommandContext(t.Context(), "nice", "-n", "19", self, "-test.run", "^TestSoakStrangers$", "-test.v")
-	crowd.Env = append(os.Environ(), "STRANGERS_AT="+addr, "STRANGERS_FROM="+sources)
-	crowd.Stderr = os.Stderr
-	words, err := crowd.StdoutPipe()
+	p := exec.CommandContext(t.Context(), "nice", "-n", "19", self, "-test.run", "^"+test+"$", "-test.v")
+	p.Env = append(os.Environ(), env...)
+	p.Stderr = os.Stderr
+	until, err := p.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := crowd.Start(); err != nil {
+	words, err := p.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(words)
 	for lines.Scan() && lines.Text() != "begun" {
 	}
-	return func() {
-		_ = crowd.Process.Kill()
-		_ = crowd.Wait()
+	return func() string {
+		_ = until.Close()
+		lines.Scan()
+		_ = p.Process.Kill()
+		_ = p.Wait()
+		return lines.Text()
 	}
 }
 
-// TestSoakStrangers is the strangers' process, which is killed in the end, or after a minute.
+// untilEnd ends when startLast's end is called, or after a minute.
+func untilEnd(t *testing.T) context.Context {
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(stop)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		stop()
+	}()
+	return ctx
+}
+
+// TestSoakStrangers is the strangers' process.
 func TestSoakStrangers(t *testing.T) {
 	addr := os.Getenv("STRANGERS_AT")
 	if addr == "" {
@@ -122,8 +157,7 @@ func TestSoakStrangers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-	defer stop()
+	ctx := untilEnd(t)
 	var strangers sync.WaitGroup
 	for i := range soakStrangers {
 		from := netip.AddrFrom4([4]byte{127, 1 + byte(i%sources/250), byte(i % sources % 250), 1}).String()
@@ -139,6 +173,7 @@ func TestSoakStrangers(t *testing.T) {
 	}
 	fmt.Println("begun")
 	strangers.Wait()
+	fmt.Println("ended")
 }
 
 // comeAndStay connects, does a handshake, and waits for the end.
@@ -156,37 +191,91 @@ func comeAndStay(ctx context.Context, addr, from string) {
 	}
 }
 
-// TestSoakRegistrationsBesideAGreedyGuest has one guest register without a pause, over 32
-// connections at once, each anew, while another one registers now and then.
+// greedySource is the address of the greedy guest.
+const greedySource = "127.0.201.1"
+
+// TestSoakRegistrationsBesideAGreedyGuest has one guest register without a pause, over 32 and
+// 128 connections at once, each anew, while another one registers now and then, at an address
+// of its own and then at that of the greedy one. That one is a process of its own that runs
+// last (nice 19), as the strangers above.
 func TestSoakRegistrationsBesideAGreedyGuest(t *testing.T) {
+	for _, connections := range []string{"32", "128"} {
+		t.Run(connections+" connections", func(t *testing.T) { soakBesideAGreedyGuest(t, connections) })
+	}
+}
+
+func soakBesideAGreedyGuest(t *testing.T, connections string) {
 	w := newWorld(t, nil)
-	measure := func(app string) (p50, p99 time.Duration) {
+	measure := func(app, source string, n int) string {
 		var took []time.Duration
-		for i := range 60 {
-			d, err := w.soakRegister("127.0.200.1", w.app.guest(t, app, strconv.Itoa(i)))
+		began, cpu := time.Now(), cpuTime(t)
+		for i := range n {
+			d, err := w.soakRegister(source, w.app.guest(t, app, strconv.Itoa(i)))
 			if err != nil {
-				t.Error(err)
+				t.Errorf("%s: registration %d: %v", app, i, err)
 			}
 			took = append(took, d)
 			<-time.After(20 * time.Millisecond)
 		}
 		slices.Sort(took)
-		return took[len(took)/2], took[len(took)*99/100]
+		return fmt.Sprintf("p50 %v, p99 %v, %d %% of a processor", took[len(took)/2], took[len(took)*99/100],
+			100*(cpuTime(t)-cpu)/time.Since(began))
 	}
-	quiet, quietMost := measure("quiet")
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
-	var greedy sync.WaitGroup
-	for range 32 {
-		greedy.Go(func() {
+	quiet := measure("quiet", "127.0.200.1", 100)
+	files := writeFiles(t, t.TempDir(), w.guest, w.root)
+	end := startLast(t, "TestSoakGreedyGuest", "GREEDY_AT="+w.addr, "GREEDY_CONNECTIONS="+connections,
+		"GREEDY_CERT="+files.Cert, "GREEDY_KEY="+files.Key, "GREEDY_CA="+files.ClientCA)
+	beside := measure("beside", "127.0.200.1", 100)
+	same := measure("same", greedySource, 10)
+	greedy := end()
+	w.registrar.mu.Lock()
+	defer w.registrar.mu.Unlock()
+	t.Logf("quiet: %s\nbeside a greedy guest: %s\nat its address: %s\n%s; %d registrations of all",
+		quiet, beside, same, greedy, len(w.registrar.calls))
+}
+
+// cpuTime is what this process, the server and the guests that are measured, has used.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestSoakGreedyGuest is the greedy guest's process.
+func TestSoakGreedyGuest(t *testing.T) {
+	addr := os.Getenv("GREEDY_AT")
+	if addr == "" {
+		t.Skip("a part of TestSoakRegistrationsBesideAGreedyGuest")
+	}
+	cert, err := tls.LoadX509KeyPair(os.Getenv("GREEDY_CERT"), os.Getenv("GREEDY_KEY"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	connections, err := strconv.Atoi(os.Getenv("GREEDY_CONNECTIONS"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := os.ReadFile(os.Getenv("GREEDY_CA"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	ctx, began := untilEnd(t), time.Now()
+	var came atomic.Int64
+	var all sync.WaitGroup
+	for range connections {
+		all.Go(func() {
 			for ctx.Err() == nil {
-				_, _ = w.soakRegister("127.0.201.1", w.guest)
+				_, _ = soakRegister(ctx, addr, greedySource, roots, cert)
+				came.Add(1)
 			}
 		})
 	}
-	beside, besideMost := measure("beside")
-	stop()
-	greedy.Wait()
-	w.registrar.mu.Lock()
-	defer w.registrar.mu.Unlock()
-	t.Logf("p50 %v, p99 %v; beside a greedy guest %v, %v; %d registrations in all", quiet, quietMost, beside, besideMost, len(w.registrar.calls))
+	fmt.Println("begun")
+	all.Wait()
+	fmt.Printf("%d connections of it in %v\n", came.Load(), time.Since(began).Round(time.Millisecond))
 }
