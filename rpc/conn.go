@@ -54,6 +54,22 @@ func newConn(raw net.Conn, g *gate) *conn {
 	return c
 }
 
+// hold leaves c unread for d, and reports false if it, or the gate, is closed meanwhile.
+func (c *conn) hold(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-c.closed:
+	case <-c.gate.closed:
+	}
+	return false
+}
+
 // shake does the handshake of t, which is over c.
 func (c *conn) shake(t *tls.Conn) error {
 	c.limit(handshakeTimeout)

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// The way of a connection to the server: accepted at once → a place (places.go) → the TLS
-// handshake, its work in fair turns (conn.go) → net/http, if the handshake is good.
+// The way of a connection to the server: accepted at once → a place (places.go) → held, if
+// its address is slow (excess.go) → the TLS handshake, its work in fair turns (conn.go) →
+// held, if its certificate is beyond its pace → net/http, if the handshake is good.
 //
 // The kernel's queue of connections is not the place to wait in: what it has no room for
 // it drops, strangers and guests alike, and a dropped SYN costs a guest a second.
@@ -32,6 +33,7 @@ type gate struct {
 	config   *tls.Config
 	places   *places
 	turns    *turns // of the handshakes' work
+	excess   *excess
 	log      *slog.Logger
 	metrics  metrics
 
@@ -50,9 +52,9 @@ func newGate(l net.Listener, config *tls.Config, o Options, workers int, m metri
 	return &gate{
 		listener: l, config: config, log: o.Log, metrics: m,
 		places: newPlaces(max(1, o.MaxConnections-slack(o.MaxConnections)), o.MaxPerSource),
-		turns:  newTurns(workers),
-		live:   make(chan struct{}, o.MaxConnections),
-		ready:  make(chan net.Conn), closed: make(chan struct{}),
+		turns:  newTurns(workers), excess: newExcess(),
+		live:  make(chan struct{}, o.MaxConnections),
+		ready: make(chan net.Conn), closed: make(chan struct{}),
 	}
 }
 
@@ -139,6 +141,9 @@ func (g *gate) admit(c *conn) {
 		return
 	default:
 	}
+	if !c.hold(g.excess.delay(c.source, time.Now())) {
+		return
+	}
 	t := tls.Server(c, g.config)
 	if err := c.shake(t); err != nil {
 		g.log.Debug("a guest's handshake failed", "source", c.RemoteAddr(), "error", err)
@@ -147,6 +152,14 @@ func (g *gate) admit(c *conn) {
 	if state := t.ConnectionState(); len(state.VerifiedChains) > 0 {
 		authority, who := holderOf(&state)
 		c.limit(0)
+		wait, ok := g.excess.take(c.source, who, time.Now())
+		if !ok {
+			g.metrics.refused.WithLabelValues(certified.String()).Inc()
+			return
+		}
+		if !c.hold(wait) {
+			return
+		}
 		out := g.places.certify(c, authority, who, time.Now())
 		if g.drop(out); out == c {
 			return

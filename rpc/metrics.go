@@ -19,7 +19,7 @@ func newMetrics() metrics {
 		}, []string{"method", "code"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_rpc_connections_refused_total",
-			Help: "Connections to the guests' API closed because others needed their place more: of strangers, of strangers at addresses where guests are known, of certified guests.",
+			Help: "Connections to the guests' API closed because others needed their place more: of strangers, of strangers at addresses where guests are known, of certified guests; of these also those beyond the pace of their certificate.",
 		}, []string{"class"}),
 	}
 }

@@ -16,7 +16,7 @@ const (
 	maxCallWait  = 10 * time.Second
 )
 
-// pace spaces the calls of each certificate.
+// pace spaces the calls of each certificate, or its handshakes (excess.go).
 type pace struct {
 	mu    sync.Mutex        // guards what follows; held for a map access, seldom for a walk
 	next  map[any]time.Time // when a certificate's burst is whole again
