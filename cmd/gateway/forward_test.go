@@ -68,10 +68,9 @@ func TestAnswerThatIsCutOffAtAMachineIsSeenToBe(t *testing.T) {
 		if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.WriteString(c, "x"); err != nil {
-			t.Fatal(err)
-		}
-		if b, err := io.ReadAll(c); string(b) != want || !errors.Is(err, syscall.ECONNRESET) {
+		// The reset may have come before, and is reported once.
+		_, errWrite := io.WriteString(c, "x")
+		if b, err := io.ReadAll(c); string(b) != want || !errors.Is(errors.Join(errWrite, err), syscall.ECONNRESET) {
 			t.Errorf("port %s: %q, then %v", port, b, err)
 		}
 	}
