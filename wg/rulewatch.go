@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -30,11 +31,20 @@ func (t *tunnel) watchRules(ctx context.Context, changed func()) error {
 		return fmt.Errorf("wg: listen for changes of the packet filter: %w", err)
 	}
 	changed() // what came before was not heard
-	return hear(ctx, socket, tableName(t.o.Interface), changed)
+	name := tableName(t.o.Interface)
+	err = hear(ctx, socket, changed, func(n netlink.Message) bool {
+		// Tables, chains and rules all have the table's name as their first attribute.
+		return attributesOf(n.Data).text(unix.NFTA_TABLE_NAME) == name
+	})
+	if err != nil {
+		return fmt.Errorf("wg: changes of the packet filter: %w", err)
+	}
+	return nil
 }
 
-// hear reads what the kernel tells of tables.
-func hear(ctx context.Context, socket *netlink.Conn, name string, changed func()) error {
+// hear calls changed for each bunch of the kernel's notifications of which one is ours,
+// and where some were lost, until ctx ends.
+func hear(ctx context.Context, socket *netlink.Conn, changed func(), ours func(netlink.Message) bool) error {
 	for {
 		news, err := socket.Receive()
 		switch {
@@ -42,16 +52,10 @@ func hear(ctx context.Context, socket *netlink.Conn, name string, changed func()
 			return nil
 		case errors.Is(err, unix.ENOBUFS): // more than there was room for
 			changed()
-			continue
 		case err != nil:
-			return fmt.Errorf("wg: changes of the packet filter: %w", err)
-		}
-		for _, n := range news {
-			// Tables, chains and rules all have the table's name as their first attribute.
-			if attributesOf(n.Data).text(unix.NFTA_TABLE_NAME) == name {
-				changed()
-				break
-			}
+			return err
+		case slices.ContainsFunc(news, ours):
+			changed()
 		}
 	}
 }

@@ -3,7 +3,6 @@ package wg
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/mdlayher/netlink"
@@ -27,25 +26,15 @@ func (t *tunnel) watchLink(ctx context.Context, changed func()) error {
 	defer func() { _ = socket.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = socket.Close() })()
 	changed() // what came before was not heard
-	for {
-		news, err := socket.Receive()
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, unix.ENOBUFS): // more than there was room for
-			changed()
-			continue
-		case err != nil:
-			return fmt.Errorf("wg: changes of interfaces: %w", err)
-		}
-		for _, n := range news {
-			// While there is no interface, any that goes may have been in its way.
-			if index, ours := interfaceOf(n), t.watched.Load(); index != 0 && (index == ours || ours == 0) {
-				changed()
-				break
-			}
-		}
+	err = hear(ctx, socket, changed, func(n netlink.Message) bool {
+		// While there is no interface, any that goes may have been in its way.
+		index, ours := interfaceOf(n), t.watched.Load()
+		return index != 0 && (index == ours || ours == 0)
+	})
+	if err != nil {
+		return fmt.Errorf("wg: changes of interfaces: %w", err)
 	}
+	return nil
 }
 
 // interfaceOf is the index of the interface that a notification is about; 0: none.
