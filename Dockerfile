@@ -24,7 +24,7 @@ COPY . .
 ARG VERSION=unknown
 ARG COMMIT=unknown
 ARG CAPS=cap_net_admin,cap_net_bind_service,cap_sys_resource
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION -X main.commit=$COMMIT" -o /gateway ./cmd/gateway \
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X sallyport/internal/buildinfo.version=$VERSION -X sallyport/internal/buildinfo.commit=$COMMIT" -o /gateway ./cmd/gateway \
  && if [ -n "$CAPS" ]; then setcap "$CAPS=+ep" /gateway; fi
 # wireguard has the socket that `wg show` asks for a tunnel in userspace.
 RUN mkdir -p /state/var/lib/gateway /state/var/run/wireguard && chmod 700 /state/var/lib/gateway /state/var/run/wireguard

@@ -17,6 +17,7 @@ import (
 	"sallyport/acme"
 	"sallyport/acme/caa"
 	"sallyport/acme/dns01"
+	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 	"sallyport/registry"
 )
@@ -60,7 +61,7 @@ could not be set.`,
 			return p.show(ctx, cmd.OutOrStdout())
 		},
 	}
-	configFlag(cmd, &file)
+	cli.ConfigFlag(cmd, &file)
 	cmd.Flags().BoolVar(&set, "set", false, "set the records, in place of those that are there")
 	return cmd
 }
@@ -155,7 +156,7 @@ func (p *pinning) show(ctx context.Context, out io.Writer) error {
 		}
 	}
 	if refused {
-		return errSaid
+		return cli.ErrReported
 	}
 	return nil
 }

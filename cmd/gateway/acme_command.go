@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/acme"
+	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 	"sallyport/internal/listenat"
 	"sallyport/registry"
@@ -27,15 +28,15 @@ func newACME() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "acme",
 		Short: "Rehearse certificates, and pin who may issue them",
-		Args:  usageArgs(cobra.NoArgs),
+		Args:  cli.UsageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Help()
-			return usageError{errors.New("a command is needed: test or caa")}
+			return cli.Usage(errors.New("a command is needed: test or caa"))
 		},
 	}
 	cmd.AddCommand(newACMETest(), newACMECAA())
 	for _, c := range cmd.Commands() {
-		c.Args = usageArgs(c.Args)
+		c.Args = cli.UsageArgs(c.Args)
 	}
 	return cmd
 }
@@ -61,24 +62,20 @@ Exit code 0: the real orders can be expected to succeed. 1: one cannot.`,
 			if err != nil {
 				return err
 			}
-			ctx, stop := untilSignal(cmd.Context(), func() {})
+			ctx, stop := cli.UntilSignal(cmd.Context(), func() {})
 			defer stop()
-			log, _, flush := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			log, _, flush := cli.NewLogger(cmd.ErrOrStderr(), cfg.Log)
 			defer flush()
 			return testACME(ctx, cmd.OutOrStdout(), cfg, log)
 		},
 	}
-	configFlag(cmd, &file)
+	cli.ConfigFlag(cmd, &file)
 	return cmd
 }
 
 // loadACME is config.Load for commands that need a domain with acme = true.
 func loadACME(cmd *cobra.Command, file string) (*config.Config, error) {
-	cfg, err := config.Load(file)
-	if problems := config.Errors(nil); errors.As(err, &problems) {
-		fmt.Fprintln(cmd.ErrOrStderr(), problems)
-		return nil, errSaid
-	}
+	cfg, err := cli.LoadConfig(cmd.ErrOrStderr(), file)
 	if err == nil && !hasACME(cfg.Domains) {
 		err = fmt.Errorf("%s: no [[domain]] has acme = true", file)
 	}
@@ -104,7 +101,7 @@ func testACME(ctx context.Context, out io.Writer, cfg *config.Config, log *slog.
 		return err
 	}
 	if failed {
-		return errSaid
+		return cli.ErrReported
 	}
 	return nil
 }

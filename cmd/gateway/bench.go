@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"sallyport/cmd/gateway/cli"
 )
 
 func newBench() *cobra.Command {
@@ -18,15 +20,15 @@ TLS by server name. It sends only to the address that it is given.
 
 	gateway bench backend --listen 127.0.0.1:9000 &
 	gateway bench load --target 127.0.0.1:443 --sni app-9000s.gw.example.com --connections 50`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: cli.UsageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Help()
-			return usageError{errors.New("bench: load, backend, compare, growth, tunnel, hostile or report is needed")}
+			return cli.Usage(errors.New("bench: load, backend, compare, growth, tunnel, hostile or report is needed"))
 		},
 	}
 	cmd.AddCommand(newBenchLoad(), newBenchBackend(), newBenchCompare(), newBenchGrowth(), newBenchTunnel(), newBenchHostile(), newBenchReport(), newBenchCVM(), newBenchCrowd())
 	for _, c := range cmd.Commands() {
-		c.Args = usageArgs(c.Args)
+		c.Args = cli.UsageArgs(c.Args)
 	}
 	return cmd
 }

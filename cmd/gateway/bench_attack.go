@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/bench/attack"
+	"sallyport/cmd/gateway/cli"
 )
 
 // otherFlags are those of bench load that are of no use to an attack.
@@ -49,7 +50,7 @@ func (f *loadFlags) attackOptions(cmd *cobra.Command) (o attack.Options, err err
 func runAttack(cmd *cobra.Command, o attack.Options, asJSON bool) error {
 	ctx, giveUp := context.WithCancel(cmd.Context())
 	defer giveUp()
-	enough, stop := untilSignal(ctx, giveUp)
+	enough, stop := cli.UntilSignal(ctx, giveUp)
 	defer stop()
 	o.Stop = enough.Done()
 	result, err := attack.Run(ctx, o)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"sallyport/bench/attack"
+	"sallyport/cmd/gateway/cli"
 	"sallyport/internal/gwtest"
 )
 
@@ -31,7 +32,7 @@ func TestBenchAttacksAGateway(t *testing.T) {
 			var r attack.Result
 			for range 5 { // a busy machine may leave the attack without a turn
 				code, stdout, stderr := outcome(t, strings.Fields(args)...)
-				if err := json.Unmarshal([]byte(stdout), &r); code != exitDone && code != exitFailed || err != nil || r.Failed > 0 {
+				if err := json.Unmarshal([]byte(stdout), &r); code != cli.ExitDone && code != cli.ExitFailed || err != nil || r.Failed > 0 {
 					t.Fatalf("exit code %d, %v: %s%s", code, err, stdout, stderr)
 				}
 				if r.Opened > 0 && ends == (r.Done > 0) {
@@ -57,14 +58,14 @@ func TestAttackIsNotForOthersNorWithoutEnd(t *testing.T) {
 		"--target 127.0.0.1:1 --rate 9 --duration 24h": "want up to",
 	} {
 		code, stdout, stderr := outcome(t, append([]string{"bench", "load", "--workload", "silent", "--sni", "app.gw.test"}, strings.Fields(args)...)...)
-		if code != exitUsage || !strings.Contains(stderr, says) {
+		if code != cli.ExitUsage || !strings.Contains(stderr, says) {
 			t.Errorf("%s: exit code %d: %s%s", args, code, stdout, stderr)
 		}
 	}
-	if code, _, stderr := outcome(t, "bench", "load", "--target", "127.0.0.1:1", "--source", "127.0.0.2"); code != exitUsage || !strings.Contains(stderr, "source") {
+	if code, _, stderr := outcome(t, "bench", "load", "--target", "127.0.0.1:1", "--source", "127.0.0.2"); code != cli.ExitUsage || !strings.Contains(stderr, "source") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
-	if code, _, stderr := outcome(t, strings.Fields("bench load --workload silent --sni a.b --target 127.0.0.1:1 --rate 9 --duration 50ms")...); code != exitFailed || !strings.Contains(stderr, "connection refused") {
+	if code, _, stderr := outcome(t, strings.Fields("bench load --workload silent --sni a.b --target 127.0.0.1:1 --rate 9 --duration 50ms")...); code != cli.ExitFailed || !strings.Contains(stderr, "connection refused") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
@@ -75,7 +76,7 @@ func TestAttacksAreMeasuredKeptAndRenderedAgain(t *testing.T) {
 	}
 	dir := t.TempDir()
 	code, table, errs := outcome(t, "bench", "hostile", "--only", "refused", "--quick", "--duration", "200ms", "--out", dir)
-	if code != exitDone {
+	if code != cli.ExitDone {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
 	for _, want := range []string{"| clients that are refused |", "--workload=refused", "A first look", "--only=refused"} {
@@ -91,14 +92,14 @@ func TestAttacksAreMeasuredKeptAndRenderedAgain(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	if code, again, errs := outcome(t, "bench", "report", filepath.Join(dir, "hostile.json")); code != exitDone || again != table {
+	if code, again, errs := outcome(t, "bench", "report", filepath.Join(dir, "hostile.json")); code != cli.ExitDone || again != table {
 		t.Errorf("report: exit code %d, %s\n%s", code, errs, again)
 	}
 	if again, err := os.ReadFile(file); err != nil || string(again) != table {
 		t.Errorf("%v: report writes another table", err)
 	}
 	code, _, errs = outcome(t, "bench", "hostile", "--only", "nothing")
-	if code != exitUsage || !strings.Contains(errs, "want one of") {
+	if code != cli.ExitUsage || !strings.Contains(errs, "want one of") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 }

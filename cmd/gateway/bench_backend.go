@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/bench/backend"
+	"sallyport/cmd/gateway/cli"
 )
 
 func newBenchBackend() *cobra.Command {
@@ -24,17 +25,17 @@ a ClientHello. It runs until SIGINT or SIGTERM.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := netip.ParseAddrPort(listen)
 			if err != nil {
-				return usageError{fmt.Errorf("listen: %w", err)}
+				return cli.Usage(fmt.Errorf("listen: %w", err))
 			}
 			if cpu >= maxCPUs {
-				return usageError{fmt.Errorf("cpu %d: want less than %d", cpu, maxCPUs)}
+				return cli.Usage(fmt.Errorf("cpu %d: want less than %d", cpu, maxCPUs))
 			}
 			server, err := backend.Listen(at)
 			if err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), server.Addr())
-			ctx, stop := untilSignal(cmd.Context(), func() {})
+			ctx, stop := cli.UntilSignal(cmd.Context(), func() {})
 			defer stop()
 			return server.Run(ctx, cpu)
 		},

@@ -13,6 +13,8 @@ import (
 
 	"sallyport/bench/compare"
 	"sallyport/bench/report"
+	"sallyport/cmd/gateway/cli"
+	"sallyport/internal/buildinfo"
 )
 
 // compareFlags are the flags of bench compare and bench growth.
@@ -46,12 +48,12 @@ idle connections. It takes a few minutes.`
 }
 
 func newSuite(suite compare.Suite, install bool) *cobra.Command {
-	f := compareFlags{Options: compare.Options{Suite: suite, Install: install, Version: version, Fill: fillStore}}
+	f := compareFlags{Options: compare.Options{Suite: suite, Install: install, Version: buildinfo.Version(), Fill: fillStore}}
 	cmd := &cobra.Command{
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.complete(cmd); err != nil {
-				return usageError{err}
+				return cli.Usage(err)
 			}
 			return f.run(cmd)
 		},
@@ -96,7 +98,7 @@ func (f *compareFlags) complete(cmd *cobra.Command) (err error) {
 }
 
 func (f *compareFlags) run(cmd *cobra.Command) error {
-	ctx, stop := untilSignal(cmd.Context(), func() {})
+	ctx, stop := cli.UntilSignal(cmd.Context(), func() {})
 	defer stop()
 	results, err := compare.Run(ctx, f.Options)
 	if results != nil { // also what there is when it was interrupted

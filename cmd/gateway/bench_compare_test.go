@@ -10,13 +10,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"sallyport/cmd/gateway/cli"
 )
 
 func TestComparisonIsKeptAndRenderedAgain(t *testing.T) {
 	dir := t.TempDir()
 	code, table, errs := outcome(t, "bench", "compare", "--only", "passthrough-connect,passthrough-bulk-1",
 		"--rounds", "2", "--duration", "100ms", "--warmup", "0s", "--out", dir)
-	if code != exitDone {
+	if code != cli.ExitDone {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
 	for _, want := range []string{"| gateway |", "≤ 0.95 × the best peer", "--only=passthrough-connect,passthrough-bulk-1"} {
@@ -40,7 +42,7 @@ func TestComparisonIsKeptAndRenderedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if code, again, errs := outcome(t, "bench", "report", filepath.Join(dir, "compare.json")); code != exitDone || again != table {
+	if code, again, errs := outcome(t, "bench", "report", filepath.Join(dir, "compare.json")); code != cli.ExitDone || again != table {
 		t.Errorf("report: exit code %d, %s\n%s", code, errs, again)
 	}
 	if read("compare.md") != table || read("compare.svg") != chart {
@@ -72,7 +74,7 @@ func TestInterruptedComparisonLeavesNothing(t *testing.T) {
 	for lines.Scan() { // to its end: whoever is left would hold the pipe
 	}
 	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitFailed {
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != cli.ExitFailed {
 		t.Errorf("it ended with %v", err)
 	}
 	if !strings.Contains(out.String(), "| gateway |") {
@@ -90,11 +92,11 @@ func TestAnotherBinaryTakesThePlaceOfThePeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, table, errs := outcome(t, "bench", "compare", "--only", "passthrough-connect", "--before", self, "--rounds", "1", "--duration", "100ms", "--warmup", "0s")
-	if code != exitDone || !strings.Contains(table, "| gateway-before |") || !strings.Contains(table, "The gateway divided by") || strings.Contains(table, "haproxy") {
+	if code != cli.ExitDone || !strings.Contains(table, "| gateway-before |") || !strings.Contains(table, "The gateway divided by") || strings.Contains(table, "haproxy") {
 		t.Errorf("exit code %d: %s%s", code, table, errs)
 	}
 	for _, other := range []string{"/nonexistent", "/bin/true"} {
-		if code, _, errs := outcome(t, "bench", "compare", "--before", other); code != exitUsage || !strings.Contains(errs, other) {
+		if code, _, errs := outcome(t, "bench", "compare", "--before", other); code != cli.ExitUsage || !strings.Contains(errs, other) {
 			t.Errorf("%s: exit code %d: %s", other, code, errs)
 		}
 	}

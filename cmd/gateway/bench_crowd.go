@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/internal/vm"
 	"sallyport/ratls"
 	"sallyport/rpc"
@@ -45,9 +46,9 @@ func newBenchCrowd() *cobra.Command {
 		Use: "crowd", Short: "Be the machines that register in bench tunnel", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !(rate > 0 && rate <= maxCrowd) {
-				return usageError{errors.New("rate: want up to 10000")}
+				return cli.Usage(errors.New("rate: want up to 10000"))
 			}
-			ctx, stop := untilSignal(cmd.Context(), func() {})
+			ctx, stop := cli.UntilSignal(cmd.Context(), func() {})
 			defer stop()
 			c, err := openCrowd(dir, url)
 			if err != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/bench/hostile"
+	"sallyport/cmd/gateway/cli"
+	"sallyport/internal/buildinfo"
 )
 
 // hostileFlags are the flags of bench hostile.
@@ -22,7 +24,7 @@ type hostileFlags struct {
 }
 
 func newBenchHostile() *cobra.Command {
-	f := hostileFlags{Options: hostile.Options{Version: version}}
+	f := hostileFlags{Options: hostile.Options{Version: buildinfo.Version()}}
 	cmd := &cobra.Command{
 		Use:   "hostile",
 		Short: "Measure honest clients beside attacks, here and at HAProxy",
@@ -33,7 +35,7 @@ hour, --quick a minute, which is a first look and no result.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.complete(cmd); err != nil {
-				return usageError{err}
+				return cli.Usage(err)
 			}
 			return f.run(cmd)
 		},
@@ -75,7 +77,7 @@ func (f *hostileFlags) complete(cmd *cobra.Command) (err error) {
 }
 
 func (f *hostileFlags) run(cmd *cobra.Command) error {
-	ctx, stop := untilSignal(cmd.Context(), func() {})
+	ctx, stop := cli.UntilSignal(cmd.Context(), func() {})
 	defer stop()
 	results, err := hostile.Run(ctx, f.Options)
 	if results != nil { // also what there is when it was interrupted

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/bench/load"
+	"sallyport/cmd/gateway/cli"
 	"sallyport/internal/certfile"
 )
 
@@ -63,17 +64,17 @@ Exit code 1: the run failed, or not one operation ended.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.parse(); err != nil {
-				return usageError{err}
+				return cli.Usage(err)
 			}
 			if f.isAttack() {
 				o, err := f.attackOptions(cmd)
 				if err != nil {
-					return usageError{err}
+					return cli.Usage(err)
 				}
 				return runAttack(cmd, o, f.json)
 			}
 			if err := f.complete(); err != nil {
-				return usageError{err}
+				return cli.Usage(err)
 			}
 			return runLoad(cmd, &f)
 		},
@@ -143,7 +144,7 @@ func runLoad(cmd *cobra.Command, f *loadFlags) error {
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), f.Threads+1))
 	ctx, giveUp := context.WithCancel(cmd.Context())
 	defer giveUp()
-	enough, stop := untilSignal(ctx, giveUp)
+	enough, stop := cli.UntilSignal(ctx, giveUp)
 	defer stop()
 	f.Stop = enough.Done()
 	result, err := load.Run(ctx, f.Options)

@@ -13,12 +13,14 @@ import (
 
 	"sallyport/bench/backend"
 	"sallyport/bench/tunnel"
+	"sallyport/cmd/gateway/cli"
+	"sallyport/internal/buildinfo"
 	"sallyport/internal/vm"
 	"sallyport/wg"
 )
 
 func newBenchTunnel() *cobra.Command {
-	o := tunnel.Options{Version: version, CVM: cvmArguments, Certify: certifyCrowd, Crowd: crowdArguments}
+	o := tunnel.Options{Version: buildinfo.Version(), CVM: cvmArguments, Certify: certifyCrowd, Crowd: crowdArguments}
 	var out string
 	cmd := &cobra.Command{
 		Use:   "tunnel",
@@ -30,7 +32,7 @@ machines a second, 10,000 in all. It needs root and takes two minutes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Rounds < 1 || o.Rounds > 1000 || o.Duration <= 0 || o.Duration > time.Hour {
-				return usageError{errors.New("rounds and duration: want 1 to 1000, and up to 1h")}
+				return cli.Usage(errors.New("rounds and duration: want 1 to 1000, and up to 1h"))
 			}
 			return runBenchTunnel(cmd, o, out)
 		},
@@ -49,7 +51,7 @@ func runBenchTunnel(cmd *cobra.Command, o tunnel.Options, out string) (err error
 		return err
 	}
 	o.Progress = func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }
-	ctx, stop := untilSignal(cmd.Context(), func() {})
+	ctx, stop := cli.UntilSignal(cmd.Context(), func() {})
 	defer stop()
 	results, err := tunnel.Run(ctx, o)
 	if err != nil {
@@ -82,7 +84,7 @@ func newBenchCVM() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "cvm", Short: "Be the CVM of bench tunnel", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := untilSignal(cmd.Context(), func() {})
+			ctx, stop := cli.UntilSignal(cmd.Context(), func() {})
 			defer stop()
 			key, err := wg.LoadOrCreateKey(keyFile)
 			if err != nil {
@@ -95,7 +97,7 @@ func newBenchCVM() *cobra.Command {
 			peer.Endpoint, err3 = netip.ParseAddrPort(endpoint)
 			peer.Key, err4 = vm.ParseWGKey(gatewayKey)
 			if err := errors.Join(err1, err2, err3, err4); err != nil {
-				return usageError{err}
+				return cli.Usage(err)
 			}
 			peer.Address = network.Masked().Addr().Next() // the gateway is the first in its network
 			return serveCVM(ctx, wg.Options{

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/certs"
+	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 )
 
@@ -32,11 +33,7 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 				fmt.Fprint(out, config.Example)
 				return nil
 			}
-			cfg, err := config.Load(file)
-			if problems := config.Errors(nil); errors.As(err, &problems) {
-				fmt.Fprintln(out, problems)
-				return errSaid
-			}
+			cfg, err := cli.LoadConfig(out, file)
 			if err != nil {
 				return err
 			}
@@ -44,19 +41,14 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 			_, sourceErr := quoteSource(cmd.Context(), cfg)
 			if err := errors.Join(err, sourceErr, checkIssuer(cfg), checkUpstreams(cfg)); err != nil {
 				fmt.Fprintln(out, err)
-				return errSaid
+				return cli.ErrReported
 			}
 			fmt.Fprintf(out, "%s: ok: %d domains, %d static instances\n", file, len(cfg.Domains), len(cfg.Instances))
 			tellDescriptors(out, cfg)
 			return nil
 		},
 	}
-	configFlag(cmd, &file)
+	cli.ConfigFlag(cmd, &file)
 	cmd.Flags().BoolVar(&example, "example", false, "print a complete configuration, every key explained, and check nothing")
 	return cmd
-}
-
-// configFlag adds the flag for the configuration file.
-func configFlag(cmd *cobra.Command, file *string) {
-	cmd.Flags().StringVar(file, "config", "/etc/gateway/gateway.toml", "configuration file")
 }

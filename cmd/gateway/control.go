@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/customdomain"
+	"sallyport/internal/buildinfo"
 	"sallyport/internal/dnsquery"
 	"sallyport/internal/listenat"
 	"sallyport/internal/vm"
@@ -136,7 +137,6 @@ func (g *gateway) openRPC(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("[rpc] listen: %w", err)
 	}
-	v, commit := versionAndCommit()
 	g.rpc = &guestAPI{identity: identity, listener: l, server: rpc.New(rpc.Options{
 		Identity:  identity,
 		Identify:  g.identify,
@@ -148,7 +148,7 @@ func (g *gateway) openRPC(ctx context.Context) error {
 		},
 		Certificates:   g.published(),
 		MaxConnections: g.budget.Guests, MaxPerSource: max(4, min(512, g.budget.Guests/4)),
-		Version: v, Commit: commit,
+		Version: buildinfo.Version(), Commit: buildinfo.Commit(),
 		Log: g.log,
 	})}
 	g.log.Info("listening for guests", "address", l.Addr().String())

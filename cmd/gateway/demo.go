@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 	"sallyport/ratls"
 )
@@ -42,7 +43,7 @@ outside this machine. Ctrl-C ends it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := netip.ParseAddrPort(listen)
 			if err != nil {
-				return usageError{fmt.Errorf("--listen: want IP:port: %w", err)}
+				return cli.Usage(fmt.Errorf("--listen: want IP:port: %w", err))
 			}
 			return demo(cmd.Context(), at, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -59,7 +60,7 @@ func demo(ctx context.Context, listen netip.AddrPort, out, logs io.Writer) error
 	defer os.RemoveAll(dir)
 	d := &demonstration{dir: dir, out: out}
 	var flush func()
-	d.log, _, flush = newLogger(logs, config.Log{Level: slog.LevelWarn})
+	d.log, _, flush = cli.NewLogger(logs, config.Log{Level: slog.LevelWarn})
 	defer flush()
 	if err := d.prepare(listen); err != nil {
 		return err
@@ -68,7 +69,7 @@ func demo(ctx context.Context, listen netip.AddrPort, out, logs io.Writer) error
 	if d.gateway, err = newGateway(ctx, d.config, d.log); err != nil {
 		return err
 	}
-	ctx, stop := untilSignal(ctx, d.gateway.abort)
+	ctx, stop := cli.UntilSignal(ctx, d.gateway.abort)
 	defer stop()
 	return d.run(ctx)
 }

@@ -17,6 +17,7 @@ import (
 
 	"sallyport/admin"
 	"sallyport/certs"
+	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 	"sallyport/customdomain"
 	"sallyport/health"
@@ -252,7 +253,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	})
 	err := g.relay.Run(ctx)
 	if err != nil { // a loop is stuck, and others may wait for it
-		defer endSoon(g.log).Stop()
+		defer cli.EndSoon(g.log).Stop()
 	}
 	if g.tunnel.Mode() != wg.ModeNone {
 		<-time.After(lastWords)

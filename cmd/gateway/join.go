@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 	"sallyport/guest"
 	"sallyport/internal/certfile"
@@ -66,10 +67,10 @@ header); without --port all are open.`,
 			if f.debug {
 				level = slog.LevelDebug
 			}
-			log, _, flush := newLogger(cmd.ErrOrStderr(), config.Log{Level: level})
+			log, _, flush := cli.NewLogger(cmd.ErrOrStderr(), config.Log{Level: level})
 			defer flush()
-			logForLong(log)
-			ctx, stop := untilSignal(cmd.Context(), func() { endSoon(log) })
+			cli.LogForLong(log)
+			ctx, stop := cli.UntilSignal(cmd.Context(), func() { cli.EndSoon(log) })
 			defer stop()
 			return join(ctx, f, log)
 		},
@@ -94,7 +95,7 @@ header); without --port all are open.`,
 func join(ctx context.Context, f joinFlags, log *slog.Logger) error {
 	policy, forwards, err := f.check()
 	if err != nil {
-		return usageError{err}
+		return cli.Usage(err)
 	}
 	clients, err := f.clients()
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/internal/certfile"
 	"sallyport/ratls"
 )
@@ -33,10 +34,10 @@ certificate. It asks for no attestation: who can read its key decides who an
 app's machines are.
 
 	gateway pki init --dir /etc/gateway/pki`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: cli.UsageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Help()
-			return usageError{errors.New("pki: init or issue is needed")}
+			return cli.Usage(errors.New("pki: init or issue is needed"))
 		},
 	}
 	cmd.AddCommand(newPKIInit(), newPKIIssue())
@@ -53,10 +54,10 @@ as [rpc] client_ca and machines as their gateway's CA, and DIR/ca.key, which
 nobody else may read. It overwrites neither.
 
 	gateway pki init --dir /etc/gateway/pki`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: cli.UsageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" {
-				return usageError{errors.New("pki init: --dir is needed")}
+				return cli.Usage(errors.New("pki init: --dir is needed"))
 			}
 			return initPKI(cmd.OutOrStdout(), dir)
 		},
@@ -116,12 +117,12 @@ reach it. The app id is the one that dstack guests know as gateway_app_id:
 
 	gateway pki issue --dir /etc/gateway/pki --out rpc --server \
 	    --name gw.example.com --app-id 6a7e111111111111111111111111111111111111`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: cli.UsageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.instanceSet, f.composeSet = cmd.Flags().Changed("instance-id"), cmd.Flags().Changed("compose-hash")
 			request, err := f.request()
 			if err != nil {
-				return usageError{fmt.Errorf("pki issue: %w", err)}
+				return cli.Usage(fmt.Errorf("pki issue: %w", err))
 			}
 			return issuePKI(cmd.OutOrStdout(), f.dir, f.out, request)
 		},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/ratls"
 )
 
@@ -195,7 +196,7 @@ func TestPKIWrongUsage(t *testing.T) {
 		{issue("--server", "--name", "gw", "--instance-id", pkiInstance), "are of machines"},
 	} {
 		_, err := pki(c.args...)
-		if usage := (usageError{}); !errors.As(err, &usage) || !strings.Contains(err.Error(), c.want) {
+		if usage := (cli.UsageError{}); !errors.As(err, &usage) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("pki %s: %v, want wrong usage: %s", strings.Join(c.args, " "), err, c.want)
 		}
 	}

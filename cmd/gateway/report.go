@@ -4,15 +4,15 @@ import (
 	"time"
 
 	"sallyport/admin"
+	"sallyport/internal/buildinfo"
 	"sallyport/internal/vm"
 	"sallyport/registry"
 )
 
 // report is what /status shows.
 func (g *gateway) report() admin.Status {
-	v, _ := versionAndCommit()
 	s := admin.Status{
-		Version: v, Started: g.started, Draining: g.draining.Load(),
+		Version: buildinfo.Version(), Started: g.started, Draining: g.draining.Load(),
 		Tunnel: string(g.tunnel.Mode()) + " " + g.tunnel.Name(), PublicKey: g.tunnel.PublicKey().String(),
 	}
 	if err := g.tunnel.Ready(); err != nil {

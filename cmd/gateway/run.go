@@ -2,18 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 	"sallyport/internal/cpuquota"
 )
@@ -30,22 +28,18 @@ SIGHUP reads anew: the certificates; and of the file, the domains (but for ratls
 [proxy] upstream_ratls and proxy_tlvs, and the policy of [attestation]. SIGUSR1 switches debug logging on and off.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(file)
-			if problems := config.Errors(nil); errors.As(err, &problems) {
-				fmt.Fprintln(cmd.ErrOrStderr(), problems)
-				return errSaid
-			}
+			cfg, err := cli.LoadConfig(cmd.ErrOrStderr(), file)
 			if err != nil {
 				return err
 			}
-			log, level, flush := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			log, level, flush := cli.NewLogger(cmd.ErrOrStderr(), cfg.Log)
 			defer flush()
-			logForLong(log)
+			cli.LogForLong(log)
 			tellSystemd(log)
 			return run(cmd.Context(), file, cfg, log, level)
 		},
 	}
-	configFlag(cmd, &file)
+	cli.ConfigFlag(cmd, &file)
 	return cmd
 }
 
@@ -56,12 +50,12 @@ func run(ctx context.Context, file string, cfg *config.Config, log *slog.Logger,
 	if err != nil {
 		return err
 	}
-	defer onSignal(func() {
+	defer cli.OnSignal(func() {
 		g.reload()
 		g.reloadConfig(file)
 	}, syscall.SIGHUP)()
-	defer onSignal(func() { toggleDebug(log, level, cfg.Log.Level) }, syscall.SIGUSR1)()
-	ctx, stop := untilSignal(ctx, g.abort)
+	defer cli.OnSignal(func() { cli.ToggleDebug(log, level, cfg.Log.Level) }, syscall.SIGUSR1)()
+	ctx, stop := cli.UntilSignal(ctx, g.abort)
 	defer stop()
 	return g.serve(ctx)
 }
@@ -69,21 +63,8 @@ func run(ctx context.Context, file string, cfg *config.Config, log *slog.Logger,
 // abort ends every connection at once, and the process soon, whatever becomes of the
 // rest.
 func (g *gateway) abort() {
-	endSoon(g.log)
+	cli.EndSoon(g.log)
 	g.relay.Abort()
-}
-
-// lastResort is how long the parts may take to stop when nothing may be waited for: in
-// kernel mode the interface and its isolation are taken down.
-const lastResort = 10 * time.Second
-
-// endSoon ends the process after lastResort, unless it is stopped.
-func endSoon(log *slog.Logger) *time.Timer {
-	return time.AfterFunc(lastResort, func() {
-		log.Error("stopping takes too long; the process ends without it", "limit", lastResort.String())
-		<-time.After(lastWords) // the line's
-		os.Exit(exitFailed)
-	})
 }
 
 // tuneRuntime gives the loops what they need of the Go runtime: a P for each besides

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/admin"
+	"sallyport/cmd/gateway/cli"
 )
 
 func newStatus() *cobra.Command {
@@ -34,7 +35,7 @@ Exit code 1: the gateway does not answer, its tunnel is not ready, or no instanc
 serve.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := untilSignal(cmd.Context(), func() {})
+			ctx, stop := cli.UntilSignal(cmd.Context(), func() {})
 			defer stop()
 			tick := time.NewTicker(2 * time.Second)
 			defer tick.Stop()
@@ -43,7 +44,7 @@ serve.`,
 				if !watch || ctx.Err() != nil {
 					return err
 				}
-				if err != nil && !errors.Is(err, errSaid) {
+				if err != nil && !errors.Is(err, cli.ErrReported) {
 					fmt.Fprintln(cmd.ErrOrStderr(), err)
 				}
 				select {
@@ -68,7 +69,7 @@ func showStatus(ctx context.Context, out io.Writer, at string, asJSON, clear boo
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at+"/status", nil)
 	if err != nil {
-		return usageError{fmt.Errorf("--admin: %w", err)}
+		return cli.Usage(fmt.Errorf("--admin: %w", err))
 	}
 	resp, err := http.DefaultClient.Do(req) //nolint:forbidigo // one request of a short-lived command; ctx bounds it
 	if err != nil {
@@ -101,7 +102,7 @@ func showStatus(ctx context.Context, out io.Writer, at string, asJSON, clear boo
 			return nil
 		}
 	}
-	return errSaid
+	return cli.ErrReported
 }
 
 func printStatus(out io.Writer, s admin.Status) error {

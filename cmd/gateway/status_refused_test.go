@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/admin"
+	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 	"sallyport/health"
 	"sallyport/internal/selfdial"
@@ -182,7 +183,7 @@ func TestRefusedInstanceIsDrainedAndShown(t *testing.T) {
 	if _, err := g.connect(); err == nil || !strings.Contains(err.Error(), "internal error") {
 		t.Errorf("a new connection: %v", err)
 	}
-	if said := g.status(t); !strings.Contains(said, "refused") || !strings.Contains(said, "attestation: TCB status OutOfDate") || !strings.Contains(said, errSaid.Error()) {
+	if said := g.status(t); !strings.Contains(said, "refused") || !strings.Contains(said, "attestation: TCB status OutOfDate") || !strings.Contains(said, cli.ErrReported.Error()) {
 		t.Errorf("status says %s", said)
 	}
 	g.outdated.Store(false)

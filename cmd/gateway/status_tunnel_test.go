@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 )
 
@@ -57,7 +58,7 @@ func TestStatusTellsOfATunnelThatIsNotReady(t *testing.T) {
 	if err := g.tunnel.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if said, err := status(); !errors.Is(err, errSaid) || !strings.Contains(said, "The tunnel is not ready") {
+	if said, err := status(); !errors.Is(err, cli.ErrReported) || !strings.Contains(said, "The tunnel is not ready") {
 		t.Errorf("not ready: %s, %v", said, err)
 	}
 }

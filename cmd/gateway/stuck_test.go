@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 	"sallyport/internal/gwtest"
 	"sallyport/internal/vm"
@@ -22,23 +23,23 @@ func stuckMain(file string) int {
 	cfg, err := config.Load(file)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return exitUsage
+		return cli.ExitUsage
 	}
-	log, _, flush := newLogger(os.Stderr, cfg.Log)
+	log, _, flush := cli.NewLogger(os.Stderr, cfg.Log)
 	defer flush()
 	g, err := newGateway(context.Background(), cfg, log)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return exitUsage
+		return cli.ExitUsage
 	}
 	g.domainsNow.Store(newDomains(cfg.Domains, func() *vm.Snapshot { select {} }))
-	ctx, stop := untilSignal(context.Background(), g.abort)
+	ctx, stop := cli.UntilSignal(context.Background(), g.abort)
 	defer stop()
 	if err := g.serve(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return exitFailed
+		return cli.ExitFailed
 	}
-	return exitDone
+	return cli.ExitDone
 }
 
 func TestStuckLoopFailsReadinessAndTheSecondSIGTERMEndsIt(t *testing.T) {
@@ -84,8 +85,8 @@ func TestStuckLoopFailsReadinessAndTheSecondSIGTERMEndsIt(t *testing.T) {
 	}
 	select {
 	case err := <-s.end:
-		if code := s.cmd.ProcessState.ExitCode(); code != exitFailed {
-			t.Errorf("%v, exit code %d, want %d: systemd must start it again", err, code, exitFailed)
+		if code := s.cmd.ProcessState.ExitCode(); code != cli.ExitFailed {
+			t.Errorf("%v, exit code %d, want %d: systemd must start it again", err, code, cli.ExitFailed)
 		}
 	case <-time.After(25 * time.Second): // before the watchdog ends it by itself
 		t.Error("the second SIGTERM does not end a gateway with a stuck loop")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 	"sallyport/ratls"
 	"sallyport/ratls/pccs"
@@ -58,7 +59,7 @@ collateral (UNDECIDED).`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if trimScheme(args[0]) == "" {
-				return usageError{errors.New("verify: want a host, a file, or - for standard input")}
+				return cli.Usage(errors.New("verify: want a host, a file, or - for standard input"))
 			}
 			return f.verify(cmd.Context(), cmd.OutOrStdout(), args[0])
 		},
@@ -89,7 +90,7 @@ func (f *verifyFlags) verify(ctx context.Context, out io.Writer, what string) er
 	if err != nil {
 		return err
 	}
-	ctx, stop := untilSignal(ctx, func() {})
+	ctx, stop := cli.UntilSignal(ctx, func() {})
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
@@ -126,7 +127,7 @@ type verifyOptions struct {
 // options follow from the flags.
 func (f *verifyFlags) options() (o verifyOptions, want ratls.Peer, err error) {
 	if want, err = f.peer(); err != nil {
-		return o, want, usageError{err}
+		return o, want, cli.Usage(err)
 	}
 	if o.system, err = f.system.read(); err != nil {
 		return o, want, err
@@ -135,7 +136,7 @@ func (f *verifyFlags) options() (o verifyOptions, want ratls.Peer, err error) {
 	if f.at != "" {
 		at, err := time.Parse(time.RFC3339, f.at)
 		if err != nil {
-			return o, want, usageError{fmt.Errorf("--at %q: want a time such as 2026-03-01T00:00:00Z", f.at)}
+			return o, want, cli.Usage(fmt.Errorf("--at %q: want a time such as 2026-03-01T00:00:00Z", f.at))
 		}
 		now = func() time.Time { return at }
 	}

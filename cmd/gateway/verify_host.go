@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/ratls"
 	"sallyport/ratls/attestation"
 )
@@ -31,7 +32,7 @@ func openSubject(ctx context.Context, what, connect string, data []byte, isFile 
 	case !isFile:
 		s, err = dialSubject(ctx, what, connect)
 	case connect != "":
-		err = usageError{errors.New("--connect is for hosts, and this is a file")}
+		err = cli.Usage(errors.New("--connect is for hosts, and this is a file"))
 	default:
 		s, err = parseSubject(data)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/internal/gwtest/tdxpki"
 	"sallyport/ratls"
 	"sallyport/ratls/tdx"
@@ -93,7 +94,7 @@ func measurementTable(m ratls.Measurement) string {
 	return fmt.Sprintf("[[measurement]]\nmrtd = \"%x\"\nrtmr0 = \"%x\"\nrtmr1 = \"%x\"\nrtmr2 = \"%x\"\n", *m.MRTD, *m.RTMR0, *m.RTMR1, *m.RTMR2)
 }
 
-// verify runs the command in this process; errSaid is with a report that does not hold.
+// verify runs the command in this process; cli.ErrReported is with a report that does not hold.
 func (v *verification) verify(args ...string) (stdout string, err error) {
 	v.t.Helper()
 	return v.command(v.args(args...)...)
@@ -124,7 +125,7 @@ func (v *verification) wantVerified(args []string, words ...string) {
 func (v *verification) wantRefused(args []string, words ...string) {
 	v.t.Helper()
 	out, err := v.verify(args...)
-	if !errors.Is(err, errSaid) || !strings.Contains(out, "\nREFUSED") || !strings.Contains(out, "✗") || strings.Contains(out, "VERIFIED") {
+	if !errors.Is(err, cli.ErrReported) || !strings.Contains(out, "\nREFUSED") || !strings.Contains(out, "✗") || strings.Contains(out, "VERIFIED") {
 		v.t.Errorf("%q: %v\n%s", args, err, out)
 	}
 	v.wantWords(out, words)
@@ -143,7 +144,7 @@ func (v *verification) wantWords(out string, words []string) {
 func (v *verification) wantError(args []string, words string) {
 	v.t.Helper()
 	out, err := v.verify(args...)
-	if err == nil || errors.Is(err, errSaid) || out != "" || !strings.Contains(err.Error(), words) {
+	if err == nil || errors.Is(err, cli.ErrReported) || out != "" || !strings.Contains(err.Error(), words) {
 		v.t.Errorf("%q: %v, want %q\n%s", args, err, words, out)
 	}
 }

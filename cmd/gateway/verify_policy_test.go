@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/internal/gwtest/tdxpki"
 )
 
@@ -190,7 +191,7 @@ func TestVerifyJudgesAsOfATime(t *testing.T) {
 func (v *verification) wantUndecided(words string, args ...string) {
 	v.t.Helper()
 	out, err := v.verify(args...)
-	if !errors.Is(err, errSaid) || strings.Contains(out, "REFUSED") || strings.Contains(out, "VERIFIED") {
+	if !errors.Is(err, cli.ErrReported) || strings.Contains(out, "REFUSED") || strings.Contains(out, "VERIFIED") {
 		v.t.Errorf("%v\n%s", err, out)
 	}
 	v.wantWords(out, []string{"\nUNDECIDED: ", words, "read from the file of --collateral.\n"})

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/ratls"
 	"sallyport/ratls/pccs"
 )
@@ -27,8 +28,8 @@ type verifyReport struct {
 
 // Outcomes that have exit codes of their own. All three have been told, by the report.
 var (
-	errUnproven  = fmt.Errorf("unproven: %w", errSaid)
-	errUndecided = fmt.Errorf("undecided: %w", errSaid)
+	errUnproven  = cli.Reported("unproven", 3)
+	errUndecided = cli.Reported("undecided", 4)
 )
 
 // outcome is nil if everything holds, and the system is known that says so.
@@ -37,7 +38,7 @@ func (r *verifyReport) outcome() error {
 	case r.undecided():
 		return errUndecided
 	case r.Err != nil:
-		return errSaid
+		return cli.ErrReported
 	case len(r.knownBy) == 0:
 		return errUnproven
 	}

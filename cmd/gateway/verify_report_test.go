@@ -15,6 +15,7 @@ import (
 	guesttest "github.com/google/go-tdx-guest/testing"
 	"github.com/google/go-tdx-guest/testing/testdata"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/internal/gwtest/tdxpki"
 )
 
@@ -188,7 +189,7 @@ func (v *verification) json(args ...string) (r scripted) {
 	v.t.Helper()
 	out, err := v.verify(append(args, "--json")...)
 	d := json.NewDecoder(bytes.NewReader([]byte(out)))
-	if derr := d.Decode(&r); derr != nil || d.More() || (err == nil) != r.Verified || err != nil && !errors.Is(err, errSaid) {
+	if derr := d.Decode(&r); derr != nil || d.More() || (err == nil) != r.Verified || err != nil && !errors.Is(err, cli.ErrReported) {
 		v.t.Fatalf("%v, %v\n%s", err, derr, out)
 	}
 	return r

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"sallyport/cmd/gateway/cli"
 	"sallyport/ratls"
 	"sallyport/rpc"
 )
@@ -37,7 +38,7 @@ func (f *systemFlags) read() (w wantedSystem, err error) {
 	for _, text := range f.measurements {
 		m, err := parseMeasurement(text)
 		if err != nil {
-			return w, usageError{fmt.Errorf("--measurement: %w", err)}
+			return w, cli.Usage(fmt.Errorf("--measurement: %w", err))
 		}
 		w.measurements = append(w.measurements, m)
 	}
