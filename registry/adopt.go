@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // adopt makes what another gateway has stored the instance's record.
@@ -74,7 +75,7 @@ func (t *table) occupied(a netip.Addr, holder vm.InstanceID, until time.Time) {
 }
 
 // knows reports whether an event tells nothing new: most are this gateway's own.
-func (t *table) knows(id vm.InstanceID, ev Event) bool {
+func (t *table) knows(id vm.InstanceID, ev store.Event) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if strings.HasPrefix(ev.Key, overridePrefix) {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // Authority: besides its evidence, two things let an instance in, and both are taken back:
@@ -169,7 +170,7 @@ func (r *Registry) revoke(ctx context.Context, id vm.InstanceID, why string) err
 	c := change{id: id, old: rec, next: rec, rev: rev}
 	c.next.Revoked = why
 	err = r.commit(ctx, c)
-	if errors.Is(err, ErrConflict) { // it has registered with another gateway, whose word holds
+	if errors.Is(err, store.ErrConflict) { // it has registered with another gateway, whose word holds
 		return errors.Join(shut, r.catchUp(ctx, id))
 	}
 	return errors.Join(shut, err)

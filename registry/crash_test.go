@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // faults breaks the gateway at its nth step: before or after each commit, and each
@@ -36,11 +37,11 @@ func (f *faults) next() error {
 
 // faultyStore may fail before a commit, or tell of a commit that it failed.
 type faultyStore struct {
-	Store
+	store.Store
 	faults *faults
 }
 
-func (s faultyStore) Commit(ctx context.Context, t Txn) (int64, error) {
+func (s faultyStore) Commit(ctx context.Context, t store.Txn) (int64, error) {
 	if err := s.faults.next(); err != nil {
 		return 0, err
 	}

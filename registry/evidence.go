@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // Evidence is what proved a registration: the guest's certificate with its attestation. It
@@ -24,7 +25,7 @@ import (
 // take the place, and the verdict, of the machine that has shown some.
 
 // MaxEvidence is the most evidence of one registration, in bytes.
-const MaxEvidence = MaxStoreValue
+const MaxEvidence = store.MaxValue
 
 // maxRefusal bounds the text of why evidence is refused, in bytes.
 const maxRefusal = 300

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // The store may be shared: what other gateways register there is served here too. An
@@ -23,7 +24,7 @@ func (r *Registry) follow(ctx context.Context) error {
 	after, told := r.since, false
 	for ctx.Err() == nil {
 		err := r.watch(ctx, &after)
-		if errors.Is(err, ErrCompacted) {
+		if errors.Is(err, store.ErrCompacted) {
 			after, err = r.resync(ctx)
 		}
 		if err != nil && !told {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // A process registers, re-keys, judges and removes instances as fast as it can, saying before and
@@ -59,12 +60,12 @@ func killOptions() Options {
 type strict struct{}
 
 func registerUntilKilled(path, round string) error {
-	store, err := OpenBolt(path)
+	db, err := store.OpenBolt(path)
 	if err != nil {
 		return err
 	}
 	o := killOptions()
-	o.Store, o.Tunnel, o.Publisher = store, newDevice(), newBoard()
+	o.Store, o.Tunnel, o.Publisher = db, newDevice(), newBoard()
 	r, err := Open(context.Background(), o)
 	if err != nil {
 		return err

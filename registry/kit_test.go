@@ -13,8 +13,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // device is a WireGuard device in memory, as strict as the real one: an address has one
@@ -144,7 +146,7 @@ func (b *board) all() map[vm.InstanceID]vm.Spec {
 type rig struct {
 	*Registry
 	opts  Options
-	store *Bolt
+	store *store.Bolt
 	dev   *device
 	board *board
 	path  string
@@ -173,7 +175,7 @@ func newRig(t testing.TB, change func(*Options)) *rig {
 func (g *rig) open(t testing.TB) {
 	t.Helper()
 	var err error
-	if g.store, err = OpenBolt(g.path); err != nil {
+	if g.store, err = store.OpenBolt(g.path); err != nil {
 		t.Fatal(err)
 	}
 	g.opts.Store = g.store
@@ -212,6 +214,18 @@ func (g *rig) refuses(t testing.TB, q Request, want error) {
 	}
 }
 
+// commit changes the store behind the registry's back.
+func (g *rig) commit(t testing.TB, changes ...store.Change) {
+	t.Helper()
+	if _, err := g.store.Commit(t.Context(), store.Txn{Then: changes}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func put(key, value string) store.Change { return store.Change{Key: key, Value: []byte(value)} }
+
+func wait(d time.Duration) { <-time.After(d) }
+
 // consistent checks that store, tunnel and data plane agree, and that nothing has two
 // holders.
 func (g *rig) consistent(t testing.TB) {
@@ -241,7 +255,7 @@ func (g *rig) consistent(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := check.restore(pairs, g.store.now(), g.o.AddressRest); err != nil {
+	if err := check.restore(pairs, time.Now(), g.o.AddressRest); err != nil {
 		t.Errorf("the store contradicts itself: %v", err)
 	}
 	for id, e := range check.instances {

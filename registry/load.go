@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // maxProblems bounds how many problems of one kind are told.
@@ -102,7 +103,7 @@ func (r *Registry) serve(ctx context.Context, specs []vm.Spec, problems problems
 
 // restore fills the table, and finds whatever contradicts itself: a store that gives
 // one address to two would send one app's traffic to the other.
-func (t *table) restore(pairs []Pair, now time.Time, rest time.Duration) error {
+func (t *table) restore(pairs []store.Pair, now time.Time, rest time.Duration) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var found problems
@@ -130,7 +131,7 @@ func (t *table) restore(pairs []Pair, now time.Time, rest time.Duration) error {
 	return found.err()
 }
 
-func (t *table) restorePairLocked(p Pair, keys map[string]vm.InstanceID, now time.Time, rest time.Duration) error {
+func (t *table) restorePairLocked(p store.Pair, keys map[string]vm.InstanceID, now time.Time, rest time.Duration) error {
 	if id, ok := strings.CutPrefix(p.Key, instancePrefix); ok {
 		rec, err := decodeRecord(p.Value)
 		if err == nil && !isLabel(id) {

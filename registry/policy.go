@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // SetOverride puts an operator's port policy above what the instance reports; nil takes
@@ -20,7 +21,7 @@ func (r *Registry) SetOverride(ctx context.Context, id vm.InstanceID, policy *vm
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
 	err = r.storeOverride(ctx, id, policy)
-	if errors.Is(err, ErrConflict) { // another gateway was faster
+	if errors.Is(err, store.ErrConflict) { // another gateway was faster
 		if err = r.learn(ctx, id); err == nil {
 			err = r.storeOverride(ctx, id, policy)
 		}
@@ -42,12 +43,12 @@ func (r *Registry) SetOverride(ctx context.Context, id vm.InstanceID, policy *vm
 func (r *Registry) storeOverride(ctx context.Context, id vm.InstanceID, policy *vm.PortPolicy) error {
 	_, instance := r.table.stored(id)
 	before := r.table.overrideRevision(id)
-	t := Txn{If: []Condition{{overrideKey(id), before}}}
+	t := store.Txn{If: []store.Condition{{Key: overrideKey(id), Revision: before}}}
 	switch {
 	case policy == nil && before == 0:
 		return nil
 	case policy == nil:
-		t.Then = []Change{{Key: overrideKey(id)}}
+		t.Then = []store.Change{{Key: overrideKey(id)}}
 	case instance == 0:
 		return ErrUnknown
 	default:
@@ -55,8 +56,8 @@ func (r *Registry) storeOverride(ctx context.Context, id vm.InstanceID, policy *
 		if err != nil {
 			return err
 		}
-		t.If = append(t.If, Condition{instanceKey(id), instance})
-		t.Then = []Change{{Key: overrideKey(id), Value: value}}
+		t.If = append(t.If, store.Condition{Key: instanceKey(id), Revision: instance})
+		t.Then = []store.Change{{Key: overrideKey(id), Value: value}}
 	}
 	revision, err := r.o.Store.Commit(ctx, t)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // Re-attestation: evidence that was good may no longer be, since collateral and policy
@@ -108,8 +109,8 @@ func (r *Registry) judge(ctx context.Context, id vm.InstanceID) error {
 	}
 	defer leave()
 	asOf := r.table.demand()
-	err = ErrConflict
-	for try := 0; try < maxTries && errors.Is(err, ErrConflict); try++ { // another gateway may be faster
+	err = store.ErrConflict
+	for try := 0; try < maxTries && errors.Is(err, store.ErrConflict); try++ { // another gateway may be faster
 		rec, rev := r.table.stored(id)
 		if rev == 0 || rec.Evidence == (digest{}) || rec.Node != r.o.Node {
 			return nil // no longer ours to judge
@@ -153,7 +154,7 @@ func (r *Registry) reappraise(ctx context.Context, id vm.InstanceID, rec record,
 		return "", err
 	}
 	if _, now := r.table.stored(id); now != rev { // it has registered with another gateway
-		return "", ErrConflict
+		return "", store.ErrConflict
 	}
 	return refusalText(errMissing), nil
 }
@@ -174,7 +175,7 @@ func (r *Registry) rule(ctx context.Context, c change) error {
 	}
 	err := r.commit(ctx, c)
 	switch {
-	case errors.Is(err, ErrConflict): // what another gateway has stored holds
+	case errors.Is(err, store.ErrConflict): // what another gateway has stored holds
 		return errors.Join(err, r.catchUp(ctx, c.id))
 	case err != nil:
 		return errors.Join(shut, fmt.Errorf("verdict %q cannot be stored: %w", c.next.Refused, err))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // The keys in the store. That a WireGuard key or an address has one holder follows
@@ -254,16 +255,16 @@ func parseAddr(s string) (netip.Addr, error) {
 
 func encodeJSON(v any) ([]byte, error) {
 	b, err := json.Marshal(v)
-	if err == nil && len(b) > MaxStoreValue {
-		err = fmt.Errorf("%d bytes to be stored, the limit is %d", len(b), MaxStoreValue)
+	if err == nil && len(b) > store.MaxValue {
+		err = fmt.Errorf("%d bytes to be stored, the limit is %d", len(b), store.MaxValue)
 	}
 	return b, err
 }
 
 // strictJSON decodes exactly one value without unknown fields.
 func strictJSON(value []byte, into any) error {
-	if len(value) > MaxStoreValue {
-		return fmt.Errorf("%d bytes, the limit is %d", len(value), MaxStoreValue)
+	if len(value) > store.MaxValue {
+		return fmt.Errorf("%d bytes, the limit is %d", len(value), store.MaxValue)
 	}
 	dec := json.NewDecoder(bytes.NewReader(value))
 	dec.DisallowUnknownFields()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 func someRecord(t testing.TB) record {
@@ -74,7 +75,7 @@ func TestBadRecordIsRefused(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
-	if _, err := decodeRecord([]byte(strings.Repeat(" ", MaxStoreValue) + string(good))); err == nil {
+	if _, err := decodeRecord([]byte(strings.Repeat(" ", store.MaxValue) + string(good))); err == nil {
 		t.Error("too long: accepted")
 	}
 }
@@ -119,8 +120,8 @@ func FuzzRestore(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pairs := []Pair{{k1, v1, 1}}
-		for _, p := range []Pair{{k2, v2, 2}, {k3, v3, 3}} {
+		pairs := []store.Pair{{Key: k1, Value: v1, Revision: 1}}
+		for _, p := range []store.Pair{{Key: k2, Value: v2, Revision: 2}, {Key: k3, Value: v3, Revision: 3}} {
 			if p.Key != k1 && (len(pairs) == 1 || p.Key != k2) { // a store has each key once
 				pairs = append(pairs, p)
 			}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 const (
@@ -85,7 +86,7 @@ func (r *Registry) remove(ctx context.Context, id vm.InstanceID, handshakes map[
 	}
 	rec, rev := r.table.stored(id)
 	_, err = r.o.Store.Commit(ctx, removal(id, rec, rev, r.o.AddressRest))
-	if errors.Is(err, ErrConflict) { // it has registered with another gateway, or is gone
+	if errors.Is(err, store.ErrConflict) { // it has registered with another gateway, or is gone
 		return r.catchUp(ctx, id)
 	}
 	if err != nil {

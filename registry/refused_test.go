@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sallyport/registry/store"
 )
 
 func TestRefusedInstanceIsDrainedAndComesBack(t *testing.T) {
@@ -226,7 +228,7 @@ func TestInstanceWhoseEvidenceIsLostIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, _ := newCourtRig(t, nil)
 		g.register(t, proven("app", "one", "good"))
-		commit(t, g.store, Txn{Then: []Change{{Key: evidenceKey("one")}}})
+		g.commit(t, store.Change{Key: evidenceKey("one")})
 		g.o.Store = faultyStore{g.store, &faults{at: 1}} // nor can the refusal be stored
 		g.Reattest("test")
 		defer g.run(t)()

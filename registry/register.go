@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // Request is a registration as its attestation proves it.
@@ -108,8 +109,8 @@ const maxTries = 5
 // record allocates and stores. If another gateway has stored something in between that
 // does not go together with it, it looks at that and tries again.
 func (r *Registry) record(ctx context.Context, q Request) error {
-	err := ErrConflict
-	for try := 0; try < maxTries && errors.Is(err, ErrConflict); try++ {
+	err := store.ErrConflict
+	for try := 0; try < maxTries && errors.Is(err, store.ErrConflict); try++ {
 		var c change
 		if c, err = r.table.allocate(q, r.o.Node, time.Now()); err != nil {
 			return err
@@ -122,7 +123,7 @@ func (r *Registry) record(ctx context.Context, q Request) error {
 	return fmt.Errorf("%w: %w", ErrStore, err)
 }
 
-// commit stores c, and settles in the table what came of it. After ErrConflict the table
+// commit stores c, and settles in the table what came of it. After a conflict the table
 // knows what stood in the way.
 func (r *Registry) commit(ctx context.Context, c change) error {
 	t, err := c.transaction(r.o.AddressRest)
@@ -134,7 +135,7 @@ func (r *Registry) commit(ctx context.Context, c change) error {
 		return nil
 	}
 	r.table.abandon(c)
-	if errors.Is(err, ErrConflict) {
+	if errors.Is(err, store.ErrConflict) {
 		if err := r.refresh(ctx, c); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // Tunnel is the WireGuard device. Its methods may be called concurrently, and
@@ -37,7 +38,7 @@ type Publisher interface {
 
 // Options are what a Registry needs. They must not be changed after Open.
 type Options struct {
-	Store     Store
+	Store     store.Store
 	Tunnel    Tunnel // nil: instances are reached without one
 	Publisher Publisher
 

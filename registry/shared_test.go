@@ -1,13 +1,16 @@
 package registry
 
 import (
+	"context"
 	"errors"
+	"iter"
 	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/store"
 )
 
 // second opens another gateway on the store of g.
@@ -103,6 +106,19 @@ func TestGatewaysThatDoNotKnowOfEachOtherGiveNothingTwice(t *testing.T) {
 	}
 }
 
+// forgetful is a store that no longer knows the changes up to a revision.
+type forgetful struct {
+	store.Store
+	lost int64
+}
+
+func (s forgetful) Watch(ctx context.Context, after int64) iter.Seq2[store.Event, error] {
+	if after >= s.lost {
+		return s.Store.Watch(ctx, after)
+	}
+	return func(yield func(store.Event, error) bool) { yield(store.Event{}, store.ErrCompacted) }
+}
+
 func TestGatewayThatLostHistoryLooksAtAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newRig(t, nil)
@@ -115,7 +131,7 @@ func TestGatewayThatLostHistoryLooksAtAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, revision, _ := a.store.List(t.Context(), "")
-		a.store.history = history{lost: revision, changed: make(chan struct{})}
+		b.o.Store = forgetful{b.store, revision}
 		defer b.run(t)()
 		wait(time.Second)
 		if all := b.board.all(); len(all) != 1 || all["one"].Addr != netip.MustParseAddr("10.8.0.3") || len(b.dev.all()) != 1 {

@@ -19,7 +19,7 @@ import (
 	"sallyport/acme/dns01"
 	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
-	"sallyport/registry"
+	"sallyport/registry/store"
 )
 
 func newACMECAA() *cobra.Command {
@@ -107,12 +107,12 @@ func accounts(ctx context.Context, cfg *config.Config) (list []acme.Account, err
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	store, err := registry.OpenBolt(file)
+	db, err := store.OpenBolt(file)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	i, err := newIssuer(cfg, acmeStore{store}, servesNothing, nil, slog.New(slog.DiscardHandler))
+	defer func() { err = errors.Join(err, db.Close()) }()
+	i, err := newIssuer(cfg, acmeStore{db}, servesNothing, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

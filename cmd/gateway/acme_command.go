@@ -21,7 +21,7 @@ import (
 	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 	"sallyport/internal/listenat"
-	"sallyport/registry"
+	"sallyport/registry/store"
 )
 
 func newACME() *cobra.Command {
@@ -151,12 +151,12 @@ func rehearseHere(ctx context.Context, cfg *config.Config, log *slog.Logger) (li
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	store, err := registry.OpenBolt(filepath.Join(dir, storeFile))
+	db, err := store.OpenBolt(filepath.Join(dir, storeFile))
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	i, err := newIssuer(cfg, acmeStore{store}, servesNothing, nil, log)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	i, err := newIssuer(cfg, acmeStore{db}, servesNothing, nil, log)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"sallyport/acme"
-	"sallyport/registry"
+	"sallyport/registry/store"
 )
 
 // newApexSite is a gateway for a domain alone, at an address of its own with the port
@@ -141,20 +141,20 @@ func testDamagedStore(t *testing.T, w *acmeWorld) {
 	cmd := s.gateway()
 	first := s.certified("*.damaged.test", "")
 	s.end(cmd)
-	store, err := registry.OpenBolt(filepath.Join(s.path("s"), storeFile))
+	db, err := store.OpenBolt(filepath.Join(s.path("s"), storeFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored, err := acmeStore{store}.List(t.Context(), "certificates/")
+	stored, err := acmeStore{db}.List(t.Context(), "certificates/")
 	if err != nil || len(stored) != 1 {
 		t.Fatalf("%d certificates are stored, %v", len(stored), err)
 	}
 	for key := range stored {
-		if err := (acmeStore{store}).Put(t.Context(), key, []byte("{")); err != nil {
+		if err := (acmeStore{db}).Put(t.Context(), key, []byte("{")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := store.Close(); err != nil {
+	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s.gateway()

@@ -9,14 +9,14 @@ import (
 	"time"
 
 	"sallyport/acme"
-	"sallyport/registry"
+	"sallyport/registry/store"
 )
 
 // acmePrefix is in front of acme's keys in the gateway's store.
 const acmePrefix = "acme/"
 
 // acmeStore is the gateway's store as package acme sees it.
-type acmeStore struct{ registry.Store }
+type acmeStore struct{ store.Store }
 
 var _ acme.Store = acmeStore{}
 
@@ -31,12 +31,12 @@ func (s acmeStore) Get(ctx context.Context, key string) ([]byte, error) {
 
 // Put implements acme.Store.
 func (s acmeStore) Put(ctx context.Context, key string, value []byte) error {
-	return s.commit(ctx, registry.Txn{Then: []registry.Change{{Key: acmePrefix + key, Value: value}}})
+	return s.commit(ctx, store.Txn{Then: []store.Change{{Key: acmePrefix + key, Value: value}}})
 }
 
 // Delete implements acme.Store.
 func (s acmeStore) Delete(ctx context.Context, key string) error {
-	return s.commit(ctx, registry.Txn{Then: []registry.Change{{Key: acmePrefix + key}}})
+	return s.commit(ctx, store.Txn{Then: []store.Change{{Key: acmePrefix + key}}})
 }
 
 // List implements acme.Store.
@@ -59,11 +59,11 @@ func (s acmeStore) Lock(ctx context.Context, name, owner string, ttl time.Durati
 	if err != nil || ok && string(p.Value) != owner {
 		return false, err
 	}
-	err = s.commit(ctx, registry.Txn{
-		If:   []registry.Condition{{Key: acmePrefix + name, Revision: p.Revision}},
-		Then: []registry.Change{{Key: acmePrefix + name, Value: []byte(owner), TTL: ttl}},
+	err = s.commit(ctx, store.Txn{
+		If:   []store.Condition{{Key: acmePrefix + name, Revision: p.Revision}},
+		Then: []store.Change{{Key: acmePrefix + name, Value: []byte(owner), TTL: ttl}},
 	})
-	if errors.Is(err, registry.ErrConflict) {
+	if errors.Is(err, store.ErrConflict) {
 		return false, nil
 	}
 	return err == nil, err
@@ -75,17 +75,17 @@ func (s acmeStore) Unlock(ctx context.Context, name, owner string) error {
 	if err != nil || !ok || string(p.Value) != owner {
 		return err
 	}
-	err = s.commit(ctx, registry.Txn{
-		If:   []registry.Condition{{Key: acmePrefix + name, Revision: p.Revision}},
-		Then: []registry.Change{{Key: acmePrefix + name}},
+	err = s.commit(ctx, store.Txn{
+		If:   []store.Condition{{Key: acmePrefix + name, Revision: p.Revision}},
+		Then: []store.Change{{Key: acmePrefix + name}},
 	})
-	if errors.Is(err, registry.ErrConflict) { // it ended, and another has it by now
+	if errors.Is(err, store.ErrConflict) { // it ended, and another has it by now
 		return nil
 	}
 	return err
 }
 
-func (s acmeStore) commit(ctx context.Context, t registry.Txn) error {
+func (s acmeStore) commit(ctx context.Context, t store.Txn) error {
 	_, err := s.Commit(ctx, t)
 	return err
 }

@@ -11,13 +11,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sallyport/registry"
+	"sallyport/registry/store"
 )
 
 // newACMEStore is the adapter over the gateway's engine.
 func newACMEStore(t *testing.T) acmeStore {
 	t.Helper()
-	b, err := registry.OpenBolt(filepath.Join(t.TempDir(), storeFile))
+	b, err := store.OpenBolt(filepath.Join(t.TempDir(), storeFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestACMEStoreKeepsToItsPrefix(t *testing.T) {
 	if _, err := s.Get(ctx, "names/a"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v, want fs.ErrNotExist", err)
 	}
-	if _, err := s.Commit(ctx, registry.Txn{Then: []registry.Change{{Key: "names/a", Value: []byte("another's")}}}); err != nil {
+	if _, err := s.Commit(ctx, store.Txn{Then: []store.Change{{Key: "names/a", Value: []byte("another's")}}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, value := range []string{"1", "2"} { // without a condition

@@ -13,6 +13,7 @@ import (
 
 	"sallyport/internal/vm"
 	"sallyport/registry"
+	"sallyport/registry/store"
 )
 
 // fillStore registers instances in a gateway's store, each of an app of its own, as if
@@ -21,14 +22,14 @@ func fillStore(ctx context.Context, dir string, instances int) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	store, err := registry.OpenBolt(filepath.Join(dir, "registry.db"))
+	db, err := store.OpenBolt(filepath.Join(dir, "registry.db"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() { err = errors.Join(err, db.Close()) }()
 	// The network of bench/peers/gateway.cfg.tmpl.
 	r, err := registry.Open(ctx, registry.Options{
-		Store: store, Publisher: nobody{},
+		Store: db, Publisher: nobody{},
 		Network: netip.MustParsePrefix("10.0.0.1/8"), Pool: netip.MustParsePrefix("10.64.0.0/14"),
 	})
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"sallyport/internal/vm"
 	"sallyport/ratls"
 	"sallyport/registry"
+	"sallyport/registry/store"
 	"sallyport/rpc"
 	"sallyport/wg"
 )
@@ -33,7 +34,7 @@ func (g *gateway) openStore(context.Context) (err error) {
 	if err := os.MkdirAll(g.cfg.Store.Path, 0o700); err != nil {
 		return fmt.Errorf("[store] path: %w", err)
 	}
-	g.store, err = registry.OpenBolt(filepath.Join(g.cfg.Store.Path, storeFile))
+	g.store, err = store.OpenBolt(filepath.Join(g.cfg.Store.Path, storeFile))
 	return err
 }
 

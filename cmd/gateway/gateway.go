@@ -26,6 +26,7 @@ import (
 	"sallyport/internal/selfdial"
 	"sallyport/internal/vm"
 	"sallyport/registry"
+	"sallyport/registry/store"
 	"sallyport/relay"
 	"sallyport/wg"
 )
@@ -42,7 +43,7 @@ type gateway struct {
 	tunnel    *wg.Device
 	budget    descriptors.Budget // who may have how many
 	health    *health.Monitor
-	store     *registry.Bolt
+	store     *store.Bolt
 	registry  *registry.Registry
 	rpc       *guestAPI              // nil: no guest can register
 	domains   *customdomain.Resolver // nil: not looked up

@@ -29,6 +29,7 @@ import (
 	"sallyport/internal/selfdial"
 	"sallyport/internal/vm"
 	"sallyport/registry"
+	"sallyport/registry/store"
 	"sallyport/relay"
 )
 
@@ -49,7 +50,7 @@ func newRefusable(t *testing.T) *refusable {
 		OnGone: func(inst *vm.Instance, _ health.Gone) { g.relay.CloseBackend(inst.Live) }, Log: g.log,
 	})
 	var err error
-	if g.store, err = registry.OpenBolt(filepath.Join(t.TempDir(), "registry.db")); err != nil {
+	if g.store, err = store.OpenBolt(filepath.Join(t.TempDir(), "registry.db")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { g.store.Close() })

@@ -1,4 +1,4 @@
-package registry
+package store
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 
 // The limits of every Store.
 const (
-	MaxStoreKey   = 256       // bytes of a key
-	MaxStoreValue = 256 << 10 // bytes of a value; etcd takes 1.5 MiB
-	maxTxn        = 32        // conditions, and changes, of one Txn
+	MaxKey   = 256       // bytes of a key
+	MaxValue = 256 << 10 // bytes of a value; etcd takes 1.5 MiB
+	maxTxn   = 32        // conditions, and changes, of one Txn
 )
 
 // Store keeps small values under keys, in revisions. Its contract is what etcd v3

@@ -1,4 +1,4 @@
-package registry
+package store
 
 import (
 	"context"
@@ -220,12 +220,12 @@ func TestWatchSaysWhatItNoLongerKnows(t *testing.T) {
 func TestHistoryIsBoundedInBytes(t *testing.T) {
 	var h history
 	h.start(0)
-	value := make([]byte, MaxStoreValue)
-	const commits = 3 * maxHistoryBytes / MaxStoreValue
+	value := make([]byte, MaxValue)
+	const commits = 3 * maxHistoryBytes / MaxValue
 	for i := range int64(commits) {
 		h.add([]Event{{Pair{Value: value, Revision: i + 1}}, {Pair{Revision: i + 1}}}) // evidence and record
 	}
-	const kept = maxHistoryBytes / MaxStoreValue
+	const kept = maxHistoryBytes / MaxValue
 	if len(h.events) != 2*kept || h.lost != commits-kept || h.events[0].Revision != h.lost+1 {
 		t.Errorf("%d events from %d on, lost up to %d", len(h.events), h.events[0].Revision, h.lost)
 	}
@@ -236,15 +236,15 @@ func TestCommitBeyondTheLimitsIsRefused(t *testing.T) {
 	for name, txn := range map[string]Txn{
 		"nothing":      {},
 		"no key":       {Then: []Change{put("", "1")}},
-		"long key":     {Then: []Change{put(strings.Repeat("k", MaxStoreKey+1), "1")}},
-		"long value":   {Then: []Change{put("k", strings.Repeat("v", MaxStoreValue+1))}},
+		"long key":     {Then: []Change{put(strings.Repeat("k", MaxKey+1), "1")}},
+		"long value":   {Then: []Change{put("k", strings.Repeat("v", MaxValue+1))}},
 		"many changes": {Then: slices.Repeat([]Change{put("k", "v")}, maxTxn+1)},
 	} {
 		if _, err := b.Commit(t.Context(), txn); err == nil {
 			t.Errorf("%s: stored", name)
 		}
 	}
-	commit(t, b, Txn{Then: []Change{put(strings.Repeat("k", MaxStoreKey), strings.Repeat("v", MaxStoreValue))}})
+	commit(t, b, Txn{Then: []Change{put(strings.Repeat("k", MaxKey), strings.Repeat("v", MaxValue))}})
 }
 
 func TestStoreIsItsOwnersAlone(t *testing.T) {

@@ -1,4 +1,4 @@
-package registry
+package store
 
 import (
 	"encoding/binary"
@@ -209,7 +209,7 @@ func (t Txn) check() error {
 		return fmt.Errorf("store: a commit of %d conditions and %d changes", len(t.If), len(t.Then))
 	}
 	for _, c := range t.Then {
-		if c.Key == "" || len(c.Key) > MaxStoreKey || len(c.Value) > MaxStoreValue || c.TTL < 0 {
+		if c.Key == "" || len(c.Key) > MaxKey || len(c.Value) > MaxValue || c.TTL < 0 {
 			return fmt.Errorf("store: key %.300q with %d bytes is beyond the limits", c.Key, len(c.Value))
 		}
 	}
