@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"sallyport/config"
+	"sallyport/gateway/appraise"
 	"sallyport/internal/gwtest/tdxpki"
 	"sallyport/ratls"
 )
@@ -166,8 +167,8 @@ func TestUpstreamWithoutRootAndMeasurementsStopsTheStart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for what, err := range map[string]error{"check": checkUpstreams(cfg), "start": startAndClose(t, cfg)} {
-				if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || errors.Is(err, errUnknownSystems) != (c.want == unknown) {
+			for what, err := range map[string]error{"check": appraise.CheckUpstreams(cfg), "start": startAndClose(t, cfg)} {
+				if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || errors.Is(err, appraise.ErrUnknownSystems) != (c.want == unknown) {
 					t.Errorf("%s: %v; want %q", what, err, c.want)
 				}
 			}

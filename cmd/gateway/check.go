@@ -9,6 +9,7 @@ import (
 	"sallyport/certs"
 	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
+	"sallyport/gateway/appraise"
 )
 
 func newCheck() *cobra.Command {
@@ -39,7 +40,7 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 			}
 			_, err = certs.Open(sources(cfg.Domains), certs.Options{MinVersion: cfg.Proxy.TLSMinVersion, CipherSuites: cfg.Proxy.TLS12Ciphers})
 			_, sourceErr := quoteSource(cmd.Context(), cfg)
-			if err := errors.Join(err, sourceErr, checkIssuer(cfg), checkUpstreams(cfg)); err != nil {
+			if err := errors.Join(err, sourceErr, checkIssuer(cfg), appraise.CheckUpstreams(cfg)); err != nil {
 				fmt.Fprintln(out, err)
 				return cli.ErrReported
 			}

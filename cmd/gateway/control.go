@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/customdomain"
+	"sallyport/gateway/appraise"
 	"sallyport/internal/buildinfo"
 	"sallyport/internal/dnsquery"
 	"sallyport/internal/listenat"
@@ -44,8 +45,16 @@ const storeFile = "registry.db"
 // openAttestation makes what judges evidence. New collateral or a new policy may
 // change the verdict on whoever is registered.
 func (g *gateway) openAttestation(context.Context) (err error) {
-	g.attest, err = openAttestation(g.cfg, g.reattest, g.log)
+	g.attest, err = appraise.New(appraise.Options{Config: g.cfg, OnChange: g.reattest, GuestRoots: g.guestRoots, Log: g.log})
 	return err
+}
+
+// guestRoots are those of the guests' API, nil while there is none.
+func (g *gateway) guestRoots() *x509.CertPool {
+	if g.rpc == nil {
+		return nil
+	}
+	return g.rpc.identity.Roots()
 }
 
 // reattest has everybody judged again. It is called when the gateway is open: before,
@@ -69,8 +78,8 @@ func (g *gateway) openRegistry(ctx context.Context) error {
 		ProofGrace:        g.cfg.RPC.ProofGrace,
 
 		RequireEvidence:  g.cfg.RPC.RequireQuote,
-		Appraise:         g.attest.appraise,
-		Recheck:          g.attest.recheck,
+		Appraise:         g.attest.AppraiseInstance,
+		Recheck:          g.attest.RecheckInstance,
 		UndecidedFor:     g.cfg.Attestation.UndecidedFor,
 		ReattestInterval: g.cfg.Attestation.ReattestInterval,
 		MaxFetches:       g.budget.Policies,
@@ -170,7 +179,7 @@ func (g *gateway) identify(ctx context.Context, state *tls.ConnectionState) (rpc
 		return rpc.Caller{}, errors.New("client authentication is required")
 	}
 	chain := state.VerifiedChains[0]
-	id, err := ratls.Identify(ctx, chain, ratls.Options{RequireQuote: g.cfg.RPC.RequireQuote, Appraiser: g.attest.verifier})
+	id, err := ratls.Identify(ctx, chain, ratls.Options{RequireQuote: g.cfg.RPC.RequireQuote, Appraiser: g.attest})
 	if errors.Is(err, ratls.ErrNoAttestation) {
 		return rpc.Caller{}, rpc.ErrNoAttestation
 	}

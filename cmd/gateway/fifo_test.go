@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport/config"
+	"sallyport/gateway/appraise"
 	"sallyport/ratls/pccs"
 )
 
@@ -43,7 +44,10 @@ func TestFIFOInPlaceOfAFileIsRefusedByName(t *testing.T) {
 		{"a secret", "", func(fifo string) error { _, err := readSecret(fifo); return err }},
 		{"--collateral", "", func(fifo string) error { _, err := pccs.File(fifo, nil); return err }},
 		{"--policy", "", func(fifo string) error { _, err := config.LoadAttestation(fifo); return err }},
-		{"--root", "", func(fifo string) error { _, err := readRoot(fifo); return err }},
+		{"insecure_root_ca", "", func(fifo string) error {
+			_, err := appraise.VerifierOptions(config.Attestation{InsecureRootCA: fifo})
+			return err
+		}},
 		{"verify", "", func(fifo string) error { _, _, err := readSubject(fifo); return err }},
 		{"the key of pki", own(authorityKey), pki},
 		{"the certificate of pki", own(authorityCert), pki},

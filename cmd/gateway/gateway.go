@@ -20,6 +20,7 @@ import (
 	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 	"sallyport/customdomain"
+	"sallyport/gateway/appraise"
 	"sallyport/health"
 	"sallyport/internal/descriptors"
 	"sallyport/internal/listenat"
@@ -38,7 +39,7 @@ type gateway struct {
 	certs     *certs.Index
 	ratls     *ratlsDomains // nil: no domain has a certificate by the gateway's own evidence
 	issuer    *issuer       // nil: no domain has one of an authority
-	attest    *appraiser
+	attest    *appraise.Appraiser
 	keyLock   io.Closer // nil: no tunnel
 	tunnel    *wg.Device
 	budget    descriptors.Budget // who may have how many
@@ -50,7 +51,6 @@ type gateway struct {
 	own       *ownSite
 	relay     *relay.Engine
 	upstream  upstreams
-	kms       *kmsRoots // nil: a test judges upstreams
 	proxyTLVs appList
 	admin     *admin.Server
 	addrs     []netip.AddrPort // where clients connect
@@ -237,7 +237,7 @@ func (g *gateway) serve(ctx context.Context) error {
 	if g.issuer != nil {
 		parts.Go(func() error { return g.issuer.run(background) })
 	}
-	parts.Go(func() error { return g.attest.serve(background) })
+	parts.Go(func() error { return g.attest.Run(background) })
 	parts.Go(func() error { return g.registry.Run(background) })
 	parts.Go(func() error { return g.own.serve(background, g.cfg.RPC.DstackAgent, g.published(), g.log) })
 	if g.rpc != nil {
@@ -284,10 +284,8 @@ func (g *gateway) reload() {
 			changed++
 		}
 	}
-	if g.kms != nil {
-		if err := g.kms.reload(); err != nil {
-			g.log.Error("the KMS's root cannot be used; the old one stays", "error", err)
-		}
+	if err := g.attest.ReloadRoots(); err != nil {
+		g.log.Error("cannot reload the KMS's root; the previous one stays in use", "error", err)
 	}
 	g.log.Info("certificates read", "changed", changed)
 }
@@ -307,7 +305,7 @@ func (g *gateway) reloadConfig(file string) {
 		return
 	}
 	g.proxyTLVs.set(cfg.Proxy.ProxyTLVs)
-	g.attest.reload(cfg.Attestation)
+	g.attest.Reload(cfg.Attestation)
 	if !reflect.DeepEqual(cfg.ACME, g.cfg.ACME) {
 		g.log.Warn("[acme] has changed: that needs a restart; until then the old section is in force")
 	}

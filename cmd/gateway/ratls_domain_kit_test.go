@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,13 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"sallyport/config"
 	"sallyport/internal/dstackagent"
+	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/tdxpki"
 	"sallyport/ratls"
 	"sallyport/ratls/pccs"
@@ -154,19 +153,4 @@ func (s *ratlsSite) dialling(client *http.Client) *http.Client {
 }
 
 // safeBuffer is a log that is read while it is written.
-type safeBuffer struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.String()
-}
+type safeBuffer = gwtest.Buffer

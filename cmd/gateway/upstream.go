@@ -76,13 +76,9 @@ func (u *upstreams) secure(decided *router.Decision, serverName []byte, protocol
 }
 
 // openUpstreams has the section's verifier judge instances, if it can tell who they are.
-func (g *gateway) openUpstreams(context.Context) (err error) {
+func (g *gateway) openUpstreams(context.Context) error {
 	if g.upstream.attested == nil { // a test has its own
-		if g.kms, err = newKMSRoots(g.cfg.RPC, func() *guestAPI { return g.rpc }); err != nil {
-			return err
-		}
-		g.attest.roots = g.kms.now
-		g.upstream.attested, g.upstream.knows = g.attest.attestedTLS, g.kms.knowsSystems
+		g.upstream.attested, g.upstream.knows = g.attest.InstanceTLS, g.attest.KnowsSystems
 	}
 	return g.upstream.set(g.cfg.Proxy.UpstreamRATLS, g.cfg.Attestation)
 }

@@ -12,6 +12,7 @@ import (
 
 	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
+	"sallyport/gateway/appraise"
 	"sallyport/ratls"
 	"sallyport/ratls/pccs"
 )
@@ -144,7 +145,7 @@ func (f *verifyFlags) options() (o verifyOptions, want ratls.Peer, err error) {
 	if err != nil {
 		return o, want, fmt.Errorf("--policy: %w", err)
 	}
-	if o.VerifierOptions, err = verifierOptions(*section); err != nil {
+	if o.VerifierOptions, err = appraise.VerifierOptions(*section); err != nil {
 		return o, want, fmt.Errorf("--policy: %w", err)
 	}
 	if f.collateral != "" {
@@ -164,9 +165,6 @@ func (f *verifyFlags) options() (o verifyOptions, want ratls.Peer, err error) {
 func (f *verifyFlags) section() (*config.Attestation, error) {
 	if f.policy == "" {
 		return &config.Attestation{}, nil
-	}
-	if err := wantRegular(f.policy); err != nil {
-		return nil, err
 	}
 	section, err := config.LoadAttestation(f.policy)
 	if err == nil && f.collateral != "" {
@@ -193,7 +191,7 @@ func (f *verifyFlags) peer() (want ratls.Peer, err error) {
 // judgeSubject judges the evidence, then who it is of.
 func judgeSubject(ctx context.Context, o verifyOptions, s *subject, want ratls.Peer) (*verifyReport, error) {
 	if o.servers != nil {
-		client, err := newPCCS(*o.servers, pccs.Options{Root: o.Root})
+		client, err := appraise.NewPCCS(*o.servers, pccs.Options{Root: o.Root})
 		if err != nil {
 			return nil, err
 		}

@@ -47,7 +47,7 @@ func TestVerifyExitCodesTellUsageFromFailure(t *testing.T) {
 		"bad time":         {v.args(good, "--at", "yesterday"), 2, `--at "yesterday": want a time such as 2026-03-01T00:00:00Z`},
 		"no collateral":    {v.args(good, "--collateral", v.dir+"/none"), 1, "--collateral: open " + v.dir + "/none: no such file"},
 		"bad collateral":   {v.args(good, "--collateral", good), 1, "--collateral: " + good + ": "},
-		"no policy":        {[]string{"verify", "--policy", v.dir + "/none", good}, 1, "--policy: stat " + v.dir + "/none: no such file"},
+		"no policy":        {[]string{"verify", "--policy", v.dir + "/none", good}, 1, "--policy: config: open " + v.dir + "/none: no such file"},
 		"policy of no ==":  {[]string{"verify", "--policy", v.write("broken.toml", []byte("[attestation]\npccs\n")), good}, 1, "/broken.toml:2:5: "},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -65,7 +65,7 @@ func parseMeasurement(text string) (m ratls.Measurement, err error) {
 		if err != nil || len(raw) != 48 {
 			return m, fmt.Errorf("%s: want 96 hex digits", name)
 		}
-		*at = register(raw)
+		*at = (*[48]byte)(raw)
 	}
 	if !m.NamesSystem() {
 		return m, errors.New("mrtd, rtmr1 and rtmr2 are needed: with one of them open any system may run")

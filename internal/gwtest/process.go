@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,7 +23,7 @@ type Process struct {
 	Name string
 
 	cmd  *exec.Cmd
-	out  buffer
+	out  Buffer
 	done chan struct{}
 	err  error // after done
 }
@@ -134,22 +133,4 @@ func (p *Process) tail() string {
 		s = "…" + s[len(s)-maxLogShown:]
 	}
 	return s
-}
-
-// buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

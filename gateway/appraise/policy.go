@@ -1,4 +1,4 @@
-package main
+package appraise
 
 import (
 	"bytes"
@@ -218,12 +218,7 @@ func sameFile(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
-// wantRegular refuses what may never end, or would be waited for, such as a FIFO.
-func wantRegular(name string) error {
-	_, err := statRegular(name)
-	return err
-}
-
+// statRegular refuses what may never end, or would be waited for, such as a FIFO.
 func statRegular(name string) (fs.FileInfo, error) {
 	st, err := os.Stat(name)
 	if err == nil && !st.Mode().IsRegular() {

@@ -1,4 +1,4 @@
-package main
+package appraise
 
 import (
 	"crypto/x509"
@@ -15,18 +15,20 @@ import (
 // issued the certificate. Genuine hardware alone proves nothing about the app: any system
 // may measure any ids.
 
-var errUnknownSystems = errors.New("[proxy] upstream_ratls: nothing tells which system runs in an instance, and any system can claim any app: " +
+// ErrUnknownSystems is returned where upstream_ratls lists apps and no instance's system
+// would be known.
+var ErrUnknownSystems = errors.New("[proxy] upstream_ratls: nothing tells which system runs in an instance, and any system can claim any app: " +
 	"set [rpc] client_ca to the KMS's root, or list each system by mrtd, rtmr1 and rtmr2 as [[measurement]] in [attestation] allow_file")
 
 // kmsRoots are the roots that guests are known by: those of the guests' API if there is
 // one, which follows its files, else those of [rpc] client_ca.
 type kmsRoots struct {
 	section config.RPC
-	api     func() *guestAPI // nil: there is none
+	api     func() *x509.CertPool // see Options.GuestRoots
 	read    atomic.Pointer[x509.CertPool]
 }
 
-func newKMSRoots(section config.RPC, api func() *guestAPI) (*kmsRoots, error) {
+func newKMSRoots(section config.RPC, api func() *x509.CertPool) (*kmsRoots, error) {
 	k := &kmsRoots{section: section, api: api}
 	return k, k.reload()
 }
@@ -47,32 +49,37 @@ func (k *kmsRoots) reload() error {
 
 // now returns the roots in force; nil: there are none.
 func (k *kmsRoots) now() *x509.CertPool {
-	if api := k.api(); api != nil {
-		return api.identity.Roots()
+	if roots := k.api(); roots != nil {
+		return roots
 	}
 	return k.read.Load()
 }
 
-// knowsSystems tells why no instance's system would be known by this section.
-func (k *kmsRoots) knowsSystems(section config.Attestation) error {
+// KnowsSystems returns why no instance's system would be known by the section, or nil. The
+// rest of the configuration is the one of New.
+func (a *Appraiser) KnowsSystems(section config.Attestation) error {
+	return a.roots.knowSystems(section)
+}
+
+func (k *kmsRoots) knowSystems(section config.Attestation) error {
 	if k.section.ClientCA != "" || k.section.DstackAgent != "" && k.section.Listen.IsValid() {
 		return nil
 	}
 	policy, err := newWholePolicy(section)
 	if err == nil && !policy.NamesSystems() {
-		err = errUnknownSystems
+		err = ErrUnknownSystems
 	}
 	return err
 }
 
-// checkUpstreams tells why upstream_ratls could not be served.
-func checkUpstreams(cfg *config.Config) error {
+// CheckUpstreams returns why [proxy] upstream_ratls could not be served, or nil.
+func CheckUpstreams(cfg *config.Config) error {
 	if cfg.Proxy.UpstreamRATLS.IsZero() {
 		return nil
 	}
-	k, err := newKMSRoots(cfg.RPC, func() *guestAPI { return nil })
+	k, err := newKMSRoots(cfg.RPC, func() *x509.CertPool { return nil })
 	if err != nil {
 		return err
 	}
-	return k.knowsSystems(cfg.Attestation)
+	return k.knowSystems(cfg.Attestation)
 }
