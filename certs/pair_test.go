@@ -60,7 +60,7 @@ func TestBadPairIsRefusedWithItsFile(t *testing.T) {
 			"KEY: the private key is encrypted: want it decrypted (openssl pkey), readable for the gateway alone",
 		},
 		{"broken key", issued{good.cert, pemBlock("EC PRIVATE KEY", []byte{1})}, "KEY: private key: x509: failed to parse EC private key"},
-		{"too large", issued{good.cert, make([]byte, certfile.MaxSize+1)}, "KEY: want at most 262144 bytes"},
+		{"too large", issued{good.cert, make([]byte, certfile.MaxSize+1)}, "KEY: file is too large: want at most 262144 bytes"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

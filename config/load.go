@@ -1,12 +1,10 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
-	"syscall"
+
+	"sallyport/internal/regularfile"
 )
 
 // maxSize bounds a configuration file in bytes, and with it all that is made
@@ -45,17 +43,9 @@ func loadFile[T any](path string, schema func(root table) *T) (*T, error) {
 }
 
 func read(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO in its place must not hang start or reload
+	data, _, err := regularfile.Read(path, maxSize)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(err, fmt.Errorf("config: %s: want a regular file", path))
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("config: read %s: %w", path, err)
 	}
 	return data, nil
 }

@@ -13,8 +13,7 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"sallyport/internal/regularfile"
 	"sallyport/internal/vm"
 )
 
@@ -79,22 +78,14 @@ type damagedError struct{ error }
 func (e *damagedError) Unwrap() error { return e.error }
 
 func readEndpoints(path string) (map[vm.WGKey]netip.AddrPort, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO must not hang the start
+	data, _, err := regularfile.Read(path, maxEndpointsBytes)
+	if errors.Is(err, regularfile.ErrTooLarge) {
+		return nil, &damagedError{err}
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	if info.Size() > maxEndpointsBytes {
-		return nil, &damagedError{fmt.Errorf("%d bytes are too many", info.Size())}
-	}
-	found, err := decodeEndpoints(f)
+	found, err := decodeEndpoints(bytes.NewReader(data))
 	if err != nil {
 		return nil, &damagedError{err}
 	}
@@ -103,7 +94,7 @@ func readEndpoints(path string) (map[vm.WGKey]netip.AddrPort, error) {
 
 // decodeEndpoints reads the format above, all of it or nothing.
 func decodeEndpoints(r io.Reader) (map[vm.WGKey]netip.AddrPort, error) {
-	lines := bufio.NewScanner(io.LimitReader(r, maxEndpointsBytes))
+	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, maxEndpointLine), maxEndpointLine)
 	var head endpointsHeader
 	if !lines.Scan() {

@@ -107,22 +107,6 @@ func TestEndpointsFileThatIsNoFileIsAnError(t *testing.T) {
 	}
 }
 
-func TestReplacedFileIsTheOwnersAloneAndLeavesNoOther(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "endpoints")
-	must(t, os.WriteFile(path, []byte("old"), 0o644))
-	must(t, replaceFile(path, []byte("new")))
-	got, err := os.ReadFile(path)
-	must(t, err)
-	info, err := os.Stat(path)
-	must(t, err)
-	names, err := os.ReadDir(dir)
-	must(t, err)
-	if string(got) != "new" || info.Mode().Perm() != 0o600 || len(names) != 1 {
-		t.Errorf("content %q, mode %s, %d files", got, info.Mode(), len(names))
-	}
-}
-
 // What decodes encodes to something that decodes to the same; nothing panics.
 func FuzzEndpoints(f *testing.F) {
 	data, err := encodeEndpoints(sampleEndpoints())

@@ -11,9 +11,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
+	"sallyport/internal/atomicfile"
+	"sallyport/internal/regularfile"
+	"sallyport/internal/secretfile"
 	"sallyport/internal/vm"
 )
 
@@ -49,7 +51,10 @@ func LoadOrCreateKey(path string) (PrivateKey, error) {
 	if err != nil {
 		return PrivateKey{}, err
 	}
-	err = createFile(path, []byte(k.text()+"\n"))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return PrivateKey{}, fmt.Errorf("wg: create private key: %w", err)
+	}
+	err = atomicfile.Create(path, []byte(k.text()+"\n"), 0o600)
 	if errors.Is(err, fs.ErrExist) { // another process was first: its key is the identity
 		return loadKey(path)
 	}
@@ -91,27 +96,19 @@ func (k PrivateKey) clamped() PrivateKey {
 }
 
 func loadKey(path string) (PrivateKey, error) {
-	// O_NONBLOCK: opening a FIFO must not hang the start.
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
+	text, info, err := regularfile.Read(path, keyFileSize)
+	if info != nil {
+		if open := secretfile.CheckMode(info.Mode()); open != nil {
+			return PrivateKey{}, fmt.Errorf("wg: private key %s %w", path, open)
+		}
+	}
+	var k PrivateKey
+	switch {
+	case err == nil:
+		k, err = parseKey(text)
+	case !errors.Is(err, regularfile.ErrTooLarge):
 		return PrivateKey{}, fmt.Errorf("wg: private key: %w", err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return PrivateKey{}, fmt.Errorf("wg: private key: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return PrivateKey{}, fmt.Errorf("wg: private key %s is not a regular file", path)
-	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return PrivateKey{}, fmt.Errorf("wg: private key %s is open to others (mode %04o): run chmod 600 on it, and make a new key if others may have read it", path, perm)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, keyFileSize+1))
-	if err != nil {
-		return PrivateKey{}, fmt.Errorf("wg: private key: %w", err)
-	}
-	k, err := parseKey(text)
 	if err != nil {
 		return PrivateKey{}, fmt.Errorf("wg: private key %s is damaged (%w): restore it from a backup; if there is none, remove it, and every guest must register again", path, err)
 	}
@@ -120,9 +117,6 @@ func loadKey(path string) (PrivateKey, error) {
 
 // parseKey reads the text form. Its errors never quote the text.
 func parseKey(text []byte) (PrivateKey, error) {
-	if len(text) > keyFileSize {
-		return PrivateKey{}, errors.New("too long")
-	}
 	var k PrivateKey
 	text = bytes.TrimSpace(text)
 	if len(text) != base64.StdEncoding.EncodedLen(len(k.secret)) {

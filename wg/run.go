@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/internal/atomicfile"
 	"sallyport/internal/vm"
 )
 
@@ -166,7 +167,7 @@ func (d *Device) endpointsToSave() map[vm.WGKey]netip.AddrPort {
 func (d *Device) save(endpoints map[vm.WGKey]netip.AddrPort) error {
 	data, err := encodeEndpoints(endpoints)
 	if err == nil {
-		err = replaceFile(d.o.EndpointsFile, data)
+		err = atomicfile.Replace(d.o.EndpointsFile, data, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("wg: save endpoints: %w", err)

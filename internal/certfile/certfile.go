@@ -1,54 +1,34 @@
-// Package certfile reads the files of certificates and keys as a server that runs
-// for years must: bounded, and never held up by what stands in their place.
+// Package certfile reads the files of certificates, keys and authorities, and checks
+// what every server checks of them: sizes, the mode of a key's file, validity.
 package certfile
 
 import (
 	"crypto/x509"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"syscall"
 	"time"
+
+	"sallyport/internal/regularfile"
+	"sallyport/internal/secretfile"
 )
 
 // MaxSize bounds a file in bytes. A chain takes some 5 kB.
 const MaxSize = 256 << 10
 
-// Read reads a regular file of up to MaxSize bytes. It follows symbolic links,
-// which is how certbot and Kubernetes replace certificates. A FIFO or a device in
-// the file's place must not hold up the gateway, hence O_NONBLOCK. The mode tells
-// who else may read it.
-func Read(name string) ([]byte, fs.FileMode, error) { return read(name, MaxSize) }
-
-func read(name string, limit int64) ([]byte, fs.FileMode, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+// Read returns the content and the mode of a regular file of up to MaxSize bytes.
+func Read(name string) ([]byte, fs.FileMode, error) {
+	data, info, err := regularfile.Read(name, MaxSize)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, 0, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("%s: want a regular file", name)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, 0, err
-	}
-	if int64(len(data)) > limit {
-		return nil, 0, fmt.Errorf("%s: want at most %d bytes", name, limit)
-	}
-	return data, st.Mode(), nil
+	return data, info.Mode(), nil
 }
 
-// CheckKeyMode says why a file of this mode can hold no private key: what others may read is
-// no secret, and what others may write is theirs.
+// CheckKeyMode returns an error if a file of this mode cannot hold a private key, because
+// others may read or write it.
 func CheckKeyMode(mode fs.FileMode) error {
-	if perm := mode.Perm(); perm&0o077 != 0 {
-		return fmt.Errorf("the private key is open to others (mode %04o): run chmod 600 on it, and get a new one if others may have read it", perm)
+	if err := secretfile.CheckMode(mode); err != nil {
+		return fmt.Errorf("the private key %w", err)
 	}
 	return nil
 }
@@ -57,7 +37,7 @@ func CheckKeyMode(mode fs.FileMode) error {
 // the cube of the key's length, for every stranger's handshake.
 const MaxRSABits = 4096
 
-// CheckTime says why leaf is not valid now.
+// CheckTime returns an error if leaf is not valid now.
 func CheckTime(leaf *x509.Certificate, now time.Time) error {
 	switch {
 	case now.After(leaf.NotAfter):

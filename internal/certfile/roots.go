@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+
+	"sallyport/internal/regularfile"
 )
 
 // maxRoots bounds a file of authorities in bytes. A system's own bundle takes some 230 kB.
@@ -12,7 +14,7 @@ const maxRoots = 4 << 20
 // ReadRoots reads the authorities of a PEM file. What cannot be one is passed over, as
 // crypto/x509 does in a system's bundle.
 func ReadRoots(name string) (*x509.CertPool, error) {
-	pem, _, err := read(name, maxRoots)
+	pem, _, err := regularfile.Read(name, maxRoots)
 	if err != nil {
 		return nil, err
 	}

@@ -5,39 +5,38 @@ package secretfile
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"io/fs"
 	"strings"
-	"syscall"
+
+	"sallyport/internal/regularfile"
 )
 
 // maxSize bounds a file, in bytes.
 const maxSize = 4096
 
-// Read returns the content without the space around it. The error says what to do; the
-// file's name is for the caller to tell.
+// Read returns the content without the space around it. The error names the file and
+// says what to do.
 func Read(name string) (string, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO in its place must not hang the start
-	if err != nil {
-		return "", err
+	secret, info, err := regularfile.Read(name, maxSize)
+	if info != nil {
+		if open := CheckMode(info.Mode()); open != nil {
+			return "", fmt.Errorf("%s %w", name, open)
+		}
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	if !info.Mode().IsRegular() {
-		return "", errors.New("is not a regular file")
-	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return "", fmt.Errorf("is open to others (mode %04o): run chmod 600 on it", perm)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err == nil && len(b) > maxSize {
-		err = fmt.Errorf("is larger than %d bytes: want the secret and nothing else", maxSize)
+	if errors.Is(err, regularfile.ErrTooLarge) {
+		return "", fmt.Errorf("%s is larger than %d bytes: want the secret and nothing else", name, maxSize)
 	}
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimSpace(string(b)), nil
+	return strings.TrimSpace(string(secret)), nil
+}
+
+// CheckMode returns an error if a file of this mode cannot hold a secret. Its text is a
+// predicate, which the caller puts behind the name of the file.
+func CheckMode(mode fs.FileMode) error {
+	if perm := mode.Perm(); perm&0o077 != 0 {
+		return fmt.Errorf("is open to others (mode %04o): run chmod 600 on it, and replace its secret if others may have read it", perm)
+	}
+	return nil
 }

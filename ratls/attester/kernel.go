@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/go-configfs-tsm/configfs/configfsi"
 	"github.com/google/go-configfs-tsm/report"
 
+	"sallyport/internal/regularfile"
 	"sallyport/ratls/tdx"
 )
 
@@ -134,15 +134,7 @@ func (f files) ReadFile(name string) ([]byte, error) {
 }
 
 func readFile(name string) ([]byte, error) {
-	in, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	b, err := io.ReadAll(io.LimitReader(in, tdx.MaxQuote+1))
-	if err == nil && len(b) > tdx.MaxQuote {
-		err = fmt.Errorf("%s is larger than %d bytes", name, tdx.MaxQuote)
-	}
+	b, _, err := regularfile.Read(name, tdx.MaxQuote)
 	return b, err
 }
 

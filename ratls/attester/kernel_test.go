@@ -96,7 +96,7 @@ func TestReportThatIsNoQuoteOfOursIsRefused(t *testing.T) {
 			l.quote = func([]byte) []byte { return quote([]byte("other")) }
 		}, "other report data"},
 		"no quote":   {func(l *linux) { l.quote = func([]byte) []byte { return nil } }, "quote"},
-		"huge quote": {func(l *linux) { l.quote = func([]byte) []byte { return make([]byte, tdx.MaxQuote+1) } }, "larger than"},
+		"huge quote": {func(l *linux) { l.quote = func([]byte) []byte { return make([]byte, tdx.MaxQuote+1) } }, "too large"},
 	} {
 		l := newLinux(t)
 		x.change(l)

@@ -2,16 +2,15 @@ package pccs
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"sallyport/internal/atomicfile"
+	"sallyport/internal/regularfile"
 	"sallyport/ratls/qvl"
 )
 
@@ -30,7 +29,7 @@ func (d disk) load(p Platform) (*qvl.Collateral, time.Time, error) {
 	if d.dir == "" {
 		return nil, time.Time{}, nil
 	}
-	data, fetched, err := readFile(d.path(p))
+	data, info, err := regularfile.Read(d.path(p), qvl.MaxCollateral)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, time.Time{}, nil
 	}
@@ -41,11 +40,10 @@ func (d disk) load(p Platform) (*qvl.Collateral, time.Time, error) {
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	return c, fetched, nil
+	return c, info.ModTime(), nil
 }
 
-// save replaces the file of p in one step: after a crash the old one is there or
-// the new one.
+// save replaces the file of p.
 func (d disk) save(p Platform, c *qvl.Collateral) error {
 	if d.dir == "" {
 		return nil
@@ -57,14 +55,7 @@ func (d disk) save(p Platform, c *qvl.Collateral) error {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return err
 	}
-	tmp := d.path(p) + ".tmp" // one writer per platform; what a crash left is written over
-	if err := writeSynced(tmp, data); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, d.path(p)); err != nil {
-		return err
-	}
-	return syncDir(d.dir)
+	return atomicfile.Replace(d.path(p), data, 0o600)
 }
 
 // remove deletes the file of p.
@@ -101,44 +92,4 @@ func (d disk) list() ([]Platform, error) {
 	}
 	slices.SortFunc(all, func(a, b Platform) int { return fetched[b].Compare(fetched[a]) })
 	return all, nil
-}
-
-// readFile reads a regular file of up to qvl.MaxCollateral bytes. A FIFO in its place must not
-// hold up anybody, hence O_NONBLOCK.
-func readFile(name string) ([]byte, time.Time, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	if !st.Mode().IsRegular() || st.Size() > qvl.MaxCollateral {
-		return nil, time.Time{}, fmt.Errorf("%s: want a regular file of at most %d bytes", name, qvl.MaxCollateral)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, qvl.MaxCollateral))
-	return data, st.ModTime(), err
-}
-
-func writeSynced(name string, data []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// syncDir makes a new name durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 
+	"sallyport/internal/regularfile"
 	"sallyport/ratls/qvl"
 )
 
@@ -32,7 +33,7 @@ func NewFixed(c *qvl.Collateral, root *x509.Certificate) (*Fixed, error) {
 
 // File is NewFixed with a file in dcap-qvl's format.
 func File(name string, root *x509.Certificate) (*Fixed, error) {
-	data, _, err := readFile(name)
+	data, _, err := regularfile.Read(name, qvl.MaxCollateral)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"sallyport/internal/atomicfile"
 )
 
 // lockTimeout is how long a gateway that is just ending may keep the file.
@@ -186,16 +188,7 @@ func create(path string) error {
 	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err // if it exists, another gateway was faster
 	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes a new name durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
 func boltOptions() *bolt.Options {

@@ -33,7 +33,7 @@ func readKey(name, algorithm, file string) (key, error) {
 	}
 	text, err := secretfile.Read(file)
 	if err != nil {
-		return key{}, fmt.Errorf("secret file %s: %w", file, err)
+		return key{}, fmt.Errorf("secret file: %w", err)
 	}
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(raw) < 16 {
