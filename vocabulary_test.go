@@ -40,7 +40,7 @@ var cvm = word{
 // Texts that are still to be rewritten: files and folders, a folder with all below it.
 // Everything else is held to the words above.
 var (
-	oldDocuments = []string{"ARCHITECTURE.md"}
+	oldDocuments = []string{}
 	oldMessages  = []string{
 		"acme", "cmd", "config", "customdomain", "gateway", "internal/ciphers", "internal/vm",
 		"ratls", "registry", "rpc", "wg",
