@@ -14,10 +14,10 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
-	"golang.zx2c4.com/wireguard/tun"
 	"golang.zx2c4.com/wireguard/wgctrl"
 
 	"sallyport/internal/vm"
+	"sallyport/wg/userspace"
 )
 
 func TestCloseLeavesNothingBehind(t *testing.T) {
@@ -160,13 +160,13 @@ func TestSocketOfKilledProcessIsReplaced(t *testing.T) {
 	h := newHost(t)
 	o := autoOptions(t)
 	o.Mode = ModeUserspace
-	must(t, os.MkdirAll(uapiDir, 0o755))
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(uapiDir, o.Interface+".sock"), Net: "unix"})
+	must(t, os.MkdirAll(userspace.SocketDir, 0o755))
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(userspace.SocketDir, o.Interface+".sock"), Net: "unix"})
 	must(t, err)
 	l.SetUnlinkOnClose(false)
 	must(t, l.Close())
 	h.open(o)
-	info, err := os.Stat(filepath.Join(uapiDir, o.Interface+".sock"))
+	info, err := os.Stat(filepath.Join(userspace.SocketDir, o.Interface+".sock"))
 	must(t, err)
 	if info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %s: the socket tells the private key", info.Mode())
@@ -230,22 +230,22 @@ func veth(name string) *netlink.Veth {
 func survivor(t *testing.T, h *host, o Options) {
 	t.Helper()
 	h.do(func() {
-		dev, err := tun.CreateTUN(o.Interface, 1420)
+		dev, err := userspace.OpenTUN(o.Interface, 1420, 0)
 		must(t, err)
-		wgo := device.NewDevice(newQuietTUN(dev), conn.NewDefaultBind(), device.NewLogger(device.LogLevelSilent, ""))
+		wgo := device.NewDevice(dev, conn.NewDefaultBind(), device.NewLogger(device.LogLevelSilent, ""))
 		t.Cleanup(wgo.Close)
 		must(t, wgo.IpcSet(deviceText(o.PrivateKey, o.ListenPort)))
 		must(t, wgo.Up())
-		sock, err := serveUAPI(o.Interface, wgo.IpcHandle)
+		sock, err := userspace.Serve(o.Interface, wgo.IpcHandle)
 		must(t, err)
-		t.Cleanup(func() { must(t, sock.close()) })
+		t.Cleanup(func() { must(t, sock.Close()) })
 	})
 }
 
 func nothingLeft(t *testing.T, h *host, iface string) {
 	t.Helper()
 	nothingOfInterface(t, h, iface)
-	if _, err := os.Stat(filepath.Join(uapiDir, iface+".sock")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(userspace.SocketDir, iface+".sock")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("socket is left: %v", err)
 	}
 }

@@ -32,7 +32,7 @@ func (t *tunnel) control(talk func(*wgctrl.Client) error) error {
 	if late.Stop() {
 		return err
 	}
-	again := t.inside.do(func() (err error) {
+	again := t.inside.Do(func() (err error) {
 		t.wg, err = wgctrl.New()
 		return err
 	})

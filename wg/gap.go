@@ -1,25 +1,54 @@
 package wg
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"sallyport/wg/isolate"
 )
 
 // A gap of the isolation is the time in which rules were missing. Guests may have
-// connected to the host in it, so it is made good: the rules come back, and the
+// connected to the host in it. So when a gap ends, the rules come back and these
 // connections end. If the rules cannot be written, the interface goes down until
 // they can.
 
-// sweepFor is how long after a gap a guest may still complete a connection that it
-// began in it: so long the kernel takes its own SYN cookies (two periods of a
-// minute, net/ipv4/syncookies.c), which it sends when a listener's queue is full.
-const sweepFor = 2*time.Minute + 10*time.Second
+// isolate writes the table. An interface that is up already may have been without
+// it: its gateway was killed.
+func (t *tunnel) isolate() error {
+	if t.o.Guest {
+		return nil
+	}
+	if err := t.writeRules(); err != nil {
+		return err
+	}
+	if isUp(t.link) {
+		t.isolation.GapEnds()
+		t.sweep()
+	}
+	return nil
+}
+
+// isolated reports whether every rule is in force.
+func (t *tunnel) isolated() bool { return t.o.Guest || t.isolation.Holds(t.link.Attrs().Index) }
+
+func (t *tunnel) notIsolated() error {
+	return fmt.Errorf("interface %s is not isolated: nftables table %s was removed or changed", t.o.Interface, isolate.TableName(t.o.Interface))
+}
+
+func (t *tunnel) writeRules() error { return notPossible(t.isolation.Write(t.link.Attrs().Index)) }
+
+// notPossible marks what a host without a packet filter lacks.
+func notPossible(err error) error {
+	if errors.Is(err, isolate.ErrNoFilter) {
+		return fmt.Errorf("%w: %w", errNotPossible, err)
+	}
+	return err
+}
 
 // guard ends a gap.
 func (t *tunnel) guard() (restored bool, err error) {
@@ -28,46 +57,64 @@ func (t *tunnel) guard() (restored bool, err error) {
 	}
 	if !t.isolated() {
 		restored, err = true, t.writeRules()
-		t.gapEnds()
+		t.isolation.GapEnds()
 	}
 	if err != nil {
 		return restored, errors.Join(err, t.cutOff())
 	}
-	if t.isolation.cut {
+	if t.cut {
 		if err := t.up(); err != nil {
 			return restored, err
 		}
-		t.isolation.cut = false
+		t.cut = false
 	}
-	if time.Now().Before(t.isolation.sweepUntil) {
-		t.sweep()
-	}
+	t.sweep()
 	return restored, nil
 }
 
-func (t *tunnel) gapEnds() { t.isolation.sweepUntil = time.Now().Add(sweepFor) }
-
 // cutOff takes the interface down.
 func (t *tunnel) cutOff() error {
-	t.isolation.cut = true
+	t.cut = true
 	if err := t.nl.LinkSetDown(t.link); err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("guests may reach this host, and interface %s cannot be taken down: stop the gateway, and remove the interface: %w", t.o.Interface, err)
 	}
 	return nil
 }
 
-// sweep ends what guests may have begun in a gap. That it fails is no reason to
-// carry nothing: the rules are there.
+// sweep ends what guests may have begun in a gap. If it fails, the tunnel stays in
+// use: the rules are in force.
 func (t *tunnel) sweep() {
-	ended, err := sweep(t.isolation.diag, t.o.Address, t.link.Attrs().Index, os.Geteuid())
+	ended, err := t.isolation.Sweep(t.link.Attrs().Index)
 	if ended > 0 {
-		t.o.Log.Warn("connections to guests that the gateway has not made were ended: they came while the tunnel was not isolated", "interface", t.o.Interface, "connections", ended)
+		t.o.Log.Warn("connections that guests made while the tunnel was not isolated were ended", "interface", t.o.Interface, "connections", ended)
 	}
 	if err != nil {
-		t.isolation.sweepUntil = time.Time{}
-		t.o.Log.Error("connections that guests may have made while the tunnel was not isolated go on: look for them (ss -tn) and end them",
+		t.o.Log.Error("connections that guests made while the tunnel was not isolated may still be open: look for them (ss -tn) and end them",
 			"interface", t.o.Interface, "network", t.o.Address.Masked().String(), "error", err.Error())
 	}
+}
+
+// closeIngress keeps an interface that outlives its gateway closed after it was killed.
+func (t *tunnel) closeIngress() error {
+	if t.o.Guest || !t.maker.outlives {
+		return nil
+	}
+	if err := isolate.CloseIngress(t.nl, t.link.Attrs().Index); err != nil {
+		t.o.Log.Warn("if the gateway is killed, only the packet filter isolates the tunnel until the next run: the kernel lacks what the interface needs to isolate itself (modprobe -a sch_ingress cls_u32 act_gact)",
+			"interface", t.o.Interface, "error", err.Error())
+	}
+	return nil
+}
+
+// watchRules calls changed after each change of the table, until ctx ends.
+func (t *tunnel) watchRules(ctx context.Context, changed func()) error {
+	if t.o.Guest || t.isolation.Owned() {
+		return nil
+	}
+	if err := t.isolation.Watch(ctx, changed); err != nil {
+		return fmt.Errorf("wg: %w", err)
+	}
+	return nil
 }
 
 func isUp(link netlink.Link) bool { return link.Attrs().Flags&net.FlagUp != 0 }

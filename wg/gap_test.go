@@ -10,25 +10,29 @@ import (
 	"time"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/wgctrl"
+
+	"sallyport/wg/isolate"
+	"sallyport/wg/nft"
 )
 
-// sockets counts this host's TCP sockets to an address that speak.
+// sockets counts the TCP sockets of this host that speak with an address.
 func (h *host) sockets(to netip.Addr) (n int) {
 	h.t.Helper()
+	const timeWait, closed, listening = 6, 7, 10 // net/tcp_states.h
 	h.do(func() {
-		inside, err := currentNamespace()
-		must(h.t, err)
-		defer func() { must(h.t, inside.close()) }()
-		s, err := openKernelSocket(inside, unix.NETLINK_SOCK_DIAG)
-		must(h.t, err)
-		defer func() { must(h.t, s.close()) }()
-		for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-			found, err := socketsTo(s, family, netip.PrefixFrom(to, 32))
+		for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+			found, err := netlink.SocketDiagTCP(family)
 			must(h.t, err)
-			n += len(found)
+			for _, s := range found {
+				speaks := s.State != timeWait && s.State != closed && s.State != listening
+				if peer, ok := netip.AddrFromSlice(s.ID.Destination); ok && speaks && peer.Unmap() == to {
+					n++
+				}
+			}
 		}
 	})
 	return n
@@ -60,7 +64,7 @@ func TestConnectionsOfAGapAreEnded(t *testing.T) {
 	evil.nft(func(c *nftables.Conn) {
 		table := c.AddTable(&nftables.Table{Name: "deaf", Family: nftables.TableFamilyINet})
 		chain := c.AddChain(&nftables.Chain{Name: "input", Table: table, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Type: nftables.ChainTypeFilter})
-		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: drop()})
+		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}})
 	})
 	if c, err := evil.dial(backlog, 100*time.Millisecond); err == nil {
 		c.Close()
@@ -95,10 +99,10 @@ func TestSweepSparesTheGatewaysConnections(t *testing.T) {
 // Somebody has taken the table and does not give it back.
 func TestInterfaceIsDownWhileRulesCannotBeWritten(t *testing.T) {
 	s := hostileSiteOf(t, (*site).openShared)
-	needFlags(t, s.gateway, owned)
+	needFlags(t, s.gateway, nft.Owned)
 	guest := s.guests[0].echo(s.guests[0].address.String() + ":0")
 	thief := s.gateway.filter()
-	must(t, thief.replace(table{name: tableName(s.options.Interface), flags: owned}))
+	must(t, thief.Replace(nft.Table{Name: isolate.TableName(s.options.Interface), Flags: nft.Owned}))
 	s.guardNow()
 	if s.gateway.isUp(s.options.Interface) {
 		t.Error("the interface is up")
@@ -115,7 +119,7 @@ func TestInterfaceIsDownWhileRulesCannotBeWritten(t *testing.T) {
 			t.Errorf("guest reached %s", what)
 		}
 	}
-	must(t, thief.remove(tableName(s.options.Interface)))
+	must(t, thief.Remove(isolate.TableName(s.options.Interface)))
 	s.guardNow()
 	must(t, s.device.Ready())
 	c, err := s.dial(guest, patience)
@@ -143,7 +147,7 @@ func TestChangesOfTheTableAreHeard(t *testing.T) {
 	go func() { done <- s.device.backend.(*tunnel).watchRules(ctx, func() { heard.Add(1) }) }()
 	eventually(t, "the start is told", func() bool { return heard.Load() == 1 })
 	another := &nftables.Table{Name: "another", Family: nftables.TableFamilyINet}
-	own := &nftables.Table{Name: tableName(s.options.Interface), Family: nftables.TableFamilyINet}
+	own := &nftables.Table{Name: isolate.TableName(s.options.Interface), Family: nftables.TableFamilyINet}
 	for _, change := range []func(*nftables.Conn){
 		func(c *nftables.Conn) { c.FlushChain(&nftables.Chain{Name: "output", Table: own}) },
 		func(c *nftables.Conn) { c.AddChain(&nftables.Chain{Name: "more", Table: own}) },

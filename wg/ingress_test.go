@@ -9,7 +9,7 @@ import (
 func TestInterfaceWithoutRulesAndGatewayStaysClosed(t *testing.T) {
 	onKernel(t)
 	s := hostileSiteOf(t, (*site).open)
-	must(t, s.device.backend.(*tunnel).isolation.nft.remove(tableName(s.options.Interface)))
+	must(t, s.device.backend.(*tunnel).isolation.Remove())
 	for what, at := range victims(s) {
 		if c, err := s.guests[0].dial(at, 500*time.Millisecond); err == nil {
 			c.Close()

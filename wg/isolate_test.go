@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/wgctrl"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"sallyport/wg/isolate"
 )
 
 // hostileSite has two guests that send whatever they like into the tunnel, and a
@@ -187,7 +189,7 @@ func segment(from netip.Addr, to netip.AddrPort, flags byte) []byte {
 func TestStaleRulesOfEarlierRunAreReplaced(t *testing.T) {
 	s := newSite(t)
 	s.gateway.nft(func(c *nftables.Conn) {
-		table := c.AddTable(&nftables.Table{Name: tableName(s.options.Interface), Family: nftables.TableFamilyINet})
+		table := c.AddTable(&nftables.Table{Name: isolate.TableName(s.options.Interface), Family: nftables.TableFamilyINet})
 		c.AddChain(&nftables.Chain{Name: "stale", Table: table})
 	})
 	s.open()
@@ -212,7 +214,7 @@ func TestOpenFailsWhereIsolationIsNotPossible(t *testing.T) {
 	s.gateway.do(func() {
 		dropCapability(t, unix.CAP_NET_ADMIN) // of this thread, which ends with do
 		_, err := Open(t.Context(), s.options)
-		if err == nil || !strings.Contains(err.Error(), "mode netstack isolates") {
+		if err == nil || !strings.Contains(err.Error(), "mode netstack works without") {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -223,7 +225,7 @@ func dropped(s *site, chain string) (n uint64) {
 	s.gateway.do(func() {
 		c, err := nftables.New()
 		must(s.t, err)
-		table := &nftables.Table{Name: tableName(s.options.Interface), Family: nftables.TableFamilyINet}
+		table := &nftables.Table{Name: isolate.TableName(s.options.Interface), Family: nftables.TableFamilyINet}
 		rules, err := c.GetRules(table, &nftables.Chain{Name: chain, Table: table})
 		must(s.t, err)
 		for _, r := range rules {

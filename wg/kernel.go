@@ -7,6 +7,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"sallyport/wg/nft"
 )
 
 // The kernel keeps an interface, its peers and their sessions when the gateway is
@@ -14,7 +16,7 @@ import (
 
 // So do the rules.
 func kernelMaker() maker {
-	return maker{adopt: adoptKernel, make: makeKernel, flags: owned | persistent, outlives: true}
+	return maker{adopt: adoptKernel, make: makeKernel, flags: nft.Owned | nft.Persistent, outlives: true}
 }
 
 // adoptKernel refuses an interface that is not the gateway's own: taking an

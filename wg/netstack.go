@@ -10,6 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/device"
+
+	"sallyport/wg/netstack"
+	"sallyport/wg/userspace"
 )
 
 // netstackDevice is wireguard-go on a TCP/IP stack of our own: it needs no
@@ -18,15 +21,15 @@ import (
 // sockets.
 type netstackDevice struct {
 	wgo   *device.Device
-	stack *stackTUN
+	stack *netstack.Stack
 }
 
 func openNetstack(o Options) (backend, error) {
-	stack, err := newStackTUN(o.Address.Addr(), o.MTU)
+	stack, err := netstack.New(o.Address.Addr(), o.MTU)
 	if err != nil {
 		return nil, err
 	}
-	n := &netstackDevice{stack: stack, wgo: device.NewDevice(stack, newUDPBind(), deviceLogger(o.Log))}
+	n := &netstackDevice{stack: stack, wgo: userspace.NewDevice(stack, o.Log)}
 	if err := n.wgo.IpcSet(deviceText(o.PrivateKey, o.ListenPort)); err != nil {
 		return nil, errors.Join(fmt.Errorf("configure device: %w", err), n.close())
 	}
@@ -65,10 +68,20 @@ func (n *netstackDevice) watches() []watch { return nil }
 func (n *netstackDevice) bind(int) error { return errNoKernelWay }
 
 func (n *netstackDevice) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	return n.stack.dial(ctx, to)
+	c, err := n.stack.Dial(ctx, to)
+	if err != nil {
+		return nil, fmt.Errorf("wg: %w", err)
+	}
+	return c, nil
 }
 
-func (n *netstackDevice) listen(at netip.AddrPort) (net.Listener, error) { return n.stack.listen(at) }
+func (n *netstackDevice) listen(at netip.AddrPort) (net.Listener, error) {
+	l, err := n.stack.Listen(at)
+	if err != nil {
+		return nil, fmt.Errorf("wg: %w", err)
+	}
+	return l, nil
+}
 
 func (n *netstackDevice) close() error {
 	n.wgo.Close()

@@ -5,11 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // netstackPair is a gateway and a guest on this machine's loopback, and where the
@@ -127,51 +124,4 @@ func TestNetstackClosesUnderLoad(t *testing.T) {
 	if _, err := dialThrough(t, gateway, at); err == nil {
 		t.Error("dialled through a closed device")
 	}
-}
-
-// A guest that guesses the gateway's port could narrow the way to another guest.
-func TestGuestCannotNarrowTheStacksWayToOthers(t *testing.T) {
-	gateway, victim := newStack(t, "10.8.0.1"), newStack(t, "10.8.0.3")
-	var longest atomic.Int64 // of what the gateway has sent since it was set to 0
-	done := make(chan struct{}, 2)
-	for _, way := range [][2]*stackTUN{{gateway, victim}, {victim, gateway}} {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			bufs, sizes := [][]byte{make([]byte, 2000)}, make([]int, 1)
-			for {
-				if _, err := way[0].Read(bufs, sizes, 0); err != nil {
-					return
-				}
-				if way[0] == gateway {
-					longest.Store(max(longest.Load(), int64(sizes[0])))
-				}
-				_, _ = way[1].Write([][]byte{bufs[0][:sizes[0]]}, 0)
-			}
-		}()
-	}
-	defer func() { <-done; <-done }()
-	defer gateway.Close()
-	defer victim.Close()
-	l, err := victim.listen(netip.MustParseAddrPort("10.8.0.3:80"))
-	must(t, err)
-	serveEcho(t, l)
-	c, err := gateway.dial(t.Context(), netip.MustParseAddrPort("10.8.0.3:80"))
-	must(t, err)
-	defer c.Close()
-	port := c.LocalAddr().(*net.TCPAddr).Port
-	_, err = gateway.Write([][]byte{fromPeer("10.8.0.2", tooBig(100, unix.IPPROTO_TCP, netip.MustParseAddr("10.8.0.1"), netip.MustParseAddr("10.8.0.3"),
-		[]byte{byte(port >> 8), byte(port), 0, 80, 0, 0, 0, 0}))}, 0)
-	must(t, err)
-	longest.Store(0)
-	mustEcho(t, c)
-	if n := longest.Load(); n < 1000 {
-		t.Errorf("the longest packet to the other guest has %d bytes", n)
-	}
-}
-
-func newStack(t *testing.T, addr string) *stackTUN {
-	t.Helper()
-	s, err := newStackTUN(netip.MustParseAddr(addr), 1420)
-	must(t, err)
-	return s
 }

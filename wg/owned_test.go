@@ -6,7 +6,10 @@ import (
 	"testing"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
+
+	"sallyport/wg/isolate"
+	"sallyport/wg/kernel"
+	"sallyport/wg/nft"
 )
 
 // openShared opens the gateway as on a kernel that knows no owned tables, and has no
@@ -25,23 +28,48 @@ func (s *site) openShared() {
 	s.t.Cleanup(func() { must(s.t, s.device.Close()) })
 }
 
+// filter opens a filter of this host.
+func (h *host) filter() (f *nft.Filter) {
+	h.t.Helper()
+	h.do(func() {
+		inside, err := kernel.Current()
+		must(h.t, err)
+		defer func() { must(h.t, inside.Close()) }()
+		f, err = nft.Open(inside)
+		must(h.t, err)
+	})
+	h.t.Cleanup(func() { must(h.t, f.Close()) })
+	return f
+}
+
+// nft changes the packet filter of this host as another program does.
+func (h *host) nft(change func(*nftables.Conn)) {
+	h.t.Helper()
+	h.do(func() {
+		c, err := nftables.New()
+		must(h.t, err)
+		change(c)
+		must(h.t, c.Flush())
+	})
+}
+
 func flushRuleset(c *nftables.Conn) { c.FlushRuleset() }
 
 // needFlags skips where the kernel is older than they are.
-func needFlags(t *testing.T, h *host, flags tableFlags) {
+func needFlags(t *testing.T, h *host, flags nft.Flags) {
 	t.Helper()
 	f := h.filter()
-	err := f.replace(table{name: "trial", flags: flags})
-	if unknownFlags(err) {
+	err := f.Replace(nft.Table{Name: "trial", Flags: flags})
+	if nft.UnknownFlags(err) {
 		t.Skipf("the kernel does not know the table flags %#x", flags)
 	}
 	must(t, err)
-	must(t, f.remove("trial"))
+	must(t, f.Remove("trial"))
 }
 
 func TestFlushRulesetDoesNotTakeTheRules(t *testing.T) {
 	s := newSite(t)
-	needFlags(t, s.gateway, owned|persistent)
+	needFlags(t, s.gateway, nft.Owned|nft.Persistent)
 	s.open()
 	s.gateway.nft(flushRuleset)
 	must(t, s.device.Ready())
@@ -69,38 +97,10 @@ func TestCloseAfterFlushedRulesIsNoError(t *testing.T) {
 	nothingLeft(t, s.gateway, s.options.Interface)
 }
 
-// A kernel interface stays when its gateway is killed: so do its rules, and the next
-// gateway takes them over.
-func TestPersistentTableOutlivesItsOwner(t *testing.T) {
-	h := newHost(t)
-	needFlags(t, h, owned|persistent)
-	want := table{name: "x", flags: owned | persistent, chains: []chain{{name: "a", rules: [][]expr.Any{drop()}}}}
-	var killed *filter
-	h.do(func() {
-		inside, err := currentNamespace()
-		must(t, err)
-		defer func() { must(t, inside.close()) }()
-		killed, err = openFilter(inside)
-		must(t, err)
-	})
-	must(t, killed.replace(want))
-	must(t, killed.close())
-	next := h.filter()
-	orphan := want
-	orphan.flags = persistent
-	if !next.holds(orphan) {
-		t.Error("the table went with its owner, or still belongs to it")
-	}
-	must(t, next.replace(want))
-	if !next.holds(want) {
-		t.Error("the next owner has not taken it over")
-	}
-}
-
 func TestTableOfAnotherProcessIsSaid(t *testing.T) {
 	s := newSite(t)
-	needFlags(t, s.gateway, owned)
-	must(t, s.gateway.filter().replace(table{name: tableName(s.options.Interface), flags: owned}))
+	needFlags(t, s.gateway, nft.Owned)
+	must(t, s.gateway.filter().Replace(nft.Table{Name: isolate.TableName(s.options.Interface), Flags: nft.Owned}))
 	s.gateway.do(func() {
 		_, err := Open(t.Context(), s.options)
 		if err == nil || !strings.Contains(err.Error(), "belongs to another process") || errors.Is(err, errNotPossible) {

@@ -7,6 +7,9 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"sallyport/wg/isolate"
+	"sallyport/wg/userspace"
 )
 
 // The interface is the host's as much as the gateway's. An administrator deletes or
@@ -40,8 +43,8 @@ func (t *tunnel) restore() (r restored, err error) {
 		put  func(netlink.Link) (bool, error)
 	}{
 		{"name", t.restoreName},
-		{"nftables table " + tableName(t.o.Interface) + " (reload the firewall without flush ruleset)", func(netlink.Link) (bool, error) { return t.guard() }},
-		{"socket in " + uapiDir, t.restoreUAPI},
+		{"nftables table " + isolate.TableName(t.o.Interface) + " (reload the firewall without flush ruleset)", func(netlink.Link) (bool, error) { return t.guard() }},
+		{"socket in " + userspace.SocketDir, t.restoreUAPI},
 		{"address", t.restoreAddress},
 		{"link", t.restoreUp},
 		{"route", t.restoreRoute},
@@ -79,11 +82,11 @@ func (t *tunnel) rebuild() error {
 		t.index = t.link.Attrs().Index
 	}
 	left := t.unmake()
-	err := t.inside.do(func() error { return t.build(t.index) })
+	err := t.inside.Do(func() error { return t.build(t.index) })
 	if err != nil {
 		return errors.Join(err, left, t.unmake())
 	}
-	t.isolation.cut = false
+	t.cut = false
 	return nil
 }
 
@@ -109,7 +112,7 @@ func (t *tunnel) restoreName(link netlink.Link) (bool, error) {
 // restoreUAPI makes the socket again through which this process too talks to a device
 // of its own.
 func (t *tunnel) restoreUAPI(netlink.Link) (bool, error) {
-	if t.handle == nil || t.uapi != nil && t.uapi.there() {
+	if t.handle == nil || t.uapi != nil && t.uapi.InPlace() {
 		return false, nil
 	}
 	return true, errors.Join(t.closeUAPI(), t.openUAPI())

@@ -17,6 +17,7 @@ import (
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
 	"sallyport/internal/vm"
+	"sallyport/wg/userspace"
 )
 
 // A stream that was there before goes on, and nothing is told anew: the interface
@@ -234,13 +235,13 @@ func TestSocketIsThereAgain(t *testing.T) {
 	s.open()
 	s.join(s.guests[0])
 	stop := running(t, s.device)
-	must(t, os.Remove(filepath.Join(uapiDir, s.options.Interface+".sock")))
+	must(t, os.Remove(filepath.Join(userspace.SocketDir, s.options.Interface+".sock")))
 	eventually(t, "the socket is there again", func() bool {
 		_, err := s.device.Handshakes(t.Context())
 		return err == nil
 	})
 	must(t, stop())
-	must(t, os.Remove(filepath.Join(uapiDir, s.options.Interface+".sock")))
+	must(t, os.Remove(filepath.Join(userspace.SocketDir, s.options.Interface+".sock")))
 	must(t, s.device.Close())
 }
 

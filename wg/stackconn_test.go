@@ -12,17 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/duplex"
-)
-
-// A connection of the stack is asked what the kernel is asked of a socket.
-var (
-	_ duplex.Resetter = (*stackConn)(nil)
-	_ duplex.Sender   = (*stackConn)(nil)
-	_ duplex.Mortal   = (*stackConn)(nil)
+	"sallyport/wg/netstack"
 )
 
 // throughTunnel is both ends of a connection through a tunnel of two netstack devices.
-func throughTunnel(t *testing.T) (gateway, guest *stackConn) {
+func throughTunnel(t *testing.T) (gateway, guest *netstack.Conn) {
 	t.Helper()
 	gw, g, _ := netstackPair(t)
 	at := netip.MustParseAddrPort("10.8.0.2:81")
@@ -39,7 +33,7 @@ func throughTunnel(t *testing.T) (gateway, guest *stackConn) {
 	}()
 	c, err := dialThrough(t, gw, at)
 	must(t, err)
-	gateway, guest = c.(*stackConn), (<-accepted).(*stackConn)
+	gateway, guest = c.(*netstack.Conn), (<-accepted).(*netstack.Conn)
 	t.Cleanup(func() { gateway.Close(); guest.Close() })
 	return gateway, guest
 }
@@ -165,33 +159,5 @@ func TestResetGoesThroughBothEndsOfATunnel(t *testing.T) {
 	must(t, service.Close())
 	if b, err := io.ReadAll(client); !bytes.Equal(b, sent) || !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("%d of %d bytes, then %v", len(b), len(sent), err)
-	}
-}
-
-func TestPortsOfTheStackAreUsedAgain(t *testing.T) {
-	gateway, _, at := netstackPair(t)
-	const ports = 10
-	gateway.backend.(*netstackDevice).stack.stack.SetPortRange(40000, 40000+ports-1)
-	short := func() error {
-		c, err := dialThrough(t, gateway, at)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		must(t, c.(*stackConn).CloseWrite()) // it ends first, and has the port for a minute
-		_, err = io.ReadAll(c)
-		return err
-	}
-	for range ports {
-		must(t, short())
-	}
-	for range ports {
-		eventually(t, "a port is used again", func() bool {
-			err := short()
-			if err != nil && !errors.Is(err, syscall.EADDRNOTAVAIL) {
-				t.Fatal(err)
-			}
-			return err == nil
-		})
 	}
 }

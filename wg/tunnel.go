@@ -3,6 +3,7 @@ package wg
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -13,6 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/wgctrl"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"sallyport/wg/hold"
+	"sallyport/wg/isolate"
+	"sallyport/wg/kernel"
+	"sallyport/wg/nft"
+	"sallyport/wg/userspace"
 )
 
 // tunnel is a network interface that speaks WireGuard. Only its making differs
@@ -24,18 +31,19 @@ import (
 type tunnel struct {
 	o         Options
 	maker     maker
-	inside    *namespace
-	name      *hold // of the interface
+	inside    *kernel.Namespace
+	name      io.Closer // holds the interface's name
 	nl        *netlink.Handle
 	wg        *wgctrl.Client
-	link      netlink.Link // nil: there is none
-	index     int          // that link had before it was gone
-	watched   atomic.Int32 // the index of link
-	isolation isolation    // not of a guest
+	link      netlink.Link       // nil: there is none
+	index     int                // that link had before it was gone
+	watched   atomic.Int32       // the index of link
+	isolation *isolate.Isolation // nil for a guest
+	cut       bool               // the interface is down, because the rules are missing and cannot be written
 	way       way
-	rival     string         // another interface that the route to the guests leads to
-	handle    func(net.Conn) // serves uapi; nil: the kernel does
-	uapi      *uapiSocket    // nil: it is not there
+	rival     string            // another interface that the route to the guests leads to
+	handle    func(net.Conn)    // serves uapi; nil: the kernel does
+	uapi      *userspace.Socket // nil: it is not there
 	// start takes the UDP port, for a device whose link does not do it when it comes up.
 	start func() error
 
@@ -50,13 +58,13 @@ type maker struct {
 	make func(t *tunnel, index int) error
 	// flags are how the table that isolates the interface is best owned. Where the
 	// kernel cannot, it belongs to nobody.
-	flags tableFlags
+	flags nft.Flags
 	// outlives says that the interface stays when its process is killed.
 	outlives bool
 }
 
 func openTunnel(o Options, mk maker) (backend, error) {
-	t := &tunnel{o: o, maker: mk, isolation: isolation{flags: mk.flags}}
+	t := &tunnel{o: o, maker: mk}
 	for _, step := range []func() error{
 		t.openSockets,
 		t.holdName,
@@ -96,14 +104,14 @@ func (t *tunnel) build(index int) error {
 }
 
 func (t *tunnel) holdName() (err error) {
-	t.name, err = holdName(t.o.Interface)
+	t.name, err = hold.Interface(t.o.Interface)
 	return err
 }
 
 func (t *tunnel) openSockets() (err error) {
-	if t.inside, err = currentNamespace(); err != nil { // /proc may be hidden
+	if t.inside, err = kernel.Current(); err != nil { // /proc may be hidden
 		t.o.Log.Debug("the network namespace is not known: all threads are taken to be in one", "error", err.Error())
-		t.inside = &namespace{}
+		t.inside = &kernel.Namespace{}
 	}
 	if t.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return fmt.Errorf("%w: netlink: %w", errNotPossible, err)
@@ -114,7 +122,8 @@ func (t *tunnel) openSockets() (err error) {
 	if t.o.Guest {
 		return nil
 	}
-	return t.isolation.open(t.inside)
+	t.isolation, err = isolate.Open(t.inside, isolate.Options{Interface: t.o.Interface, Address: t.o.Address, Flags: t.maker.flags})
+	return notPossible(err)
 }
 
 // find looks for an interface of our name. It comes before isolate, which must
@@ -249,8 +258,8 @@ func (t *tunnel) later(f func() error) { t.undo = append(t.undo, f) }
 func (t *tunnel) close() error {
 	t.way.index.Store(0)
 	err := t.unmake()
-	if t.isolation.written && err == nil {
-		err = t.unisolate()
+	if t.isolation != nil && err == nil {
+		err = t.isolation.Remove()
 	}
 	return errors.Join(err, t.closeSockets())
 }
@@ -268,17 +277,19 @@ func (t *tunnel) unmake() error {
 func (t *tunnel) closeSockets() error {
 	var errs []error
 	if t.name != nil {
-		errs = append(errs, t.name.close())
+		errs = append(errs, t.name.Close())
 	}
 	if t.wg != nil {
 		errs = append(errs, t.wg.Close())
 	}
-	errs = append(errs, t.isolation.close())
+	if t.isolation != nil {
+		errs = append(errs, t.isolation.Close())
+	}
 	if t.nl != nil {
 		t.nl.Close()
 	}
 	if t.inside != nil {
-		errs = append(errs, t.inside.close())
+		errs = append(errs, t.inside.Close())
 	}
 	return errors.Join(errs...)
 }

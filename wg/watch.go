@@ -7,37 +7,33 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"sallyport/wg/kernel"
 )
 
-// watches hear of what restore looks after, so that the tunnel is whole again within
-// milliseconds.
+// watches report changes of what restore repairs, so that the tunnel is whole again
+// within milliseconds.
 func (t *tunnel) watches() []watch { return []watch{t.watchLink, t.watchRules} }
 
-// watchLink hears of the interface, its addresses and routes.
+// watchLink calls changed after changes of the interface, its addresses and its
+// routes, until ctx ends.
 func (t *tunnel) watchLink(ctx context.Context, changed func()) error {
-	var socket *netlink.Conn
-	err := t.inside.do(func() (err error) {
-		socket, err = netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Groups: unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE})
-		return err
-	})
+	err := kernel.Hear(ctx, t.inside, kernel.Subject{
+		Protocol: unix.NETLINK_ROUTE,
+		Groups:   []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE},
+		Concerns: func(n netlink.Message) bool {
+			// While there is no interface, any that goes may have been in its way.
+			index, ours := interfaceOf(n), t.watched.Load()
+			return index != 0 && (index == ours || ours == 0)
+		},
+	}, changed)
 	if err != nil {
 		return fmt.Errorf("wg: listen for changes of interfaces: %w", err)
-	}
-	defer func() { _ = socket.Close() }()
-	defer context.AfterFunc(ctx, func() { _ = socket.Close() })()
-	changed() // what came before was not heard
-	err = hear(ctx, socket, changed, func(n netlink.Message) bool {
-		// While there is no interface, any that goes may have been in its way.
-		index, ours := interfaceOf(n), t.watched.Load()
-		return index != 0 && (index == ours || ours == 0)
-	})
-	if err != nil {
-		return fmt.Errorf("wg: changes of interfaces: %w", err)
 	}
 	return nil
 }
 
-// interfaceOf is the index of the interface that a notification is about; 0: none.
+// interfaceOf returns the index of the interface that a notification is about, or 0.
 func interfaceOf(m netlink.Message) int32 {
 	switch uint16(m.Header.Type) {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK, unix.RTM_NEWADDR, unix.RTM_DELADDR:
@@ -51,7 +47,7 @@ func interfaceOf(m netlink.Message) int32 {
 	return 0
 }
 
-// outputOf is a route's interface; 0 if it has none or several.
+// outputOf returns the index of a route's interface, or 0 if it has none or several.
 func outputOf(data []byte) (index int32) {
 	if len(data) < unix.SizeofRtMsg {
 		return 0

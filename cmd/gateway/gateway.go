@@ -30,6 +30,7 @@ import (
 	"sallyport/registry/store"
 	"sallyport/relay"
 	"sallyport/wg"
+	"sallyport/wg/hold"
 )
 
 // gateway is one gateway: its parts, joined.
@@ -116,7 +117,7 @@ func (g *gateway) openTunnel(ctx context.Context) error {
 		if opts.PrivateKey, err = wg.LoadOrCreateKey(c.PrivateKeyFile); err != nil {
 			return err
 		}
-		if g.keyLock, err = wg.LockKey(c.PrivateKeyFile, g.log); err != nil {
+		if g.keyLock, err = hold.Key(c.PrivateKeyFile, g.log); err != nil {
 			return err
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"sallyport/ratls"
 	"sallyport/rpc"
 	"sallyport/wg"
+	"sallyport/wg/hold"
 )
 
 // joinFlags are the command line of join.
@@ -109,7 +110,7 @@ func join(ctx context.Context, f joinFlags, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	lock, err := wg.LockKey(keyFile, log)
+	lock, err := hold.Key(keyFile, log)
 	if err != nil {
 		return err
 	}

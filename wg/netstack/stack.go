@@ -1,4 +1,4 @@
-package wg
+package netstack
 
 import (
 	"context"
@@ -21,15 +21,9 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// stackTUN is gVisor's TCP/IP stack in the place of a TUN device: IPv4 and TCP
-// alone, one address, no forwarding.
-//
-// wireguard-go has one of its own (tun/netstack), which we do not use: its Close
-// closes a channel that the stack may be sending to, which ends the process, and
-// it hands over one packet per call. This one takes packets in batches from the
-// stack's own queue (echo of one stream through a tunnel in one process, 2 cores:
-// 57 MB/s against 34 to 37).
-type stackTUN struct {
+// Stack is gVisor's TCP/IP stack in place of a TUN device: only IPv4 and TCP, one
+// address, no forwarding. All methods may be called concurrently.
+type Stack struct {
 	mtu    int
 	own    netip.Addr
 	stack  *stack.Stack
@@ -43,20 +37,21 @@ type stackTUN struct {
 
 const (
 	nic = tcpip.NICID(1)
-	// timeWait is how long who ended a connection first remembers it, for segments that are
-	// still on their way: a tunnel lets none arrive that is older than what it holds. With
-	// TCP's minute, 49,536 connections in it to one port of a guest were the most, and each
-	// took 12 kB until it was over.
+	// timeWait is how long the end that closes a connection first remembers it, for
+	// segments that are still under way. A tunnel does not deliver segments that old.
+	// TCP's minute would limit the connections to one port of a guest to 49,536 in that
+	// time, and each would take 12 kB until it is over.
 	timeWait = 5 * time.Second
-	// queueLen is the packets that wait for encryption; more are lost, and TCP
+	// queueLen is how many packets may wait for encryption. More are lost, and TCP
 	// slows down.
 	queueLen = 1024
 )
 
-var _ tun.Device = (*stackTUN)(nil)
+var _ tun.Device = (*Stack)(nil)
 
-func newStackTUN(addr netip.Addr, mtu int) (*stackTUN, error) {
-	s := &stackTUN{
+// New makes a stack with this IPv4 address. mtu is in bytes.
+func New(addr netip.Addr, mtu int) (*Stack, error) {
+	s := &Stack{
 		mtu:    mtu,
 		own:    addr,
 		link:   channel.New(queueLen, uint32(mtu), ""),
@@ -74,7 +69,7 @@ func newStackTUN(addr netip.Addr, mtu int) (*stackTUN, error) {
 	return s, nil
 }
 
-func (s *stackTUN) setUp(addr netip.Addr) error {
+func (s *Stack) setUp(addr netip.Addr) error {
 	sack, moderate := tcpip.TCPSACKEnabled(true), tcpip.TCPModerateReceiveBufferOption(true)
 	wait := tcpip.TCPTimeWaitTimeoutOption(timeWait)
 	own := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: tcpip.AddrFrom4(addr.As4()).WithPrefix()}
@@ -93,24 +88,26 @@ func (s *stackTUN) setUp(addr netip.Addr) error {
 	return nil
 }
 
-func (s *stackTUN) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+// Dial opens a TCP connection. The result is a *Conn.
+func (s *Stack) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	if !to.Addr().Is4() {
-		return nil, fmt.Errorf("wg: dial %s: want an IPv4 address", to)
+		return nil, fmt.Errorf("dial %s: want an IPv4 address", to)
 	}
 	c, err := s.connect(ctx, fullAddress(to))
 	if err != nil {
-		return nil, fmt.Errorf("wg: dial %s: %w", to, err)
+		return nil, fmt.Errorf("dial %s: %w", to, err)
 	}
 	return c, nil
 }
 
-func (s *stackTUN) listen(at netip.AddrPort) (net.Listener, error) {
+// Listen accepts TCP connections. They are *Conns.
+func (s *Stack) Listen(at netip.AddrPort) (net.Listener, error) {
 	if !at.Addr().Is4() {
-		return nil, fmt.Errorf("wg: listen %s: want an IPv4 address", at)
+		return nil, fmt.Errorf("listen %s: want an IPv4 address", at)
 	}
-	l, err := s.listener(fullAddress(at))
+	l, err := s.listen(fullAddress(at))
 	if err != nil {
-		return nil, fmt.Errorf("wg: listen %s: %w", at, err)
+		return nil, fmt.Errorf("listen %s: %w", at, err)
 	}
 	return l, nil
 }
@@ -119,8 +116,8 @@ func fullAddress(a netip.AddrPort) tcpip.FullAddress {
 	return tcpip.FullAddress{NIC: nic, Addr: tcpip.AddrFrom4(a.Addr().As4()), Port: a.Port()}
 }
 
-// Read waits for packets of the stack, then takes all that are there.
-func (s *stackTUN) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+// Read waits for packets of the stack and then takes all that are queued.
+func (s *Stack) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	p := s.link.ReadContext(s.stopped)
 	if p == nil {
 		return 0, os.ErrClosed
@@ -143,8 +140,8 @@ func (s *stackTUN) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 }
 
 // Write gives packets from the tunnel to the stack. wireguard-go has checked that
-// they are IP and from the peer's own address.
-func (s *stackTUN) Write(bufs [][]byte, offset int) (int, error) {
+// they are IP and come from the peer's own address.
+func (s *Stack) Write(bufs [][]byte, offset int) (int, error) {
 	for _, b := range bufs {
 		packet := b[offset:]
 		if len(packet) == 0 || packet[0]>>4 != 4 || !believable(packet, s.own) {
@@ -158,7 +155,7 @@ func (s *stackTUN) Write(bufs [][]byte, offset int) (int, error) {
 }
 
 // Close resets the stack's connections and ends Read.
-func (s *stackTUN) Close() error {
+func (s *Stack) Close() error {
 	s.once.Do(func() {
 		s.stop()
 		s.stack.Destroy()
@@ -168,17 +165,17 @@ func (s *stackTUN) Close() error {
 	return nil
 }
 
-// Events is silent: the device is started by whoever made it.
-func (s *stackTUN) Events() <-chan tun.Event { return s.events }
+// Events never sends: the owner of the device starts it.
+func (s *Stack) Events() <-chan tun.Event { return s.events }
 
-// MTU is the tunnel's.
-func (s *stackTUN) MTU() (int, error) { return s.mtu, nil }
+// MTU implements tun.Device.
+func (s *Stack) MTU() (int, error) { return s.mtu, nil }
 
-// BatchSize is that of the UDP side.
-func (s *stackTUN) BatchSize() int { return conn.IdealBatchSize }
+// BatchSize returns the batch size of the UDP side.
+func (s *Stack) BatchSize() int { return conn.IdealBatchSize }
 
-// Name says what logs show.
-func (s *stackTUN) Name() (string, error) { return "netstack", nil }
+// Name returns the name for logs.
+func (s *Stack) Name() (string, error) { return "netstack", nil }
 
-// File is nil: there is no descriptor.
-func (s *stackTUN) File() *os.File { return nil }
+// File returns nil: there is no descriptor.
+func (s *Stack) File() *os.File { return nil }

@@ -1,4 +1,4 @@
-package wg
+package kernel
 
 import (
 	"fmt"
@@ -8,20 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A namespace is the network namespace that a tunnel was opened in. What is made
-// later for the tunnel (an interface, a socket) is made there, whatever thread asks.
-type namespace struct {
-	file *os.File // nil: it is not known, and all threads are taken to be inside
+// A Namespace is a network namespace. What is made later for a tunnel (an
+// interface, a socket) is made in the namespace that the tunnel was opened in,
+// whichever thread asks. The zero value stands for an unknown namespace, which
+// all threads are assumed to be in.
+type Namespace struct {
+	file *os.File // nil: unknown
 	id   namespaceID
 }
 
-// namespaceID is what all files of one namespace have in common.
+// namespaceID identifies a namespace: all files of it have the same.
 type namespaceID struct{ device, inode uint64 }
 
 const threadNamespace = "/proc/thread-self/ns/net"
 
-// currentNamespace is that of the calling thread.
-func currentNamespace() (*namespace, error) {
+// Current returns the namespace of the calling thread. Close it after use.
+func Current() (*Namespace, error) {
 	f, err := os.Open(threadNamespace)
 	if err != nil {
 		return nil, fmt.Errorf("network namespace: %w", err)
@@ -31,19 +33,21 @@ func currentNamespace() (*namespace, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("network namespace %s: %w", threadNamespace, err)
 	}
-	return &namespace{file: f, id: namespaceID{st.Dev, st.Ino}}, nil
+	return &Namespace{file: f, id: namespaceID{st.Dev, st.Ino}}, nil
 }
 
-func (n *namespace) close() error {
+// Close releases the namespace.
+func (n *Namespace) Close() error {
 	if n.file == nil {
 		return nil
 	}
 	return n.file.Close()
 }
 
-// do runs f on a thread that is inside. To enter takes CAP_SYS_ADMIN, which a
-// gateway has not: its threads are all inside already.
-func (n *namespace) do(f func() error) error {
+// Do runs f on a thread that is in n and waits for it. Entering a namespace takes
+// CAP_SYS_ADMIN. A gateway does not have that and does not need it: all its
+// threads are in n already.
+func (n *Namespace) Do(f func() error) error {
 	if n.file == nil {
 		return f()
 	}
@@ -59,8 +63,8 @@ func (n *namespace) do(f func() error) error {
 	return n.enter(f)
 }
 
-// enter runs f on a thread of its own, which ends with it.
-func (n *namespace) enter(f func() error) error {
+// enter runs f on a new thread, which ends with f.
+func (n *Namespace) enter(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		defer func() {

@@ -1,4 +1,4 @@
-package wg
+package userspace
 
 import (
 	"errors"
@@ -11,12 +11,12 @@ import (
 	"sallyport/internal/listenat"
 )
 
-// udpBind is wireguard-go's UDP sockets. On a kernel without IPv6 those work, but
-// say that their port is 0: wg(8) would show that, and the next change of the
-// sockets would take any port.
+// udpBind is wireguard-go's UDP sockets. On a kernel without IPv6 they work, but
+// report port 0: wg(8) would show it, and the next change of the sockets would take
+// any port.
 type udpBind struct{ conn.Bind }
 
-func newUDPBind() conn.Bind { return udpBind{conn.NewDefaultBind()} }
+func newBind() conn.Bind { return udpBind{conn.NewDefaultBind()} }
 
 // Open implements conn.Bind.
 func (b udpBind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
@@ -31,7 +31,7 @@ func (b udpBind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 		}
 		receive, actual, err := b.open(free)
 		if errors.Is(err, unix.EADDRINUSE) && try < tries {
-			continue // somebody took it meanwhile
+			continue // another process took it meanwhile
 		}
 		return receive, actual, err
 	}
@@ -45,7 +45,7 @@ func (b udpBind) open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	return receive, actual, err
 }
 
-// freePort is a UDP port that was free a moment ago.
+// freePort returns a UDP port that was free a moment ago.
 func freePort() (uint16, error) {
 	c, err := net.ListenUDP("udp4", nil)
 	if err != nil {

@@ -1,4 +1,4 @@
-package wg
+package kernel
 
 import (
 	"bytes"
@@ -10,26 +10,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernelSocket is a netlink socket to a part of the kernel that answers while it
-// takes a request: nfnetlink and sock_diag do. When the request has been sent, its
-// answers are there to be read, and each read of a list has the kernel write on. So
-// reading never waits, and a kernel that does not know what it is asked cannot hold
-// anybody up.
-type kernelSocket struct {
+// A Socket is a netlink socket to a part of the kernel that answers while it takes
+// a request, as nfnetlink and sock_diag do. Once the request is sent, its answers
+// can be read, and each read of a list makes the kernel write more of it. So
+// reading never waits, and a kernel that does not know the request cannot block
+// the caller. A Socket must not be used concurrently.
+type Socket struct {
 	fd   int
 	seq  uint32
 	read [64 << 10]byte // the kernel makes no datagram longer than 32 KiB
 }
 
-// message is a netlink message without what the socket adds.
-type message struct {
-	kind, flags uint16
-	data        []byte
+// Message is a netlink message without the fields that the socket adds.
+type Message struct {
+	Kind, Flags uint16
+	Data        []byte
 }
 
-func openKernelSocket(inside *namespace, protocol int) (*kernelSocket, error) {
-	s := &kernelSocket{fd: -1}
-	err := inside.do(func() (err error) {
+// Open opens a socket of a netlink protocol (NETLINK_…) in a namespace.
+func Open(inside *Namespace, protocol int) (*Socket, error) {
+	s := &Socket{fd: -1}
+	err := inside.Do(func() (err error) {
 		s.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 		return err
 	})
@@ -39,23 +40,25 @@ func openKernelSocket(inside *namespace, protocol int) (*kernelSocket, error) {
 	return s, nil
 }
 
-func (s *kernelSocket) close() error { return unix.Close(s.fd) }
+// Close closes the socket.
+func (s *Socket) Close() error { return unix.Close(s.fd) }
 
-var errNoAnswer = errors.New("the kernel did not answer")
+// ErrNoAnswer reports a request that the kernel left without an answer.
+var ErrNoAnswer = errors.New("the kernel did not answer")
 
-// ask sends requests in one piece and returns the answers, without
-// acknowledgements. The error is the first that the kernel has.
-func (s *kernelSocket) ask(requests ...message) ([]syscall.NetlinkMessage, error) {
+// Ask sends requests in one datagram and returns the answers, without the
+// acknowledgements. The error is the first that the kernel reports.
+func (s *Socket) Ask(requests ...Message) ([]syscall.NetlinkMessage, error) {
 	first := s.seq + 1
 	var all []byte
 	for _, r := range requests {
 		s.seq++
-		all = binary.NativeEndian.AppendUint32(all, uint32(unix.SizeofNlMsghdr+len(r.data)))
-		all = binary.NativeEndian.AppendUint16(all, r.kind)
-		all = binary.NativeEndian.AppendUint16(all, r.flags|unix.NLM_F_REQUEST)
+		all = binary.NativeEndian.AppendUint32(all, uint32(unix.SizeofNlMsghdr+len(r.Data)))
+		all = binary.NativeEndian.AppendUint16(all, r.Kind)
+		all = binary.NativeEndian.AppendUint16(all, r.Flags|unix.NLM_F_REQUEST)
 		all = binary.NativeEndian.AppendUint32(all, s.seq)
 		all = binary.NativeEndian.AppendUint32(all, 0)
-		all = append(all, r.data...)
+		all = append(all, r.Data...)
 		all = append(all, make([]byte, -len(all)&(unix.NLMSG_ALIGNTO-1))...)
 	}
 	if err := unix.Sendto(s.fd, all, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
@@ -64,9 +67,9 @@ func (s *kernelSocket) ask(requests ...message) ([]syscall.NetlinkMessage, error
 	return s.answers(first)
 }
 
-// answers reads all that is there, to the acknowledgement or the end of the list.
-// What belongs to an earlier request is dropped.
-func (s *kernelSocket) answers(first uint32) (found []syscall.NetlinkMessage, failed error) {
+// answers reads everything up to the acknowledgement or the end of the list. It
+// drops the answers to earlier requests.
+func (s *Socket) answers(first uint32) (found []syscall.NetlinkMessage, failed error) {
 	ended := false
 	for {
 		part, err := s.receive()
@@ -74,7 +77,7 @@ func (s *kernelSocket) answers(first uint32) (found []syscall.NetlinkMessage, fa
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.EAGAIN) && !ended && failed == nil:
-			return nil, errNoAnswer
+			return nil, ErrNoAnswer
 		case errors.Is(err, unix.EAGAIN):
 			return found, failed
 		case err != nil: // such as ENOBUFS: an answer is lost
@@ -97,7 +100,7 @@ func (s *kernelSocket) answers(first uint32) (found []syscall.NetlinkMessage, fa
 	}
 }
 
-// outcome is what a message says of the end of a request.
+// outcome reports whether a message ends a request, and with which error.
 func outcome(m syscall.NetlinkMessage) (errno unix.Errno, end bool) {
 	if m.Header.Type != unix.NLMSG_ERROR && m.Header.Type != unix.NLMSG_DONE {
 		return 0, false
@@ -108,8 +111,8 @@ func outcome(m syscall.NetlinkMessage) (errno unix.Errno, end bool) {
 	return unix.Errno(-int32(binary.NativeEndian.Uint32(m.Data))), true
 }
 
-// receive takes one datagram, which has a part of the answers.
-func (s *kernelSocket) receive() ([]syscall.NetlinkMessage, error) {
+// receive reads one datagram, which holds some of the answers.
+func (s *Socket) receive() ([]syscall.NetlinkMessage, error) {
 	n, _, err := unix.Recvfrom(s.fd, s.read[:], unix.MSG_DONTWAIT)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package wg
+package userspace
 
 import (
 	"errors"
@@ -9,22 +9,25 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// The UAPI socket is where wgctrl and wg(8) look for a device that is not the
-// kernel's. Whoever can connect to it reads the private key: it is the owner's
-// alone. The directory is fixed by all programs that use it and shared by the
-// network namespaces of a host, so an interface name must be unique there.
-const uapiDir = "/var/run/wireguard"
+// SocketDir is where wgctrl and wg(8) look for the sockets of devices that are not the
+// kernel's. All programs that use it agree on it, and the network namespaces of a host
+// share it.
+const SocketDir = "/var/run/wireguard"
 
 const (
-	uapiConns = 16
-	// uapiLife bounds one connection (wg(8) and wgctrl open one per request): the
+	maxConns = 16
+	// connLife bounds one connection (wg(8) and wgctrl open one per request): the
 	// device is locked while it answers, and a reader that stalls must not keep it so.
-	uapiLife = 10 * time.Second
+	connLife = 10 * time.Second
 )
 
-type uapiSocket struct {
+// Socket is the UAPI socket of one device. Any program that can connect to it reads
+// the private key, so only the owner may.
+type Socket struct {
 	listener *net.UnixListener
 	path     string
 	serve    func(net.Conn)
@@ -37,35 +40,35 @@ type uapiSocket struct {
 	conns map[net.Conn]struct{}
 }
 
-// serveUAPI listens at the interface's place and hands every connection to serve,
-// which closes it.
-func serveUAPI(name string, serve func(net.Conn)) (*uapiSocket, error) {
-	path := filepath.Join(uapiDir, name+".sock")
-	l, err := listenUAPI(path)
-	if denied(err) {
-		return nil, fmt.Errorf("%w: make %s (a systemd unit needs RuntimeDirectory=wireguard): %w", errNotPossible, path, err)
+// Serve listens at the place of the interface's socket and passes each connection to
+// serve, which closes it. An error says what is in the way.
+func Serve(name string, serve func(net.Conn)) (*Socket, error) {
+	path := filepath.Join(SocketDir, name+".sock")
+	l, err := listen(path)
+	if errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EROFS) {
+		return nil, fmt.Errorf("make %s (a systemd unit needs RuntimeDirectory=wireguard): %w", path, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make %s: %w", path, err)
 	}
-	s := &uapiSocket{
+	s := &Socket{
 		listener: l, path: path, serve: serve,
-		slots: make(chan struct{}, uapiConns), quit: make(chan struct{}), conns: make(map[net.Conn]struct{}),
+		slots: make(chan struct{}, maxConns), quit: make(chan struct{}), conns: make(map[net.Conn]struct{}),
 	}
 	s.running.Go(s.accept)
 	return s, nil
 }
 
-// listenUAPI makes the socket in a directory that nobody else can enter and moves
-// it to its place, 0600: the umask is the whole process's and must not be touched.
-func listenUAPI(path string) (*net.UnixListener, error) {
-	if err := os.MkdirAll(uapiDir, 0o755); err != nil {
+// listen makes the socket in a directory that only its owner can enter and moves it
+// to its place, 0600: the umask belongs to the whole process and must not be touched.
+func listen(path string) (*net.UnixListener, error) {
+	if err := os.MkdirAll(SocketDir, 0o755); err != nil {
 		return nil, err
 	}
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
-	private, err := os.MkdirTemp(uapiDir, ".sallyport-")
+	private, err := os.MkdirTemp(SocketDir, ".sallyport-")
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +88,8 @@ func listenUAPI(path string) (*net.UnixListener, error) {
 	return l, nil
 }
 
-// removeStale removes the socket of a process that was killed. One that answers
-// belongs to a live device, maybe in another network namespace.
+// removeStale removes the socket of a process that was killed. A socket that answers
+// belongs to a live device, perhaps in another network namespace.
 func removeStale(path string) error {
 	c, err := net.DialTimeout("unix", path, time.Second) //nolint:noctx // local, and bounded
 	if err == nil {
@@ -99,7 +102,7 @@ func removeStale(path string) error {
 	return nil
 }
 
-func (s *uapiSocket) accept() {
+func (s *Socket) accept() {
 	for {
 		s.slots <- struct{}{}
 		if c, err := s.listener.Accept(); err == nil {
@@ -117,7 +120,7 @@ func (s *uapiSocket) accept() {
 
 // start serves c in its slot. After quit, c is closed and handled at once, so that
 // the slot comes back the same way.
-func (s *uapiSocket) start(c net.Conn) {
+func (s *Socket) start(c net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
@@ -126,11 +129,11 @@ func (s *uapiSocket) start(c net.Conn) {
 	default:
 	}
 	s.conns[c] = struct{}{}
-	_ = c.SetDeadline(time.Now().Add(uapiLife)) // fails only if c is closed
+	_ = c.SetDeadline(time.Now().Add(connLife)) // fails only if c is closed
 	s.running.Go(func() { s.handle(c) })
 }
 
-func (s *uapiSocket) handle(c net.Conn) {
+func (s *Socket) handle(c net.Conn) {
 	s.serve(c)
 	s.mu.Lock()
 	delete(s.conns, c)
@@ -138,14 +141,14 @@ func (s *uapiSocket) handle(c net.Conn) {
 	<-s.slots
 }
 
-// there reports whether the socket is still in its place.
-func (s *uapiSocket) there() bool {
+// InPlace reports whether the socket is still in its place.
+func (s *Socket) InPlace() bool {
 	_, err := os.Lstat(s.path)
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// close ends every connection, waits for its handler, and removes the socket.
-func (s *uapiSocket) close() error {
+// Close ends every connection, waits for its handler, and removes the socket.
+func (s *Socket) Close() error {
 	s.mu.Lock()
 	close(s.quit)
 	for c := range s.conns {

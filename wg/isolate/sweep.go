@@ -1,24 +1,49 @@
-package wg
+package isolate
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"sallyport/wg/kernel"
 )
 
-// While rules are missing, a guest can connect to the host, and what has connected
-// goes on when they are back: an ACK passes. So the host's sockets to guests are
-// ended then, but for the gateway's, which are tied to the interface. To be asked
-// for sockets, and to end one, is sock_diag's (linux/inet_diag.h).
+// While rules are missing, a guest can connect to the host, and its connections
+// survive the return of the rules: an ACK passes. So the host's sockets to guests
+// are ended then, except the gateway's, which are bound to the interface.
+// sock_diag lists sockets and ends them (linux/inet_diag.h).
 
-// sweep ends the TCP sockets of this host to an address of network, except those
-// that are tied to the interface of this index and belong to this user. It returns
-// how many it has ended.
-func sweep(s *kernelSocket, network netip.Prefix, index, user int) (ended int, err error) {
+// sweepFor is how long after a gap a guest may still complete a connection that it
+// began in it: so long the kernel takes its own SYN cookies (two periods of a
+// minute, net/ipv4/syncookies.c), which it sends when a listener's queue is full.
+const sweepFor = 2*time.Minute + 10*time.Second
+
+// GapEnds says that rules were missing until now. Sweep has work to do for a while.
+func (i *Isolation) GapEnds() { i.sweepUntil = time.Now().Add(sweepFor) }
+
+// Sweep ends what guests may have begun while rules were missing, if that was a
+// short while ago. It returns the number of connections that it has ended. After
+// an error it does nothing until the next gap.
+func (i *Isolation) Sweep(index int) (ended int, err error) {
+	if !time.Now().Before(i.sweepUntil) {
+		return 0, nil
+	}
+	if ended, err = sweep(i.diag, i.o.Address, index, os.Geteuid()); err != nil {
+		i.sweepUntil = time.Time{}
+	}
+	return ended, err
+}
+
+// sweep ends the TCP sockets of this host to addresses of network, except those
+// that are bound to the interface of this index and belong to this user. It
+// returns the number that it has ended.
+func sweep(s *kernel.Socket, network netip.Prefix, index, user int) (ended int, err error) {
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} { // of the latter the mapped addresses
 		found, err := socketsTo(s, family, network)
 		if err != nil {
@@ -28,7 +53,7 @@ func sweep(s *kernelSocket, network netip.Prefix, index, user int) (ended int, e
 			if f.boundTo == index && (f.user == user || f.closed) {
 				continue
 			}
-			switch _, err := s.ask(message{kind: unix.SOCK_DESTROY, flags: unix.NLM_F_ACK, data: f.request(0)}); {
+			switch _, err := s.Ask(kernel.Message{Kind: unix.SOCK_DESTROY, Flags: unix.NLM_F_ACK, Data: f.request(0)}); {
 			case err == nil:
 				ended++
 			case !errors.Is(err, unix.ENOENT): // it has ended by itself
@@ -39,15 +64,15 @@ func sweep(s *kernelSocket, network netip.Prefix, index, user int) (ended int, e
 	return ended, nil
 }
 
-// socket is one that sock_diag has told of.
+// socket is one that sock_diag has listed.
 type socket struct {
 	family        byte
 	id            [48]byte // struct inet_diag_sockid: addresses, interface, and a cookie that no later socket has
 	boundTo, user int
-	closed        bool // by its process: it only has its last bytes to deliver
+	closed        bool // by its process: only its last bytes are still to be delivered
 }
 
-// States of a TCP socket (net/tcp_states.h) that speak to nobody.
+// States of a TCP socket in which it has no peer to speak to (net/tcp_states.h).
 const (
 	tcpTimeWait = 6
 	tcpClose    = 7
@@ -63,8 +88,8 @@ func (s *socket) request(states uint32) []byte {
 	return append(b, s.id[:]...)
 }
 
-// socketsTo lists the TCP sockets to an address of network. The kernel picks them.
-func socketsTo(s *kernelSocket, family byte, network netip.Prefix) (found []socket, err error) {
+// socketsTo lists the TCP sockets to addresses of network. The kernel selects them.
+func socketsTo(s *kernel.Socket, family byte, network netip.Prefix) (found []socket, err error) {
 	const (
 		bytecode  = 1 // INET_DIAG_REQ_BYTECODE
 		condition = 8 // INET_DIAG_BC_D_COND: the destination
@@ -81,7 +106,7 @@ func socketsTo(s *kernelSocket, family byte, network netip.Prefix) (found []sock
 		return nil, err
 	}
 	all := socket{family: family}
-	answers, err := s.ask(message{kind: unix.SOCK_DIAG_BY_FAMILY, flags: unix.NLM_F_DUMP, data: append(all.request(speaking), filter...)})
+	answers, err := s.Ask(kernel.Message{Kind: unix.SOCK_DIAG_BY_FAMILY, Flags: unix.NLM_F_DUMP, Data: append(all.request(speaking), filter...)})
 	for _, a := range answers {
 		const idAt, interfaceAt, userAt, inodeAt, size = 4, 40, 64, 68, 72 // in a struct inet_diag_msg
 		if len(a.Data) < size {

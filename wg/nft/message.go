@@ -1,4 +1,4 @@
-package wg
+package nft
 
 import (
 	"encoding/binary"
@@ -6,17 +6,19 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"sallyport/wg/kernel"
 )
 
-// How nf_tables spells what filter.go says: attributes with numbers in network order and texts
-// that end in zero (linux/netfilter/nf_tables.h).
+// The encoding of nf_tables: attributes with numbers in network order, and texts that
+// end in zero (linux/netfilter/nf_tables.h).
 
-// inTable is a message about tables of the family inet, or what is in one.
-func inTable(kind, flags uint16, attrs ...netlink.Attribute) (message, error) {
+// inTable makes a message about tables of the family inet or their contents.
+func inTable(kind, flags uint16, attrs ...netlink.Attribute) (kernel.Message, error) {
 	data, err := netlink.MarshalAttributes(attrs)
-	return message{
-		kind: unix.NFNL_SUBSYS_NFTABLES<<8 | kind, flags: flags,
-		data: append([]byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0}, data...),
+	return kernel.Message{
+		Kind: unix.NFNL_SUBSYS_NFTABLES<<8 | kind, Flags: flags,
+		Data: append([]byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0}, data...),
 	}, err
 }
 
@@ -28,9 +30,9 @@ func integer(kind uint16, n uint32) netlink.Attribute {
 	return netlink.Attribute{Type: kind, Data: binary.BigEndian.AppendUint32(nil, n)}
 }
 
-// batch collects messages that make something. It keeps the first error.
+// batch collects the messages of a transaction. It keeps the first error.
 type batch struct {
-	messages []message
+	messages []kernel.Message
 	failed   error
 }
 
@@ -61,7 +63,7 @@ func (b *batch) keep(err error) {
 	}
 }
 
-// attributes are those of an answer; what it does not have reads as zero.
+// attributes are the attributes of an answer. A missing one reads as zero.
 type attributes map[uint16][]byte
 
 func attributesOf(answer []byte) attributes {
@@ -93,3 +95,7 @@ func (a attributes) number(kind uint16) uint32 {
 	}
 	return 0
 }
+
+// TableOf returns the name of the table that a notification is about: tables,
+// chains and rules all have it as their first attribute.
+func TableOf(m netlink.Message) string { return attributesOf(m.Data).text(unix.NFTA_TABLE_NAME) }

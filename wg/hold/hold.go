@@ -1,4 +1,16 @@
-package wg
+// Package hold keeps an interface's name and a private key for one process.
+//
+// A kernel interface with our key is assumed to be left over from an earlier run, and
+// is removed when its gateway stops. So two processes must never have one at a time.
+//
+// An abstract Unix socket holds the name of an interface: such sockets belong to a
+// network namespace, as interfaces do, whatever the processes' files and roots are,
+// and end with their process. A lock on its file holds a private key, in all
+// namespaces: two tunnels with one key take each other's peers away.
+//
+// Any user of the host can listen on the socket first and so keep a gateway from
+// starting (not a running one from running). The error names that user's process.
+package hold
 
 import (
 	"bytes"
@@ -17,25 +29,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A kernel interface with our key is taken for what an earlier run left behind, and
-// goes when its gateway stops. So two processes must never have one at a time.
-//
-// The name of an interface is held by an abstract Unix socket: those belong to a
-// network namespace, as interfaces do, whatever the processes' files and roots are,
-// and end with their process. A private key is held by a lock on its file, which
-// holds in all namespaces: two tunnels with one key take each other's peers away.
-//
-// Any user of the host can listen on the socket first, and keep a gateway from
-// starting (not a running one from running). The error says whose process it is.
-
-// hold is the right to an interface's name, until it is closed.
-type hold struct {
+// held is the right to an interface's name, until it is closed.
+type held struct {
 	listener *net.UnixListener
 	quit     chan struct{}
 	running  sync.WaitGroup
 }
 
-func holdName(iface string) (*hold, error) {
+// Interface holds the name of an interface for this process, in the network
+// namespace of the calling thread, until the result is closed. The error names the
+// process that holds it already.
+func Interface(iface string) (io.Closer, error) {
 	addr := &net.UnixAddr{Name: "@sallyport/tunnel/" + iface, Net: "unix"}
 	l, err := net.ListenUnix("unix", addr)
 	if errors.Is(err, unix.EADDRINUSE) {
@@ -44,13 +48,14 @@ func holdName(iface string) (*hold, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hold interface %s: %w", iface, err)
 	}
-	h := &hold{listener: l, quit: make(chan struct{})}
+	h := &held{listener: l, quit: make(chan struct{})}
 	h.running.Go(h.answer)
 	return h, nil
 }
 
-// answer accepts who asks whose socket it is: else the queue would be full once.
-func (h *hold) answer() {
+// answer accepts the connections of processes that look for the holder: otherwise the
+// queue would fill up.
+func (h *held) answer() {
 	for {
 		if c, err := h.listener.Accept(); err == nil {
 			_ = c.Close() // nothing was written
@@ -64,14 +69,15 @@ func (h *hold) answer() {
 	}
 }
 
-func (h *hold) close() error {
+// Close implements io.Closer.
+func (h *held) Close() error {
 	close(h.quit)
 	err := h.listener.Close()
 	h.running.Wait()
 	return err
 }
 
-// listenerOf describes the process that listens there.
+// listenerOf describes the process that listens at addr.
 func listenerOf(addr *net.UnixAddr) string {
 	const unknown = "another process"
 	c, err := net.DialTimeout("unix", addr.Name, time.Second) //nolint:noctx // local, and bounded
@@ -90,8 +96,8 @@ func listenerOf(addr *net.UnixAddr) string {
 	return fmt.Sprintf("%s of user %d", process(int(who.Pid)), who.Uid)
 }
 
-// process describes a process by its number and its words, which are its own to
-// choose.
+// process describes a process by its number and its command line, which it chooses
+// itself.
 func process(pid int) string {
 	if pid <= 0 {
 		return "a process of another container"
@@ -110,7 +116,7 @@ func process(pid int) string {
 	return name + " (" + printable(words) + ")"
 }
 
-// printable is a command line as one line of a log.
+// printable returns a command line as one line for a log.
 func printable(words []byte) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -120,18 +126,19 @@ func printable(words []byte) string {
 	}, string(bytes.TrimRight(words, "\x00")))
 }
 
-// LockKey keeps the private key of path for this process, until the lock is
-// closed: a second tunnel with it, in whatever network namespace, would take away
-// the peers of the first. The error says who has it.
-func LockKey(path string, log *slog.Logger) (io.Closer, error) {
+// Key locks the private key file path for this process until the result is closed: a
+// second tunnel with the key, in any network namespace, would take away the peers of
+// the first. The error names the process that has the lock. Where the file system has
+// no locks, a warning goes to log.
+func Key(path string, log *slog.Logger) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("wg: private key: %w", err)
+		return nil, fmt.Errorf("private key: %w", err)
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
-		err = fmt.Errorf("wg: private key %s is used by %s: stop it, or give this one a key of its own", path, lockerOf(f))
+		err = fmt.Errorf("private key %s is used by %s: stop it, or give this one a key of its own", path, lockerOf(f))
 		return nil, errors.Join(err, f.Close())
 	case err != nil: // some network file systems have no locks
 		log.Warn("the private key's file cannot be locked: let no second process use it", "file", path, "error", err.Error())
@@ -139,7 +146,7 @@ func LockKey(path string, log *slog.Logger) (io.Closer, error) {
 	return f, nil
 }
 
-// lockerOf describes the process that has a lock on f.
+// lockerOf describes the process that has the lock on f.
 func lockerOf(f *os.File) string {
 	const unknown = "another process"
 	var st unix.Stat_t

@@ -1,4 +1,4 @@
-package wg
+package userspace
 
 import (
 	"context"
@@ -26,7 +26,7 @@ type warnLimit struct {
 	dropped int
 }
 
-// pass tells whether a line may be written, and how many were dropped before it.
+// pass reports whether a line may be written, and how many were dropped before it.
 func (l *warnLimit) pass(now time.Time) (dropped int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -42,9 +42,9 @@ func (l *warnLimit) pass(now time.Time) (dropped int, ok bool) {
 	return dropped, true
 }
 
-// deviceLogger routes wireguard-go's log: errors become warnings, because the
-// tunnels of the other peers go on; the rest is for debugging.
-func deviceLogger(log *slog.Logger) *device.Logger {
+// newLogger routes wireguard-go's log: errors become warnings, because the tunnels of
+// the other peers go on; the rest is logged at debug level.
+func newLogger(log *slog.Logger) *device.Logger {
 	var limit warnLimit
 	return &device.Logger{
 		Verbosef: func(format string, args ...any) {
@@ -65,6 +65,7 @@ func deviceLogger(log *slog.Logger) *device.Logger {
 	}
 }
 
-// awaited is what wireguard-go says, as text only, of a peer that has not called
-// yet: for a gateway that is no error, its guests always call first.
+// awaited is the part of a message of wireguard-go, which has no type, about a peer
+// that has not called yet. A gateway's guests always call first: for it that is no
+// error.
 const awaited = "no known endpoint for peer"

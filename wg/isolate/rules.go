@@ -1,4 +1,4 @@
-package wg
+package isolate
 
 import (
 	"encoding/binary"
@@ -8,12 +8,14 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"sallyport/wg/nft"
 )
 
-// A guest is hostile. Through its tunnel it may answer the gateway and do nothing
-// else: not reach a port of the gateway, nor another guest, nor the gateway's
-// networks. Nor is the tunnel anybody's way to the guests but the gateway's. The
-// table inet sallyport-<interface> says so:
+// Guests are hostile. Through its tunnel a guest may answer the gateway and do
+// nothing else: it reaches no port of the gateway, no other guest, and none of the
+// gateway's networks. And only the gateway reaches guests through the tunnel. The
+// table inet sallyport-<interface> enforces both:
 //
 //	input    from the interface                             goto guests
 //	         from elsewhere with a tunnel address           drop
@@ -34,7 +36,7 @@ import (
 // client or to another guest. About a TCP segment it wants our port and a sequence
 // number that is under way (RFC 5927, 4.1), which only the peer knows.
 //
-// "ct state established" would say it in one word, and is left out on purpose: one
+// "ct state established" would say it in one rule, and is left out on purpose: one
 // such rule makes the kernel track every connection of the host, the clients' too.
 // Measured on loopback, that is 6 % of the CPU of a 64-byte exchange (14.9 against
 // 14.0 us; rules such as these: 14.2). Worse, it is two entries per relayed connection
@@ -42,28 +44,27 @@ import (
 // connection is dropped. And without it a guest that still holds connections from
 // before a reboot of the gateway gets its RST.
 //
-// What cannot be accepted here is not accepted elsewhere: other tables of the host
-// may drop more, never less.
+// Other tables of the host may drop more packets, never fewer.
 
-// rules are the chains for the interface of this index, the gateway's address with
-// the tunnel network, and the gateway's user.
-func rules(index int, own netip.Prefix, user int) []chain {
+// rules returns the chains for the interface of this index, the gateway's address
+// with the tunnel network, and the gateway's user.
+func rules(index int, own netip.Prefix, user int) []nft.Chain {
 	from, to := equal(meta(expr.MetaKeyIIF), native(index)...), equal(meta(expr.MetaKeyOIF), native(index)...)
 	fromGuest := join(isIPv4(), within(networkField(sourceAddress), own))
-	guests := chain{name: "guests"}
+	guests := nft.Chain{Name: "guests"}
 	for _, match := range replies(own) {
-		guests.rules = append(guests.rules, join(match, accept()))
+		guests.Rules = append(guests.Rules, join(match, accept()))
 	}
-	guests.rules = append(guests.rules, drop())
-	return []chain{
-		{"input", nftables.ChainHookInput, [][]expr.Any{
-			join(from, []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: guests.name}}),
+	guests.Rules = append(guests.Rules, drop())
+	return []nft.Chain{
+		{Name: "input", Hook: nftables.ChainHookInput, Rules: [][]expr.Any{
+			join(from, []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: guests.Name}}),
 			join(fromGuest, unlike(meta(expr.MetaKeyIIF), native(loopbackIndex)...), drop()),
 		}},
 		guests,
-		{"forward", nftables.ChainHookForward, [][]expr.Any{join(from, drop()), join(to, drop()), join(fromGuest, drop())}},
-		// What the kernel sends of itself has no socket with a user, and passes.
-		{"output", nftables.ChainHookOutput, [][]expr.Any{
+		{Name: "forward", Hook: nftables.ChainHookForward, Rules: [][]expr.Any{join(from, drop()), join(to, drop()), join(fromGuest, drop())}},
+		// The kernel's own packets have no socket with a user, and pass.
+		{Name: "output", Hook: nftables.ChainHookOutput, Rules: [][]expr.Any{
 			join(to, unlike(meta(expr.MetaKeySKUID), native(user)...), drop()),
 		}},
 	}
@@ -72,7 +73,7 @@ func rules(index int, own netip.Prefix, user int) []chain {
 // loopbackIndex is the same in each network namespace (LOOPBACK_IFINDEX).
 const loopbackIndex = 1
 
-// replies are the matches of what an answer can be.
+// replies returns the matches of packets that can be answers.
 func replies(own netip.Prefix) [][]expr.Any {
 	const (
 		flags          = 13 // the offset of a TCP header's flags
@@ -135,13 +136,13 @@ func equal(load expr.Any, to ...byte) []expr.Any {
 
 func unlike(load expr.Any, from ...byte) []expr.Any { return []expr.Any{load, differs(from...)} }
 
-// within matches an address of network.
+// within matches an address in network.
 func within(load expr.Any, network netip.Prefix) []expr.Any {
 	address, bits := network.Masked().Addr().As4(), binary.BigEndian.AppendUint32(nil, ^uint32(0)<<(32-network.Bits()))
 	return []expr.Any{load, mask(bits...), &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: address[:]}}
 }
 
-// native is a number as the kernel itself has it.
+// native returns a number in the byte order of the machine.
 func native(n int) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(n)) }
 
 func accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}} }

@@ -1,4 +1,4 @@
-package wg
+package netstack
 
 import (
 	"net/netip"
@@ -6,12 +6,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Offsets in an IPv4 header.
+const (
+	protocolField      = 9
+	sourceAddress      = 12
+	destinationAddress = 16
+)
+
 // believable reports whether an IPv4 packet that came through the tunnel may go to
-// the stack in this process. All may but some ICMP: what tells of an error must
-// quote a TCP segment from own to the very peer that sends it. The stack itself
-// asks for neither the peer nor a sequence number, so that a guest who tries our
-// 16 bits of port could narrow the way to another guest to nothing. What the
-// kernel's stack may hear, rules.go says.
+// the stack. All packets may except some ICMP: a message about an error must quote a
+// TCP segment from own to the very peer that sends it. The stack checks neither the
+// peer nor a sequence number, so a guest that tries the 16 bits of our port could
+// reduce the path MTU to another guest to nothing.
 func believable(packet []byte, own netip.Addr) bool {
 	const (
 		ipHeader    = 20

@@ -1,4 +1,4 @@
-package wg
+package userspace
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 func TestFloodOfComplaintsDoesNotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		l := deviceLogger(slog.New(slog.NewTextHandler(&out, nil)))
+		l := newLogger(slog.New(slog.NewTextHandler(&out, nil)))
 		for range 1000 {
 			l.Errorf("packet %d", 1)
 		}
@@ -30,7 +30,7 @@ func TestFloodOfComplaintsDoesNotFillTheLog(t *testing.T) {
 
 func TestPeerThatHasNotCalledYetIsNoWarning(t *testing.T) {
 	var out bytes.Buffer
-	l := deviceLogger(slog.New(slog.NewTextHandler(&out, nil)))
+	l := newLogger(slog.New(slog.NewTextHandler(&out, nil)))
 	l.Errorf("%v - Failed to send handshake initiation: %v", "peer(x)", "no known endpoint for peer")
 	if out.Len() != 0 {
 		t.Errorf("logged %q", out.String())

@@ -1,4 +1,4 @@
-package wg
+package isolate
 
 import (
 	"github.com/vishvananda/netlink"
@@ -6,38 +6,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// CloseIngress makes an interface itself refuse packets that can begin anything, by
+// a filter of its own (tc, clsact) that only the end of the interface removes. It is
+// best called before the interface is up.
+//
 // A kernel interface stays up when its gateway is killed, and then nobody guards its
-// table: one "flush ruleset", and guests reach the host until the next run. So the
-// interface itself refuses what can begin anything, by a filter of its own (tc, clsact),
-// which nothing but its end takes away. It knows less than the table, which is the
-// isolation while a gateway runs: what is not the beginning of an IPv4 header
-// without options, or a fragment, is dropped too. A gateway's guests send neither:
-// their TCP segments fit into the tunnel.
-
-// closeIngress is best before the interface is up.
-func (t *tunnel) closeIngress() error {
-	if t.o.Guest || !t.maker.outlives {
-		return nil
-	}
+// table: after one "flush ruleset" guests would reach the host until the next run.
+// The filter knows less than the table, which is the isolation while a gateway runs:
+// it also drops everything but IPv4 headers without options, and fragments. A
+// gateway's guests send neither: their TCP segments fit into the tunnel.
+func CloseIngress(handle *netlink.Handle, index int) error {
 	clsact := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
-		LinkIndex: t.link.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
 	}}
-	_ = t.nl.QdiscDel(clsact) // of an earlier run
-	err := t.nl.QdiscAdd(clsact)
-	for _, f := range ingressFilters(t.link.Attrs().Index) {
+	_ = handle.QdiscDel(clsact) // of an earlier run
+	err := handle.QdiscAdd(clsact)
+	for _, f := range ingressFilters(index) {
 		if err == nil {
-			err = t.nl.FilterAdd(f)
+			err = handle.FilterAdd(f)
 		}
 	}
 	if err != nil {
-		_ = t.nl.QdiscDel(clsact)
-		t.o.Log.Warn("if the gateway is killed, the packet filter alone isolates the tunnel until the next run: the kernel lacks what the interface needs to do so itself (modprobe -a sch_ingress cls_u32 act_gact)",
-			"interface", t.o.Interface, "error", err.Error())
+		_ = handle.QdiscDel(clsact)
 	}
-	return nil
+	return err
 }
 
-// ingressFilters are what may come in, and then the end.
+// ingressFilters accept what may come in, and then drop the rest.
 func ingressFilters(index int) []netlink.Filter {
 	const (
 		first, last = 1, 2
@@ -57,7 +52,7 @@ func ingressFilters(index int) []netlink.Filter {
 	for _, flag := range []uint32{ack, rst} {
 		add(first, unix.ETH_P_IP, append(whole(unix.IPPROTO_TCP), nl.TcU32Key{Off: 20 + 12, Mask: flag << 16, Val: flag << 16}))
 	}
-	for _, kind := range []uint32{0, 3, 11, 12} { // as replies has them
+	for _, kind := range []uint32{0, 3, 11, 12} { // the kinds that replies matches
 		add(first, unix.ETH_P_IP, append(whole(unix.IPPROTO_ICMP), nl.TcU32Key{Off: 20, Mask: 0xff << 24, Val: kind << 24}))
 	}
 	drop := &netlink.GenericAction{ActionAttrs: netlink.ActionAttrs{Action: netlink.TC_ACT_SHOT}}
@@ -65,7 +60,7 @@ func ingressFilters(index int) []netlink.Filter {
 	return all
 }
 
-// whole matches an IPv4 packet of a protocol that is no fragment and whose header
+// whole matches an IPv4 packet of a protocol, if it is not a fragment and its header
 // has no options.
 func whole(protocol uint32) []nl.TcU32Key {
 	return []nl.TcU32Key{

@@ -1,4 +1,4 @@
-package wg
+package netstack
 
 import (
 	"context"
@@ -15,9 +15,9 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// stackConn is a connection of the stack. gonet's own hides the endpoint, and with it
-// what package duplex asks for: to reset, and to know of a reset and of what is under way.
-type stackConn struct {
+// Conn is a connection of a stack. Unlike gonet's own type it can reset, reports a
+// reset by the peer, and counts the bytes under way, as package duplex needs.
+type Conn struct {
 	*gonet.TCPConn
 	ep     tcpip.Endpoint
 	wq     *waiter.Queue
@@ -25,13 +25,13 @@ type stackConn struct {
 	closed chan struct{}
 }
 
-func newStackConn(wq *waiter.Queue, ep tcpip.Endpoint) *stackConn {
-	return &stackConn{TCPConn: gonet.NewTCPConn(wq, ep), ep: ep, wq: wq, closed: make(chan struct{})}
+func newConn(wq *waiter.Queue, ep tcpip.Endpoint) *Conn {
+	return &Conn{TCPConn: gonet.NewTCPConn(wq, ep), ep: ep, wq: wq, closed: make(chan struct{})}
 }
 
-// Write tells by the kernel's errors whether the peer has reset a stream that it had
-// ended before. The stack has errors of its own, without a type.
-func (c *stackConn) Write(p []byte) (int, error) {
+// Write implements net.Conn. It reports a reset by the peer as ECONNRESET and
+// another end as EPIPE, as the kernel does: the stack's own errors have no type.
+func (c *Conn) Write(p []byte) (int, error) {
 	n, err := c.TCPConn.Write(p)
 	var timeout net.Error
 	switch {
@@ -44,28 +44,28 @@ func (c *stackConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *stackConn) state() tcp.EndpointState { return tcp.EndpointState(c.ep.State()) }
+func (c *Conn) state() tcp.EndpointState { return tcp.EndpointState(c.ep.State()) }
 
 // Close implements net.Conn.
-func (c *stackConn) Close() error {
+func (c *Conn) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	return c.TCPConn.Close()
 }
 
 // Reset closes so that the peer sees a reset.
-func (c *stackConn) Reset() {
+func (c *Conn) Reset() {
 	c.once.Do(func() { close(c.closed) })
 	c.ep.Abort()
 }
 
-// Gone reports whether nobody is there any more.
-func (c *stackConn) Gone() bool {
+// Gone reports whether the connection has ended in both directions or was reset.
+func (c *Conn) Gone() bool {
 	s := c.state()
 	return s == tcp.StateError || s == tcp.StateClose
 }
 
-// WaitGone waits until Gone, and returns false if c is closed before.
-func (c *stackConn) WaitGone() bool {
+// WaitGone waits until Gone is true. It returns false if c is closed first.
+func (c *Conn) WaitGone() bool {
 	entry, changed := waiter.NewChannelEntry(waiter.EventHUp | waiter.EventErr)
 	c.wq.EventRegister(&entry)
 	defer c.wq.EventUnregister(&entry)
@@ -84,10 +84,10 @@ func (c *stackConn) WaitGone() bool {
 	}
 }
 
-// Unsent tells how many bytes the peer has not acknowledged. The stack says only whether
-// they are fewer than the send buffer's size, so that is tried out. Nothing may be
-// written after it: the buffer stays as small as it was asked for.
-func (c *stackConn) Unsent() int {
+// Unsent returns the number of bytes that the peer has not acknowledged. The stack
+// only reports whether they are fewer than the send buffer's size, so Unsent tries
+// sizes. Nothing may be written afterwards: the buffer stays small.
+func (c *Conn) Unsent() int {
 	const most = 64 << 20 // above every limit of the stack
 	options := c.ep.SocketOptions()
 	options.SetSendBufferSize(1, true) // ends its tuning
@@ -102,7 +102,7 @@ func (c *stackConn) Unsent() int {
 }
 
 // connect opens a connection.
-func (s *stackTUN) connect(ctx context.Context, to tcpip.FullAddress) (*stackConn, error) {
+func (s *Stack) connect(ctx context.Context, to tcpip.FullAddress) (*Conn, error) {
 	wq := &waiter.Queue{}
 	ep, fault := s.stack.NewEndpoint(tcp.ProtocolNumber, ipv4.ProtocolNumber, wq)
 	if fault != nil {
@@ -124,9 +124,9 @@ func (s *stackTUN) connect(ctx context.Context, to tcpip.FullAddress) (*stackCon
 	if fault != nil {
 		ep.Close()
 		if _, none := fault.(*tcpip.ErrNoPortAvailable); none {
-			return nil, syscall.EADDRNOTAVAIL // as the kernel says it
+			return nil, syscall.EADDRNOTAVAIL // the error of the kernel
 		}
 		return nil, errors.New(fault.String())
 	}
-	return newStackConn(wq, ep), nil
+	return newConn(wq, ep), nil
 }

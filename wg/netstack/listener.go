@@ -1,4 +1,4 @@
-package wg
+package netstack
 
 import (
 	"errors"
@@ -10,34 +10,34 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// stackListener is a listener of the stack, whose connections are stackConns.
-type stackListener struct {
+// listener is a listener of the stack. Its connections are Conns.
+type listener struct {
 	ep tcpip.Endpoint
 	wq *waiter.Queue
 	at net.Addr
 }
 
-// stackBacklog is how many connections may wait for Accept.
-const stackBacklog = 4096
+// backlog is how many connections may wait for Accept.
+const backlog = 4096
 
-func (s *stackTUN) listener(at tcpip.FullAddress) (*stackListener, error) {
+func (s *Stack) listen(at tcpip.FullAddress) (*listener, error) {
 	wq := &waiter.Queue{}
 	ep, fault := s.stack.NewEndpoint(tcp.ProtocolNumber, ipv4.ProtocolNumber, wq)
 	if fault != nil {
 		return nil, errors.New(fault.String())
 	}
 	if fault = ep.Bind(at); fault == nil {
-		fault = ep.Listen(stackBacklog)
+		fault = ep.Listen(backlog)
 	}
 	if fault != nil {
 		ep.Close()
 		return nil, errors.New(fault.String())
 	}
-	return &stackListener{ep: ep, wq: wq, at: &net.TCPAddr{IP: at.Addr.AsSlice(), Port: int(at.Port)}}, nil
+	return &listener{ep: ep, wq: wq, at: &net.TCPAddr{IP: at.Addr.AsSlice(), Port: int(at.Port)}}, nil
 }
 
 // Accept implements net.Listener.
-func (l *stackListener) Accept() (net.Conn, error) {
+func (l *listener) Accept() (net.Conn, error) {
 	entry, changed := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventHUp)
 	l.wq.EventRegister(&entry)
 	defer l.wq.EventUnregister(&entry)
@@ -45,7 +45,7 @@ func (l *stackListener) Accept() (net.Conn, error) {
 		ep, wq, fault := l.ep.Accept(nil)
 		switch fault.(type) {
 		case nil:
-			return newStackConn(wq, ep), nil
+			return newConn(wq, ep), nil
 		case *tcpip.ErrWouldBlock:
 			<-changed
 		default:
@@ -55,10 +55,10 @@ func (l *stackListener) Accept() (net.Conn, error) {
 }
 
 // Close implements net.Listener.
-func (l *stackListener) Close() error {
+func (l *listener) Close() error {
 	l.ep.Close()
 	return nil
 }
 
 // Addr implements net.Listener.
-func (l *stackListener) Addr() net.Addr { return l.at }
+func (l *listener) Addr() net.Addr { return l.at }
