@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -75,11 +74,18 @@ func certifyCrowd(dir, host string) (authority string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := initPKI(io.Discard, dir); err != nil {
+	ca, err := ratls.NewAuthority()
+	if err != nil {
 		return "", err
 	}
-	server := ratls.Request{AppID: app, Names: []string{host}, Server: true}
-	return filepath.Join(dir, authorityCert), issuePKI(io.Discard, dir, filepath.Join(dir, "rpc"), server)
+	if err := ca.Save(dir); err != nil {
+		return "", err
+	}
+	cert, err := ca.Issue(ratls.Request{AppID: app, Names: []string{host}, Server: true})
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, ratls.RootFile), ratls.WriteFiles(cert, filepath.Join(dir, "rpc.pem"), filepath.Join(dir, "rpc.key"))
 }
 
 func openCrowd(dir, url string) (c *crowd, err error) {
@@ -87,7 +93,7 @@ func openCrowd(dir, url string) (c *crowd, err error) {
 	if c.app, err = ratls.ParseAppID(benchGatewayApp); err != nil {
 		return nil, err
 	}
-	if c.ca, err = loadPKI(dir); err != nil {
+	if c.ca, err = ratls.LoadAuthority(dir); err != nil {
 		return nil, err
 	}
 	c.roots.AddCert(c.ca.Root())
@@ -123,10 +129,8 @@ func (c *crowd) register(ctx context.Context, rate float64) (int, error) {
 }
 
 func (c *crowd) registerOne(ctx context.Context) error {
-	info, err := issueFlags{}.appInfo(c.app)
-	if err != nil {
-		return err
-	}
+	info := &ratls.AppInfo{AppID: c.app}
+	_, _ = rand.Read(info.InstanceID[:]) // it never fails
 	cert, err := c.ca.Issue(ratls.Request{AppID: c.app, AppInfo: info, Client: true})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,52 +11,48 @@ import (
 
 	"sallyport/config"
 	"sallyport/gateway/appraise"
+	"sallyport/ratls"
 	"sallyport/ratls/pccs"
 )
 
 // Whatever file an operator names: nothing waits until somebody writes into a FIFO in its place.
 func TestFIFOInPlaceOfAFileIsRefusedByName(t *testing.T) {
 	dir := t.TempDir()
-	mustPKI(t, "init", "--dir", dir)
-	mustPKI(t, "issue", "--server", "--name", "gw", "--dir", dir, "--out", filepath.Join(dir, "rpc"), "--app-id", pkiApp)
-	cert, key, ca := filepath.Join(dir, "rpc.pem"), filepath.Join(dir, "rpc.key"), filepath.Join(dir, authorityCert)
+	kms, err := ratls.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := kms.Issue(ratls.Request{AppID: ratls.AppID{1}})
+	if err := errors.Join(err, kms.Save(dir)); err != nil {
+		t.Fatal(err)
+	}
+	cert, key, ca := filepath.Join(dir, "rpc.pem"), filepath.Join(dir, "rpc.key"), filepath.Join(dir, ratls.RootFile)
+	if err := ratls.WriteFiles(pair, cert, key); err != nil {
+		t.Fatal(err)
+	}
 	join := func(f joinFlags) error {
 		_, err := f.clients()
 		return err
 	}
-	pki := func(fifo string) error {
-		_, err := loadPKI(filepath.Dir(fifo))
-		return err
-	}
-	own := func(file string) string { // of an authority that is good but for this
-		dir := t.TempDir()
-		mustPKI(t, "init", "--dir", dir)
-		return filepath.Join(dir, file)
-	}
 	for _, c := range []struct {
-		name, file string // file: what is replaced; "" is a file of its own
-		read       func(fifo string) error
+		name string
+		read func(fifo string) error
 	}{
-		{"[acme] roots", "", func(fifo string) error { _, err := authority(config.Authority{Roots: fifo}); return err }},
-		{"join --cert", "", func(fifo string) error { return join(joinFlags{cert: fifo, key: key, ca: ca}) }},
-		{"join --key", "", func(fifo string) error { return join(joinFlags{cert: cert, key: fifo, ca: ca}) }},
-		{"join --ca", "", func(fifo string) error { return join(joinFlags{cert: cert, key: key, ca: fifo}) }},
-		{"bench --ca", "", func(fifo string) error { _, err := readRoots(fifo); return err }},
-		{"a secret", "", func(fifo string) error { _, err := readSecret(fifo); return err }},
-		{"--collateral", "", func(fifo string) error { _, err := pccs.File(fifo, nil); return err }},
-		{"--policy", "", func(fifo string) error { _, err := config.LoadAttestation(fifo); return err }},
-		{"insecure_root_ca", "", func(fifo string) error {
+		{"[acme] roots", func(fifo string) error { _, err := authority(config.Authority{Roots: fifo}); return err }},
+		{"join --cert", func(fifo string) error { return join(joinFlags{cert: fifo, key: key, ca: ca}) }},
+		{"join --key", func(fifo string) error { return join(joinFlags{cert: cert, key: fifo, ca: ca}) }},
+		{"join --ca", func(fifo string) error { return join(joinFlags{cert: cert, key: key, ca: fifo}) }},
+		{"bench --ca", func(fifo string) error { _, err := readRoots(fifo); return err }},
+		{"a secret", func(fifo string) error { _, err := readSecret(fifo); return err }},
+		{"--collateral", func(fifo string) error { _, err := pccs.File(fifo, nil); return err }},
+		{"--policy", func(fifo string) error { _, err := config.LoadAttestation(fifo); return err }},
+		{"insecure_root_ca", func(fifo string) error {
 			_, err := appraise.VerifierOptions(config.Attestation{InsecureRootCA: fifo})
 			return err
 		}},
-		{"verify", "", func(fifo string) error { _, _, err := readSubject(fifo); return err }},
-		{"the key of pki", own(authorityKey), pki},
-		{"the certificate of pki", own(authorityCert), pki},
+		{"verify", func(fifo string) error { _, _, err := readSubject(fifo); return err }},
 	} {
-		fifo := c.file
-		if fifo == "" {
-			fifo = filepath.Join(t.TempDir(), "fifo")
-		}
+		fifo := filepath.Join(t.TempDir(), "fifo")
 		if err := errorWithFIFO(t, fifo, c.read); err == nil || !strings.Contains(err.Error(), "regular file") || !strings.Contains(err.Error(), fifo) {
 			t.Errorf("%s: %v", c.name, err)
 		}

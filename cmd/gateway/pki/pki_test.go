@@ -1,4 +1,4 @@
-package main
+package pki
 
 import (
 	"crypto/tls"
@@ -19,15 +19,15 @@ import (
 )
 
 const (
-	pkiApp      = "deadbeef111111111111111111111111deadbeef"
-	pkiInstance = "0123456789012345678901234567890123456789"
-	pkiCompose  = "c143116fef3940e7f776bfc0919c256232ae5338a6e948c96b711e0b2383483a"
+	testApp      = "deadbeef111111111111111111111111deadbeef"
+	testInstance = "0123456789012345678901234567890123456789"
+	testCompose  = "c143116fef3940e7f776bfc0919c256232ae5338a6e948c96b711e0b2383483a"
 )
 
-// pki runs a command and returns what it printed.
-func pki(args ...string) (string, error) {
+// run runs a command and returns what it printed.
+func run(args ...string) (string, error) {
 	var out strings.Builder
-	cmd := newPKI()
+	cmd := New()
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
@@ -36,17 +36,17 @@ func pki(args ...string) (string, error) {
 	return out.String(), err
 }
 
-func mustPKI(t *testing.T, args ...string) string {
+func mustRun(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := pki(args...)
+	out, err := run(args...)
 	if err != nil {
 		t.Fatalf("pki %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return out
 }
 
-// pkiChain verifies an issued pair against the authority's file.
-func pkiChain(t *testing.T, dir, name string, usage x509.ExtKeyUsage) []*x509.Certificate {
+// chainOf verifies an issued pair against the authority's file.
+func chainOf(t *testing.T, dir, name string, usage x509.ExtKeyUsage) []*x509.Certificate {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(name+".pem", name+".key")
 	if err != nil {
@@ -78,14 +78,14 @@ func pkiChain(t *testing.T, dir, name string, usage x509.ExtKeyUsage) []*x509.Ce
 
 func TestPKIIssuesForAMachine(t *testing.T) {
 	dir, vm := t.TempDir(), filepath.Join(t.TempDir(), "vm1")
-	mustPKI(t, "init", "--dir", dir)
-	out := mustPKI(t, "issue", "--dir", dir, "--out", vm, "--days", "10",
-		"--app-id", pkiApp, "--instance-id", pkiInstance, "--compose-hash", pkiCompose)
-	id, err := ratls.Identify(t.Context(), pkiChain(t, dir, vm, x509.ExtKeyUsageClientAuth), ratls.Options{})
-	if err != nil || id.AppID.String() != pkiApp || id.InstanceID.String() != pkiInstance || id.ComposeHash.String() != pkiCompose {
+	mustRun(t, "init", "--dir", dir)
+	out := mustRun(t, "issue", "--dir", dir, "--out", vm, "--days", "10",
+		"--app-id", testApp, "--instance-id", testInstance, "--compose-hash", testCompose)
+	id, err := ratls.Identify(t.Context(), chainOf(t, dir, vm, x509.ExtKeyUsageClientAuth), ratls.Options{})
+	if err != nil || id.AppID.String() != testApp || id.InstanceID.String() != testInstance || id.ComposeHash.String() != testCompose {
 		t.Errorf("%+v, %v, want the ids that were given", id, err)
 	}
-	if !strings.Contains(out, "instance_id "+pkiInstance+"\n") {
+	if !strings.Contains(out, "instance_id "+testInstance+"\n") {
 		t.Errorf("printed %q, want the instance id", out)
 	}
 	for file, want := range map[string]fs.FileMode{
@@ -99,11 +99,11 @@ func TestPKIIssuesForAMachine(t *testing.T) {
 
 func TestPKIMakesUpInstanceIDs(t *testing.T) {
 	dir := t.TempDir()
-	mustPKI(t, "init", "--dir", dir)
+	mustRun(t, "init", "--dir", dir)
 	said := regexp.MustCompile(`instance_id ([0-9a-f]{40})\n`)
 	seen := map[string]bool{}
 	for _, name := range []string{"vm1", "vm2"} {
-		m := said.FindStringSubmatch(mustPKI(t, "issue", "--dir", dir, "--app-id", pkiApp, "--out", filepath.Join(dir, name)))
+		m := said.FindStringSubmatch(mustRun(t, "issue", "--dir", dir, "--app-id", testApp, "--out", filepath.Join(dir, name)))
 		if m == nil || seen[m[1]] {
 			t.Fatalf("%s: instance id %v, want a new one", name, m)
 		}
@@ -114,35 +114,35 @@ func TestPKIMakesUpInstanceIDs(t *testing.T) {
 func TestPKIIssuesForTheGateway(t *testing.T) {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "rpc")
-	mustPKI(t, "init", "--dir", dir)
-	mustPKI(t, "issue", "--server", "--dir", dir, "--out", out, "--app-id", pkiApp, "--name", "gw.example.com", "--name", "203.0.113.7")
-	leaf := pkiChain(t, dir, out, x509.ExtKeyUsageServerAuth)[0]
+	mustRun(t, "init", "--dir", dir)
+	mustRun(t, "issue", "--server", "--dir", dir, "--out", out, "--app-id", testApp, "--name", "gw.example.com", "--name", "203.0.113.7")
+	leaf := chainOf(t, dir, out, x509.ExtKeyUsageServerAuth)[0]
 	for _, name := range []string{"gw.example.com", "203.0.113.7"} {
 		if err := leaf.VerifyHostname(name); err != nil {
 			t.Error(err)
 		}
 	}
 	e, err := ratls.ParseExtensions(leaf.Extensions) // guests look for the app id
-	if err != nil || e.AppID.String() != pkiApp || e.AppInfo != nil {
-		t.Errorf("%+v, %v, want app %s and no machine", e, err, pkiApp)
+	if err != nil || e.AppID.String() != testApp || e.AppInfo != nil {
+		t.Errorf("%+v, %v, want app %s and no machine", e, err, testApp)
 	}
 }
 
 func TestPKIOverwritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	vm := filepath.Join(dir, "vm1")
-	mustPKI(t, "init", "--dir", dir)
-	issue := []string{"issue", "--dir", dir, "--app-id", pkiApp, "--out", vm}
-	mustPKI(t, issue...)
-	before := pkiFiles(t, dir)
+	mustRun(t, "init", "--dir", dir)
+	issue := []string{"issue", "--dir", dir, "--app-id", testApp, "--out", vm}
+	mustRun(t, issue...)
+	before := filesIn(t, dir)
 
-	if _, err := pki("init", "--dir", dir); err == nil || !strings.Contains(err.Error(), "is there already") {
+	if _, err := run("init", "--dir", dir); err == nil || !strings.Contains(err.Error(), "is there already") {
 		t.Errorf("init again: %v", err)
 	}
-	if _, err := pki(issue...); err == nil || !strings.Contains(err.Error(), "is there already") {
+	if _, err := run(issue...); err == nil || !strings.Contains(err.Error(), "is there already") {
 		t.Errorf("issue again: %v", err)
 	}
-	if after := pkiFiles(t, dir); after != before {
+	if after := filesIn(t, dir); after != before {
 		t.Errorf("files changed:\n%s\nwere\n%s", after, before)
 	}
 
@@ -150,14 +150,14 @@ func TestPKIOverwritesNothing(t *testing.T) {
 	if err := os.Remove(vm + ".key"); err != nil {
 		t.Fatal(err)
 	}
-	before = pkiFiles(t, dir)
-	if _, err := pki(issue...); err == nil || pkiFiles(t, dir) != before {
-		t.Errorf("issue over a certificate without a key: %v, files %s", err, pkiFiles(t, dir))
+	before = filesIn(t, dir)
+	if _, err := run(issue...); err == nil || filesIn(t, dir) != before {
+		t.Errorf("issue over a certificate without a key: %v, files %s", err, filesIn(t, dir))
 	}
 }
 
-// pkiFiles is all that is in a directory.
-func pkiFiles(t *testing.T, dir string) string {
+// filesIn is all that is in a directory.
+func filesIn(t *testing.T, dir string) string {
 	t.Helper()
 	var all strings.Builder
 	files, err := os.ReadDir(dir)
@@ -176,7 +176,7 @@ func pkiFiles(t *testing.T, dir string) string {
 
 func TestPKIWrongUsage(t *testing.T) {
 	issue := func(more ...string) []string {
-		return append([]string{"issue", "--dir", "d", "--out", "o", "--app-id", pkiApp}, more...)
+		return append([]string{"issue", "--dir", "d", "--out", "o", "--app-id", testApp}, more...)
 	}
 	for _, c := range []struct {
 		args []string
@@ -193,9 +193,9 @@ func TestPKIWrongUsage(t *testing.T) {
 		{issue("--days", "3661"), "--days: want 1 to 3660"},
 		{issue("--server"), "--server needs --name"},
 		{issue("--name", "gw.example.com"), "--name is of a --server"},
-		{issue("--server", "--name", "gw", "--instance-id", pkiInstance), "are of machines"},
+		{issue("--server", "--name", "gw", "--instance-id", testInstance), "are of machines"},
 	} {
-		_, err := pki(c.args...)
+		_, err := run(c.args...)
 		if usage := (cli.UsageError{}); !errors.As(err, &usage) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("pki %s: %v, want wrong usage: %s", strings.Join(c.args, " "), err, c.want)
 		}
@@ -215,12 +215,12 @@ func TestPKIRefusesABadAuthority(t *testing.T) {
 		"cut short":  {func(dir string) error { return os.Truncate(filepath.Join(dir, "ca.pem"), 100) }, "authority's certificate: want one PEM block"},
 	} {
 		dir := t.TempDir()
-		mustPKI(t, "init", "--dir", dir)
+		mustRun(t, "init", "--dir", dir)
 		if err := c.spoil(dir); err != nil {
 			t.Fatal(err)
 		}
 		out := filepath.Join(t.TempDir(), "rpc")
-		_, err := pki("issue", "--server", "--name", "gw:8000", "--dir", dir, "--out", out, "--app-id", pkiApp)
+		_, err := run("issue", "--server", "--name", "gw:8000", "--dir", dir, "--out", out, "--app-id", testApp)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", why, err, c.want)
 		}
@@ -235,15 +235,15 @@ func TestPKIHelpIsRight(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	ran := 0
-	root := newPKI()
+	root := New()
 	for _, name := range []string{"init", "issue"} {
 		cmd, _, err := root.Find([]string{name})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range pkiHelpCommands(cmd) {
+		for _, line := range helpCommands(cmd) {
 			line = strings.ReplaceAll(line, "/etc/gateway/pki", filepath.Join(dir, "pki"))
-			mustPKI(t, strings.Fields(line)...)
+			mustRun(t, strings.Fields(line)...)
 			ran++
 		}
 	}
@@ -252,8 +252,8 @@ func TestPKIHelpIsRight(t *testing.T) {
 	}
 }
 
-// pkiHelpCommands are the indented commands of a help text.
-func pkiHelpCommands(cmd *cobra.Command) (commands []string) {
+// helpCommands are the indented commands of a help text.
+func helpCommands(cmd *cobra.Command) (commands []string) {
 	text := strings.ReplaceAll(cmd.Long, "\\\n", " ")
 	for line := range strings.SplitSeq(text, "\n") {
 		if args, ok := strings.CutPrefix(line, "\tgateway pki "); ok {

@@ -1,4 +1,4 @@
-package main
+package pki
 
 import (
 	"crypto/rand"
@@ -6,85 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sallyport/cmd/gateway/cli"
-	"sallyport/internal/certfile"
 	"sallyport/ratls"
 )
-
-// The files of an authority.
-const (
-	authorityCert = "ca.pem"
-	authorityKey  = "ca.key"
-)
-
-func newPKI() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "pki",
-		Short: "Issue certificates where there is no KMS",
-		Long: `pki is a small certificate authority that issues what a dstack KMS would: for
-machines that join without dstack, for tests, and for the gateway's own [rpc]
-certificate. It asks for no attestation: who can read its key decides who an
-app's machines are.
-
-	gateway pki init --dir /etc/gateway/pki`,
-		Args: cli.UsageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_ = cmd.Help()
-			return cli.Usage(errors.New("pki: init or issue is needed"))
-		},
-	}
-	cmd.AddCommand(newPKIInit(), newPKIIssue())
-	return cmd
-}
-
-func newPKIInit() *cobra.Command {
-	var dir string
-	cmd := &cobra.Command{
-		Use:   "init --dir DIR",
-		Short: "Make an authority",
-		Long: `init makes an authority, valid for 10 years: DIR/ca.pem, which gateways trust
-as [rpc] client_ca and machines as their gateway's CA, and DIR/ca.key, which
-nobody else may read. It overwrites neither.
-
-	gateway pki init --dir /etc/gateway/pki`,
-		Args: cli.UsageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if dir == "" {
-				return cli.Usage(errors.New("pki init: --dir is needed"))
-			}
-			return initPKI(cmd.OutOrStdout(), dir)
-		},
-	}
-	cmd.Flags().StringVar(&dir, "dir", "", "directory of the authority, made if missing")
-	return cmd
-}
-
-func initPKI(out io.Writer, dir string) error {
-	ca, err := ratls.NewAuthority()
-	if err != nil {
-		return err
-	}
-	cert, key, err := ca.EncodePEM()
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	certFile, keyFile := filepath.Join(dir, authorityCert), filepath.Join(dir, authorityKey)
-	if err := writePair(certFile, cert, keyFile, key); err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "%s: valid until %s\n%s: keep it secret\n", certFile, day(ca.Root().NotAfter), keyFile)
-	return nil
-}
 
 const maxDays = 3660 // no authority lives longer
 
@@ -98,7 +26,7 @@ type issueFlags struct {
 	instanceSet, composeSet bool
 }
 
-func newPKIIssue() *cobra.Command {
+func newIssue() *cobra.Command {
 	var f issueFlags
 	cmd := &cobra.Command{
 		Use:   "issue --dir DIR --app-id ID --out NAME",
@@ -124,7 +52,7 @@ reach it. The app id is the one that dstack guests know as gateway_app_id:
 			if err != nil {
 				return cli.Usage(fmt.Errorf("pki issue: %w", err))
 			}
-			return issuePKI(cmd.OutOrStdout(), f.dir, f.out, request)
+			return issue(cmd.OutOrStdout(), f.dir, f.out, request)
 		},
 	}
 	flags := cmd.Flags()
@@ -190,8 +118,12 @@ func (f issueFlags) appInfo(app ratls.AppID) (*ratls.AppInfo, error) {
 	return info, nil
 }
 
-func issuePKI(out io.Writer, dir, name string, r ratls.Request) error {
-	ca, err := loadPKI(dir)
+// issue writes the files of a certificate of the authority in dir.
+func issue(out io.Writer, dir, name string, r ratls.Request) error {
+	ca, err := ratls.LoadAuthority(dir)
+	if errors.Is(err, ratls.ErrNoAuthority) {
+		return fmt.Errorf("%w: make one with gateway pki init --dir %s", err, dir)
+	}
 	if err != nil {
 		return err
 	}
@@ -199,11 +131,7 @@ func issuePKI(out io.Writer, dir, name string, r ratls.Request) error {
 	if err != nil {
 		return err
 	}
-	chain, key, err := ratls.EncodePEM(cert)
-	if err != nil {
-		return err
-	}
-	if err := writePair(name+".pem", chain, name+".key", key); err != nil {
+	if err := ratls.WriteFiles(cert, name+".pem", name+".key"); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%s.pem, %s.key: valid until %s\napp_id %s\n", name, name, day(cert.Leaf.NotAfter), r.AppID)
@@ -212,63 +140,3 @@ func issuePKI(out io.Writer, dir, name string, r ratls.Request) error {
 	}
 	return nil
 }
-
-func loadPKI(dir string) (*ratls.Authority, error) {
-	cert, _, err := certfile.Read(filepath.Join(dir, authorityCert))
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("no authority in %s: make one with gateway pki init --dir %s", dir, dir)
-		}
-		return nil, err
-	}
-	keyFile := filepath.Join(dir, authorityKey)
-	key, mode, err := certfile.Read(keyFile)
-	if err != nil {
-		return nil, err
-	}
-	if perm := mode.Perm(); perm&0o077 != 0 {
-		return nil, fmt.Errorf("%s is open to others (mode %04o): run chmod 600 on it, and make a new authority if others may have read it", keyFile, perm)
-	}
-	ca, err := ratls.ParseAuthority(cert, key)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	return ca, nil
-}
-
-// writePair writes a certificate and its key, both or neither, over nothing
-// that is there. The key is readable by its owner alone.
-func writePair(certFile string, cert []byte, keyFile string, key []byte) error {
-	if err := writeNew(keyFile, key, 0o600); err != nil {
-		return err
-	}
-	if err := writeNew(certFile, cert, 0o644); err != nil {
-		_ = os.Remove(keyFile)
-		return err
-	}
-	return nil
-}
-
-func writeNew(file string, data []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already: remove it, or choose another place", file)
-	}
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		_ = os.Remove(file)
-		return err
-	}
-	return nil
-}
-
-func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
