@@ -66,6 +66,21 @@ func TestDocumentsUsePlainWords(t *testing.T) {
 	}
 }
 
+// The example configuration and the files for packagers are read by operators too.
+func TestExamplesUsePlainWords(t *testing.T) {
+	for _, name := range []string{"config/gateway.example.toml", "dist/gateway.service", "Dockerfile"} {
+		for block := range strings.SplitSeq(read(t, name), "\n#\n") {
+			var text []string
+			for line := range strings.Lines(block) {
+				if comment, ok := strings.CutPrefix(line, "# "); ok {
+					text = append(text, comment)
+				}
+			}
+			checkWords(t, name, strings.Join(text, ""), append(slices.Clip(words), cvm))
+		}
+	}
+}
+
 // Errors, log lines, and the texts of commands are what an operator sees.
 func TestMessagesUsePlainWords(t *testing.T) {
 	for _, s := range sources(t) {
