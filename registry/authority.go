@@ -59,7 +59,7 @@ func (r *Registry) authorize(ctx context.Context, q *Request) error {
 	if r.o.Authorize == nil {
 		return nil
 	}
-	if r.table.withoutEvidence(*q) { // whoever asks is maybe not the machine that has shown some
+	if r.table.lacksEvidence(*q) { // whoever asks is maybe not the machine that has shown some
 		return ErrNoEvidence
 	}
 	q.revocations = r.table.revocations(q.Instance)
@@ -147,7 +147,7 @@ func (r *Registry) askAbout(ctx context.Context, q Request) error {
 	if err != nil {
 		pause = min(pause, askRetry)
 	}
-	r.table.asked(q.Instance, time.Now().Add(pause))
+	r.table.with(q.Instance, func(e *entry) { e.askAt(time.Now().Add(pause)) })
 	return err
 }
 
@@ -174,4 +174,123 @@ func (r *Registry) revoke(ctx context.Context, id vm.InstanceID, why string) err
 		return errors.Join(shut, r.catchUp(ctx, id))
 	}
 	return errors.Join(shut, err)
+}
+
+// revocation is one that is due.
+type revocation struct {
+	id  vm.InstanceID
+	why string
+}
+
+// setAuthorities counts the instances whose root is no longer in force.
+func (t *table) setAuthorities(roots []Fingerprint, now time.Time) (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.authorities = make(map[Fingerprint]bool, len(roots))
+	for _, f := range roots {
+		t.authorities[f] = true
+	}
+	for _, e := range t.instances {
+		if t.rootLocked(e, now) {
+			n++
+		}
+	}
+	select {
+	case t.supervision <- struct{}{}:
+	default: // it is about to look
+	}
+	return n
+}
+
+// rootLocked notes whether e's root is in force. It reports whether that has ended now.
+func (t *table) rootLocked(e *entry, now time.Time) (ended bool) {
+	inForce := t.authorities == nil || t.authorities[e.record.Root]
+	return e.root(inForce || e.record.Node != t.node || e.rev == 0, now)
+}
+
+// endLocked tells when e's proof has ended, and how; zero: it has not.
+func (t *table) endLocked(e *entry, now time.Time) (at time.Time, why string) {
+	until := time.Unix(e.record.Until, 0)
+	switch {
+	case e.record.Node != t.node:
+		return time.Time{}, ""
+	case !e.unrooted.IsZero():
+		return e.unrooted, textEnded + "its authority is none in force, since " + e.unrooted.UTC().Format(time.RFC3339)
+	case e.record.Until != 0 && now.After(until):
+		return until, textEnded + "its chain ended at " + until.UTC().Format(time.RFC3339)
+	}
+	return time.Time{}, ""
+}
+
+// supervised lists whose authority is to be taken back, and whom the webhook is to be asked
+// about, of this node's instances. wait is until there may be others.
+func (t *table) supervised(now time.Time, ask bool) (ended []revocation, unasked []Request, wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	wait = maxSupervise // who registers meanwhile is not due before
+	if ask {
+		wait = min(wait, t.askEvery)
+	}
+	for _, e := range t.instances {
+		if e.rev == 0 || e.record.Node != t.node || e.record.Revoked != "" {
+			continue
+		}
+		t.rootLocked(e, now)
+		at, why := t.endLocked(e, now)
+		switch {
+		case e.revoked != "": // and not stored yet
+			ended = append(ended, revocation{e.id, e.revoked})
+			continue
+		case !at.IsZero() && !at.Add(t.grace).After(now):
+			ended = append(ended, revocation{e.id, why})
+			continue
+		case !at.IsZero():
+			wait = min(wait, at.Add(t.grace).Sub(now))
+		}
+		if !ask || e.record.Facts == "" {
+			continue
+		}
+		if e.ask.After(now) {
+			wait = min(wait, e.ask.Sub(now))
+		} else if facts, err := decodeFacts(e.record.Facts); err == nil { // as every record's, since it was read
+			unasked = append(unasked, Request{App: e.app, Instance: e.id, Compose: e.record.Compose, Key: e.record.Key, Facts: facts})
+		}
+	}
+	return ended, unasked, wait
+}
+
+// revoke puts a revocation into force. It reports false if there is nothing to be stored.
+func (t *table) revoke(id vm.InstanceID, why string) (unstored bool) {
+	t.with(id, func(e *entry) {
+		if e.rev > 0 {
+			unstored = e.revoke(why)
+		}
+	})
+	return unstored
+}
+
+// revocations returns how often the authority of an instance was taken back. A permission that
+// was given before does not count after it.
+func (t *table) revocations(id vm.InstanceID) (n uint64) {
+	t.with(id, func(e *entry) { n = e.revocations })
+	return n
+}
+
+// lacksEvidence reports whether q lacks evidence that its instance has shown.
+func (t *table) lacksEvidence(q Request) (yes bool) {
+	t.with(q.Instance, func(e *entry) { yes = e.lacksEvidence(q, t.requireEvidence) })
+	return yes
+}
+
+// storedUntil returns the end of q's proof as it is stored. Guests may come with a new
+// certificate each time: a later end is stored when twice as much time is left to it.
+func storedUntil(e *entry, q Request, now time.Time) int64 {
+	if q.Proof.Until.IsZero() {
+		return 0
+	}
+	until := q.Proof.Until.Unix()
+	if left := e.record.Until - now.Unix(); e.record.Until <= until && 2*left >= until-now.Unix() {
+		return e.record.Until
+	}
+	return until
 }

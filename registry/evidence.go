@@ -104,36 +104,9 @@ func refusalText(err error) string {
 }
 
 // trusts reports whether the evidence of q was accepted before, and still is.
-func (t *table) trusts(q Request) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	e := t.instances[q.Instance]
-	return e != nil && e.record.Evidence == q.digest && t.unprovenLocked(e) == ""
-}
-
-// refusedLocked tells why an instance may have no traffic; "": it may.
-func (t *table) refusedLocked(e *entry) string {
-	if e.revoked != "" {
-		return e.revoked
-	}
-	return t.unprovenLocked(e)
-}
-
-// unprovenLocked tells why an instance's evidence is not good enough; "": it is.
-func (t *table) unprovenLocked(e *entry) string {
-	switch {
-	case e.refused != "":
-		return "attestation: " + e.refused
-	case t.requireEvidence && e.record.Evidence == (digest{}):
-		return "attestation: none was provided, and it is required"
-	}
-	return ""
-}
-
-// missesEvidenceLocked reports whether a registration of e may not come without evidence.
-func (t *table) missesEvidenceLocked(e *entry, q Request) bool {
-	if e == nil || len(q.Evidence) > 0 {
-		return false
-	}
-	return t.unprovenLocked(e) != "" || e.record.Evidence != (digest{}) && (e.record.Compose != q.Compose || e.record.Key != q.Key)
+func (t *table) trusts(q Request) (yes bool) {
+	t.with(q.Instance, func(e *entry) {
+		yes = e.record.Evidence == q.digest && e.unproven(t.requireEvidence) == ""
+	})
+	return yes
 }

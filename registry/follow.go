@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -123,7 +124,7 @@ func (r *Registry) learn(ctx context.Context, id vm.InstanceID) error {
 	if err := r.withdraw(ctx, id); err != nil {
 		return err
 	}
-	r.table.remove(id, time.Now().Add(r.o.AddressRest+restSlack))
+	r.table.forget(id, time.Now().Add(r.o.AddressRest+restSlack))
 	if ok { // gone, and back as another app's
 		return r.learn(ctx, id)
 	}
@@ -147,30 +148,75 @@ func (r *Registry) learnOverride(ctx context.Context, id vm.InstanceID) error {
 	return nil
 }
 
-// refresh looks at what stood in the way of c.
-func (r *Registry) refresh(ctx context.Context, c change) error {
-	if err := r.learn(ctx, c.id); err != nil {
-		return err
+// adopt makes what another node has stored the record of an instance. Its old address rests until
+// then.
+func (t *table) adopt(id vm.InstanceID, rec record, rev int64, until time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.instances[id]
+	if e == nil {
+		e = t.addLocked(id, rec.App, time.Now())
 	}
-	p, ok, err := r.o.Store.Get(ctx, wgKeyKey(c.next.Key))
-	if err != nil {
-		return err
+	if e.rev == rev {
+		return
 	}
-	if ok && string(p.Value) != string(c.id) {
-		return ErrKeyTaken
+	if e.record.Key != rec.Key && e.record.Key != e.set.key {
+		t.releaseLocked(e, e.record.Key)
 	}
-	p, ok, err = r.o.Store.Get(ctx, addrKey(c.next.Addr))
-	if err != nil || !ok {
-		return err
+	if old := e.record.Addr; old.IsValid() && old != rec.Addr {
+		t.pool.rest(old, until)
 	}
-	id, until, err := decodeHolder(p.Value)
-	if err == nil && id != c.id {
-		r.table.occupied(c.next.Addr, id, until)
+	if holder, taken := t.keys[rec.Key]; !taken || (holder != "" && !t.static[holder]) { // not the gateway's own
+		t.keys[rec.Key] = id
 	}
-	return err
+	t.pool.claim(rec.Addr)
+	if e.adopt(rec, rev) {
+		t.wakeLocked()
+	}
 }
 
-// instanceOf tells whose record or override a key is.
+// override sets an operator's policy as it is stored; nil: there is none.
+func (t *table) override(id vm.InstanceID, policy *vm.PortPolicy, rev int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before, had := t.overrides[id]
+	if policy == nil {
+		delete(t.overrides, id)
+	} else {
+		t.overrides[id] = override{*policy, rev}
+	}
+	if e := t.instances[id]; e != nil && (had != (policy != nil) || had && before.rev != rev) {
+		e.unsettle()
+	}
+}
+
+// occupied notes that an address of the pool belongs to another node's instance, or rests.
+func (t *table) occupied(a netip.Addr, holder vm.InstanceID, until time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if holder != "" {
+		t.pool.claim(a)
+	} else {
+		t.pool.rest(a, until.Add(restSlack))
+	}
+}
+
+// knows reports whether the table has what an event says: most are this node's own.
+func (t *table) knows(id vm.InstanceID, ev store.Event) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if strings.HasPrefix(ev.Key, overridePrefix) {
+		o, ok := t.overrides[id]
+		return ok == (ev.Value != nil) && (!ok || o.rev == ev.Revision)
+	}
+	e := t.instances[id]
+	if ev.Value == nil {
+		return e == nil
+	}
+	return e != nil && e.rev == ev.Revision
+}
+
+// instanceOf returns the instance whose record or override a key is.
 func instanceOf(key string) (vm.InstanceID, bool) {
 	id, ok := strings.CutPrefix(key, instancePrefix)
 	if !ok {

@@ -141,8 +141,7 @@ func (t *table) restorePairLocked(p store.Pair, keys map[string]vm.InstanceID, n
 			return err
 		}
 		e := t.addLocked(vm.InstanceID(id), rec.App, now)
-		e.record, e.rev, e.refused = rec, p.Revision, rec.Refused
-		e.revoked = rec.Revoked
+		e.restore(rec, p.Revision)
 		return nil
 	}
 	if id, ok := strings.CutPrefix(p.Key, overridePrefix); ok {

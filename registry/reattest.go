@@ -53,7 +53,7 @@ func (r *Registry) reattest(ctx context.Context) error {
 	if r.o.Appraise == nil {
 		return nil
 	}
-	if r.table.held("") {
+	if r.table.anyHeld() {
 		r.recheckAll(ctx)
 	}
 	told, rechecked := false, r.table.demand()
@@ -167,7 +167,7 @@ func (r *Registry) rule(ctx context.Context, c change) error {
 	before := r.table.refusal(c.id)
 	var shut error
 	if c.next.Refused != "" {
-		r.table.refuse(c.id, c.next.Refused)
+		r.table.with(c.id, func(e *entry) { e.refuse(c.next.Refused) })
 		shut = r.applyUnsettled(ctx, c.id)
 		if before != c.next.Refused {
 			r.o.Log.Warn("instance refused: it gets no traffic until its evidence is accepted again", "instance", string(c.id), "app", string(c.next.App), "reason", c.next.Refused)
@@ -186,16 +186,4 @@ func (r *Registry) rule(ctx context.Context, c change) error {
 		r.o.Log.Info("instance accepted again", "instance", string(c.id), "app", string(c.next.App), "was", before)
 	}
 	return r.applyUnsettled(ctx, c.id)
-}
-
-// applyUnsettled is apply for an instance that is not as it should be.
-func (r *Registry) applyUnsettled(ctx context.Context, id vm.InstanceID) error {
-	if !r.table.unsettled(id) {
-		return nil
-	}
-	spec, err := r.apply(ctx, id)
-	if err == nil {
-		r.fetchIfUnknown(spec)
-	}
-	return err
 }

@@ -51,7 +51,7 @@ func (r *Registry) recheckAtStart(ctx context.Context) {
 	_ = workers.Wait() // none fails
 	for _, f := range findings {
 		if f.why != "" {
-			r.table.refuse(f.id, f.why)
+			r.table.with(f.id, func(e *entry) { e.refuse(f.why) })
 			found.add(fmt.Errorf("instance %s: %s", f.id, f.why))
 		}
 	}
@@ -140,41 +140,34 @@ func (r *Registry) release(ctx context.Context, id vm.InstanceID) error {
 func (r *Registry) readmit(ctx context.Context, id vm.InstanceID) error {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	r.table.release(id)
+	r.table.with(id, (*entry).release)
 	return r.applyUnsettled(ctx, id)
 }
 
-// held reports whether id, or any instance if id is "", is held.
-func (t *table) held(id vm.InstanceID) bool {
+// held reports whether an instance is held.
+func (t *table) held(id vm.InstanceID) (yes bool) {
+	t.with(id, func(e *entry) { yes = e.held() })
+	return yes
+}
+
+// anyHeld reports whether any instance is held.
+func (t *table) anyHeld() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if id != "" {
-		e := t.instances[id]
-		return e != nil && e.refused == heldText
-	}
 	for _, e := range t.instances {
-		if e.refused == heldText {
+		if e.held() {
 			return true
 		}
 	}
 	return false
 }
 
-// release takes back that an instance is held.
-func (t *table) release(id vm.InstanceID) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if e := t.instances[id]; e != nil && e.refused == heldText {
-		e.refused, e.settled = e.record.Refused, false
-	}
-}
-
-// withEvidence lists the instances of this node that have shown some.
+// withEvidence lists the instances of this node that have shown evidence.
 func (t *table) withEvidence() (ids []vm.InstanceID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(t.instances)) {
-		if e := t.instances[id]; e.rev != 0 && e.record.Evidence != (digest{}) && e.record.Node == t.node {
+		if t.instances[id].hasEvidence(t.node) {
 			ids = append(ids, id)
 		}
 	}

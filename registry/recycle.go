@@ -92,7 +92,7 @@ func (r *Registry) remove(ctx context.Context, id vm.InstanceID, handshakes map[
 	if err != nil {
 		return err
 	}
-	r.table.remove(id, time.Now().Add(r.o.AddressRest+restSlack))
+	r.table.forget(id, time.Now().Add(r.o.AddressRest+restSlack))
 	r.metrics.recycled.Inc()
 	r.o.Log.Info("instance removed: it has been silent for too long", "instance", string(id), "app", string(rec.App), "address", rec.Addr.String())
 	return nil
@@ -111,27 +111,17 @@ func (t *table) silent(handshakes map[vm.WGKey]time.Time, before time.Time) []vm
 	return ids
 }
 
-// condemn has the next registration wait for the lane, unless there has been one.
-func (t *table) condemn(id vm.InstanceID, handshakes map[vm.WGKey]time.Time, before time.Time) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	e := t.instances[id]
-	if e == nil || !t.silentLocked(e, handshakes, before) {
-		return false
-	}
-	e.settled = false
-	return true
+// condemn unsettles an instance that is to be removed, so that its next registration waits for
+// the lane. It reports false if the instance has registered meanwhile.
+func (t *table) condemn(id vm.InstanceID, handshakes map[vm.WGKey]time.Time, before time.Time) (yes bool) {
+	t.with(id, func(e *entry) {
+		if yes = t.silentLocked(e, handshakes, before); yes {
+			e.unsettle()
+		}
+	})
+	return yes
 }
 
 func (t *table) silentLocked(e *entry, handshakes map[vm.WGKey]time.Time, before time.Time) bool {
 	return e.rev > 0 && e.record.Node == t.node && e.seen.Before(before) && handshakes[e.record.Key].Before(before)
-}
-
-func (t *table) stored(id vm.InstanceID) (record, int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if e := t.instances[id]; e != nil {
-		return e.record, e.rev
-	}
-	return record{}, 0
 }

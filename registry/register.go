@@ -2,12 +2,10 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"sallyport/internal/vm"
-	"sallyport/registry/store"
 )
 
 // Request is a registration as its attestation proves it.
@@ -87,8 +85,8 @@ func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error)
 	}
 	r.fetchIfUnknown(spec)
 	r.o.Log.Info("instance registered", "instance", string(q.Instance), "app", string(q.App), "address", spec.Addr.String())
-	if id, app, ok := r.table.sameName(q.App); ok {
-		r.o.Log.Warn("an app and an instance of another app have the same id: the name leads to the app", "app", string(q.App), "instance", string(id), "its_app", string(app))
+	if app, ok := r.table.sameName(q.App); ok {
+		r.o.Log.Warn("an app and an instance of another app have the same id: the name leads to the app", "app", string(q.App), "instance", string(q.App), "its_app", string(app))
 	}
 	return Grant{Spec: spec, Changed: true}, nil
 }
@@ -103,42 +101,28 @@ func (r *Registry) renew(q Request) (Grant, bool) {
 	return Grant{Spec: spec}, ok
 }
 
-// maxTries bounds how often another gateway may be faster.
-const maxTries = 5
-
-// record allocates and stores. If another gateway has stored something in between that
-// does not go together with it, it looks at that and tries again.
-func (r *Registry) record(ctx context.Context, q Request) error {
-	err := store.ErrConflict
-	for try := 0; try < maxTries && errors.Is(err, store.ErrConflict); try++ {
-		var c change
-		if c, err = r.table.allocate(q, r.o.Node, time.Now()); err != nil {
-			return err
+// renew notes that an instance has registered, if nothing about it has changed.
+func (t *table) renew(q Request, now time.Time) (s vm.Spec, ok bool) {
+	t.with(q.Instance, func(e *entry) {
+		ok = e.settled && e.record.Node == t.node && e.refusal(t.requireEvidence) == "" && matches(e, q, now)
+		if ok {
+			e.renew(now, now.Add(t.askEvery))
+			s = t.specLocked(e)
 		}
-		err = r.commit(ctx, c)
-	}
-	if err == nil || errors.Is(err, ErrKeyTaken) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", ErrStore, err)
+	})
+	return s, ok
 }
 
-// commit stores c, and settles in the table what came of it. After a conflict the table
-// knows what stood in the way.
-func (r *Registry) commit(ctx context.Context, c change) error {
-	t, err := c.transaction(r.o.AddressRest)
-	if err == nil && len(t.Then) > 0 {
-		c.rev, err = r.o.Store.Commit(ctx, t)
+// matches reports whether q says of e what is stored.
+func matches(e *entry, q Request, now time.Time) bool {
+	switch {
+	case e.app != q.App, e.record.Key != q.Key, e.record.Compose != q.Compose:
+	case q.Policy != nil && *q.Policy != e.record.Policy:
+	case len(q.Evidence) > 0 && q.digest != e.record.Evidence:
+	case q.revocations != e.revocations, e.record.Facts != q.facts:
+	case e.record.Root != q.Proof.Root, e.record.Until != storedUntil(e, q, now):
+	default:
+		return true
 	}
-	if err == nil {
-		r.table.install(c, time.Now().Add(r.o.AddressRest+restSlack))
-		return nil
-	}
-	r.table.abandon(c)
-	if errors.Is(err, store.ErrConflict) {
-		if err := r.refresh(ctx, c); err != nil {
-			return err
-		}
-	}
-	return err
+	return false
 }

@@ -8,15 +8,6 @@ import (
 	"sallyport/internal/vm"
 )
 
-// appraisal is what is known of an instance's evidence.
-type appraisal struct {
-	refused string    // why it is not accepted; "": it is, or nobody has judged it
-	judged  time.Time // the last verdict; zero: none since the start
-	next    time.Time // when to judge it again; zero: now
-	tries   int       // in a row that gave no verdict
-	since   time.Time // of the first of them; zero: it is in the record, or there is none
-}
-
 // never is when evidence is judged again where only Reattest asks for it.
 const never = 100 * 365 * 24 * time.Hour
 
@@ -33,7 +24,7 @@ func (t *table) due(now time.Time) (ids []vm.InstanceID, wait time.Duration, fai
 	var all []*entry
 	wait = cmp.Or(t.interval, never) // whose verdict comes meanwhile is not due before
 	for _, e := range t.instances {
-		if e.rev == 0 || e.record.Evidence == (digest{}) || e.record.Node != t.node || e.problem != "" {
+		if !e.hasEvidence(t.node) || e.problem != "" {
 			continue
 		}
 		if e.tries > 0 {
@@ -68,7 +59,7 @@ func (t *table) demandAll() (n int) {
 	defer t.mu.Unlock()
 	t.demands++
 	for _, e := range t.instances {
-		e.next = time.Time{}
+		e.schedule(time.Time{})
 		if e.record.Evidence != (digest{}) {
 			n++
 		}
@@ -85,54 +76,39 @@ func (t *table) wakeLocked() {
 	}
 }
 
-// judgedLocked notes a verdict.
-func (t *table) judgedLocked(e *entry, refused string, asOf uint64) {
-	now := time.Now()
-	if e.refused != refused {
-		e.refused, e.settled = refused, false
+// nextLocked returns when evidence is appraised next: at then, or at once if another demand came
+// after asOf.
+func (t *table) nextLocked(asOf uint64, then time.Time) time.Time {
+	if asOf == t.demands {
+		return then
 	}
-	e.judged, e.tries, e.since = now, 0, time.Time{}
-	t.scheduleLocked(e, asOf, now.Add(cmp.Or(t.interval, never)))
+	t.wakeLocked()
+	return time.Time{}
 }
 
-// postpone notes that there was no verdict.
+// postpone notes that there was no verdict. It is tried again after a growing pause, and when
+// the time without a verdict ends.
 func (t *table) postpone(id vm.InstanceID, asOf uint64, now time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if e := t.instances[id]; e != nil {
+	t.with(id, func(e *entry) {
 		pause := min(minRetry<<min(e.tries, 10), maxRetry)
 		if end := t.undecidedEndLocked(e); !end.IsZero() && end.After(now) {
 			pause = min(pause, end.Sub(now))
 		}
-		t.scheduleLocked(e, asOf, now.Add(pause))
-		e.tries++
-	}
+		e.postpone(t.nextLocked(asOf, now.Add(pause)))
+	})
 }
 
-// scheduleLocked has e judged again then, or at once if another demand came meanwhile.
-func (t *table) scheduleLocked(e *entry, asOf uint64, then time.Time) {
-	e.next = then
-	if asOf != t.demands {
-		e.next = time.Time{}
-		t.wakeLocked()
-	}
+// refusal returns the verdict in force; "": accepted, or there is none.
+func (t *table) refusal(id vm.InstanceID) (why string) {
+	t.with(id, func(e *entry) { why = e.refused })
+	return why
 }
 
-// refuse puts a refusal into force that is not stored yet.
-func (t *table) refuse(id vm.InstanceID, why string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if e := t.instances[id]; e != nil && e.refused != why {
-		e.refused, e.settled = why, false
+// undecidedEndLocked returns until when e is served without a verdict; zero: it has one.
+func (t *table) undecidedEndLocked(e *entry) time.Time {
+	since := e.undecidedSince()
+	if since.IsZero() || e.refused != "" {
+		return time.Time{}
 	}
-}
-
-// refusal is the verdict in force.
-func (t *table) refusal(id vm.InstanceID) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if e := t.instances[id]; e != nil {
-		return e.refused
-	}
-	return ""
+	return since.Add(t.undecidedFor)
 }

@@ -10,32 +10,27 @@ import (
 	"sallyport/internal/vm"
 )
 
-// table is what the registry knows, in memory, behind one lock that is held for map
-// lookups only. Each instance has up to four forms, which differ only while a change
-// is on its way or stuck:
-//
-//	next   claimed, but not stored yet (change)
-//	record as stored
-//	set    what the tunnel may have
-//	shown  what is published
+// A table holds what is unique among the instances: ids, WireGuard keys, addresses, names, and
+// each app's share of them. It is the registry's memory, behind one lock that is held for
+// lookups only. The state of one instance is its entry's.
 type table struct {
 	static          map[vm.InstanceID]bool
 	node            string
 	maxPerApp       int // below 1: no limit
 	poolShare       int // percent
 	requireEvidence bool
-	interval        time.Duration // of re-attestation
+	interval        time.Duration // of reattestation
 	undecidedFor    time.Duration // how long an instance is served without a verdict
-	wake            chan struct{} // holds one if evidence may have to be judged
+	wake            chan struct{} // holds one if evidence may be due
 	askEvery        time.Duration // the webhook, about an instance
 	grace           time.Duration // after the end of a proof
 	supervision     chan struct{} // holds one if authority may have ended
 
 	mu        sync.Mutex // guards what follows
 	instances map[vm.InstanceID]*entry
-	keys      map[vm.WGKey]vm.InstanceID // whose key: stored, set, or claimed
-	apps      map[vm.AppID]int           // how many instances
-	names     map[vm.AppID]bool          // apps that have or had instances, since ever
+	keys      map[vm.WGKey]vm.InstanceID // the holder of each: stored, set, or claimed
+	apps      map[vm.AppID]int           // the number of instances
+	names     map[vm.AppID]bool          // apps that have or ever had instances
 	overrides map[vm.InstanceID]override
 	pool      *pool
 	demands   uint64 // how often Reattest was called
@@ -43,28 +38,7 @@ type table struct {
 	authorities map[Fingerprint]bool // the roots in force; nil: not known
 }
 
-// entry is one instance. Only the holder of its lane changes it, except for seen.
-type entry struct {
-	id      vm.InstanceID
-	app     vm.AppID
-	record  record
-	rev     int64 // of record in the store; 0: not stored yet
-	set     tunnel
-	shown   bool
-	settled bool      // set and shown are what record and override say
-	seen    time.Time // last registration, or the start
-	problem string    // why it is not served, if it cannot be
-	appraisal
-	standing
-}
-
-// tunnel is one peer.
-type tunnel struct {
-	key  vm.WGKey
-	addr netip.Addr
-}
-
-// override is an operator's policy, kept apart from what the guest says.
+// override is an operator's port policy. It outlives the instance.
 type override struct {
 	policy vm.PortPolicy
 	rev    int64
@@ -103,31 +77,45 @@ func newTable(o Options) (*table, error) {
 	return t, err
 }
 
-// renew notes that an instance has registered, if nothing about it has changed.
-func (t *table) renew(q Request, now time.Time) (vm.Spec, bool) {
+// with calls do with the entry of id, under the lock. Without one it does nothing.
+func (t *table) with(id vm.InstanceID, do func(e *entry)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.instances[q.Instance]
-	if e == nil || !e.settled || e.app != q.App || e.record.Key != q.Key || e.record.Compose != q.Compose {
-		return vm.Spec{}, false
+	if e := t.instances[id]; e != nil {
+		do(e)
 	}
-	if q.Policy != nil && *q.Policy != e.record.Policy {
-		return vm.Spec{}, false
-	}
-	if e.record.Node != t.node || t.refusedLocked(e) != "" {
-		return vm.Spec{}, false
-	}
-	if len(q.Evidence) > 0 && q.digest != e.record.Evidence {
-		return vm.Spec{}, false
-	}
-	if q.revocations != e.revocations || !sameAuthorityLocked(e, q, now) {
-		return vm.Spec{}, false
-	}
-	e.seen, e.ask = now, now.Add(t.askEvery)
-	return t.specLocked(e), true
 }
 
-// specLocked is what is to be published of e.
+// stored returns the record of id and its revision in the store; 0: there is none.
+func (t *table) stored(id vm.InstanceID) (rec record, rev int64) {
+	t.with(id, func(e *entry) { rec, rev = e.record, e.rev })
+	return rec, rev
+}
+
+// unsettled reports whether an instance is here, and tunnel and data plane are not as they
+// should be.
+func (t *table) unsettled(id vm.InstanceID) (yes bool) {
+	t.with(id, func(e *entry) { yes = !e.settled })
+	return yes
+}
+
+// otherApp reports whether id is known as an instance of another app.
+func (t *table) otherApp(id vm.InstanceID, app vm.AppID) (yes bool) {
+	t.with(id, func(e *entry) { yes = e.app != app })
+	return yes
+}
+
+func (t *table) ids() map[vm.InstanceID]bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ids := make(map[vm.InstanceID]bool, len(t.instances))
+	for id := range t.instances {
+		ids[id] = true
+	}
+	return ids
+}
+
+// specLocked returns what should be published of e.
 func (t *table) specLocked(e *entry) vm.Spec {
 	policy := e.record.ports()
 	if o, ok := t.overrides[e.id]; ok {
@@ -135,17 +123,26 @@ func (t *table) specLocked(e *entry) vm.Spec {
 	}
 	return vm.Spec{
 		ID: e.id, App: e.app, Key: e.record.Key, Addr: e.record.Addr, Compose: e.record.Compose, Policy: policy,
-		Refused: t.refusedLocked(e),
+		Refused: e.refusal(t.requireEvidence),
 	}
 }
 
-// addLocked makes room for an instance that is not stored yet.
+// addLocked adds an instance that is not stored yet.
 func (t *table) addLocked(id vm.InstanceID, app vm.AppID, now time.Time) *entry {
-	e := &entry{id: id, app: app, seen: now}
+	e := newEntry(id, app, now)
 	t.instances[id] = e
 	t.apps[app]++
 	t.names[app] = true
 	return e
+}
+
+// forget removes an instance that is neither in the store nor in the tunnel. Its address rests
+// until then.
+func (t *table) forget(id vm.InstanceID, until time.Time) {
+	t.with(id, func(e *entry) {
+		t.dropLocked(e)
+		t.pool.rest(e.record.Addr, until)
+	})
 }
 
 func (t *table) dropLocked(e *entry) {
@@ -157,40 +154,36 @@ func (t *table) dropLocked(e *entry) {
 	t.releaseLocked(e, e.set.key)
 }
 
-// releaseLocked gives key up, if it was e's.
+// releaseLocked frees key if e holds it.
 func (t *table) releaseLocked(e *entry, key vm.WGKey) {
 	if t.keys[key] == e.id {
 		delete(t.keys, key)
 	}
 }
 
-// nameTakenLocked reports whether id is, or was, an app's: no new instance may have it. The
-// other way round there is no conflict, because an app is found before an instance of the same
-// id: nobody shuts an app out by taking its id before it registers.
+// nameTakenLocked reports whether id is or was the id of an app; a new instance may not use it.
+// An app may use the id of an instance: clients find the app first. So nobody keeps an app out
+// by registering its id as an instance.
 func (t *table) nameTakenLocked(id vm.InstanceID) bool {
 	return t.apps[vm.AppID(id)] > 0 || t.names[vm.AppID(id)]
 }
 
-// unnamedLocked tells why no name leads to the instance itself; "" if one does.
+// unnamedLocked returns why no name leads to the instance itself; "": one does.
 func (t *table) unnamedLocked(id vm.InstanceID) string {
 	if t.apps[vm.AppID(id)] > 0 {
-		return "an app has its id: the name leads to that app, and this instance is reached through its own app only"
+		return "an app has the same id: the name leads to that app; this instance is reached only through its own app"
 	}
 	return ""
 }
 
-// sameName returns the instance of another app that has the id of app, if there is one.
-func (t *table) sameName(app vm.AppID) (id vm.InstanceID, its vm.AppID, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	e := t.instances[vm.InstanceID(app)]
-	if e == nil {
-		return "", "", false
-	}
-	return e.id, e.app, true
+// sameName returns the app of the instance that has the id of app. It reports false if there is
+// no such instance.
+func (t *table) sameName(app vm.AppID) (its vm.AppID, ok bool) {
+	t.with(vm.InstanceID(app), func(e *entry) { its, ok = e.app, true })
+	return its, ok
 }
 
-// problemLocked tells why an instance cannot be served as it is stored; "" if it can.
+// problemLocked returns why an instance cannot be served as it is stored; "": it can.
 func (t *table) problemLocked(e *entry) string {
 	if err := errors.Join(vm.CheckReserved(e.app), vm.CheckReserved(e.id)); err != nil {
 		return err.Error()
@@ -203,7 +196,7 @@ func (t *table) problemLocked(e *entry) string {
 	case holder != e.id:
 		return ErrKeyTaken.Error()
 	case !t.pool.usable(e.record.Addr):
-		return "its address " + e.record.Addr.String() + " is not for instances"
+		return "its address " + e.record.Addr.String() + " is reserved, static, or outside of the tunnel network"
 	}
 	return ""
 }

@@ -30,7 +30,8 @@ func (r *Registry) undecided(ctx context.Context, id vm.InstanceID, why error) e
 		return nil
 	}
 	now := time.Now()
-	since := r.table.undecidedSince(id, now)
+	since := now
+	r.table.with(id, func(e *entry) { since = e.wonder(now) })
 	c := change{id: id, old: rec, next: rec, rev: rev}
 	c.next.Undecided = since.Unix()
 	if now.Sub(since) >= r.o.UndecidedFor {
@@ -51,44 +52,12 @@ func overdueText(since time.Time, limit time.Duration, why error) string {
 	return refusalText(fmt.Errorf("%s", text))
 }
 
-// undecidedSince is when the time without a verdict began, now if it begins.
-func (t *table) undecidedSince(id vm.InstanceID, now time.Time) time.Time {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	e := t.instances[id]
-	if e == nil {
-		return now
-	}
-	if since := e.undecidedSince(); !since.IsZero() && !since.After(now) { // a clock that was set back counts anew
-		return since
-	}
-	e.since = now.Truncate(time.Second)
-	return e.since
-}
-
-func (e *entry) undecidedSince() time.Time {
-	if e.record.Undecided != 0 {
-		return time.Unix(e.record.Undecided, 0)
-	}
-	return e.since
-}
-
-// undecidedEndLocked is until when e is served without a verdict; zero: it has one.
-func (t *table) undecidedEndLocked(e *entry) time.Time {
-	since := e.undecidedSince()
-	if since.IsZero() || e.refused != "" {
-		return time.Time{}
-	}
-	return since.Add(t.undecidedFor)
-}
-
-// overdue tells why an instance may not be served without a verdict any more; "": it may.
-func (t *table) overdue(id vm.InstanceID, now time.Time) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	e := t.instances[id]
-	if end := t.undecidedEndLocked(e); end.IsZero() || end.After(now) {
-		return ""
-	}
-	return overdueText(e.undecidedSince(), t.undecidedFor, nil)
+// overdue returns why an instance may not be served without a verdict any more; "": it may.
+func (t *table) overdue(id vm.InstanceID, now time.Time) (why string) {
+	t.with(id, func(e *entry) {
+		if end := t.undecidedEndLocked(e); !end.IsZero() && !end.After(now) {
+			why = overdueText(e.undecidedSince(), t.undecidedFor, nil)
+		}
+	})
+	return why
 }
