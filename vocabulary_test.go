@@ -47,7 +47,7 @@ var (
 	}
 	oldHelp     = []string{"cmd"}
 	oldComments = []string{
-		"acme", "bench", "config", "gateway", "health", "internal", "ratls", "registry", "relay", "rpc", "wg",
+		"acme/nameserver", "bench", "config", "gateway", "internal/gwtest", "ratls/doc.go", "registry", "rpc/internal", "wg",
 	}
 )
 

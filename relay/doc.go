@@ -1,56 +1,54 @@
-// Package relay moves bytes between clients and backends. It accepts a
-// connection, reads its ClientHello, asks a Route function what shall become of
-// it, and then either ends the client's TLS or passes the stream through to the
-// first backend that can be reached. It knows no apps and no certificates: the
-// decision carries all it needs.
+// Package relay moves bytes between clients and backends. It accepts a connection, reads
+// its ClientHello, asks a Route function for a decision, and then either ends the client's
+// TLS or passes the stream through to the first backend that it can connect to. It knows no
+// apps and no certificates: the decision carries everything that it needs.
 //
 // # A connection's way
 //
 //	accept.go       a descriptor becomes a conn; limits (source.go: per client address);
 //	                what to do without descriptors
-//	coro.go         its first byte gives it a coroutine, in which setup.go runs:
+//	coro.go         the first byte starts a coroutine, in which setup.go runs:
 //	proxyheader.go    PROXY header, from senders that must send one
 //	postgres.go       PostgreSQL's SSLRequest
 //	readhello.go      the ClientHello
-//	setup.go          the decision (lookup.go: one that has to wait)
+//	setup.go          the decision (lookup.go: a decision that has to wait)
 //	dial.go           connect to a candidate, hedged (dialer.go: without a kernel route,
 //	                  over a bridge.go; ports.go: from which local port;
-//	                  dialtls.go: encrypted again, if its certificate is believed;
-//	                  bind.go: by no way but the tunnel)
-//	tls.go            TLS handshake, if it ends here (wire.go: what crypto/tls reads and writes)
+//	                  dialtls.go: re-encrypted, if its certificate is accepted;
+//	                  bind.go: only through the tunnel)
+//	tls.go            TLS handshake, if TLS ends here (wire.go: what crypto/tls reads and writes)
 //	ticket.go           its last flight, for clients without TCP_NODELAY
 //	earlydata.go      … of a client that offers 0-RTT data
-//	preface.go        what the backend must hear first
+//	preface.go        what the backend must get first
 //	flow.go         relayed: each direction copies …
 //	splice.go       … or splices (pipes.go: the pool and its quota)
 //	mute.go         a sender that is ahead of its receiver does not wake the loop
 //	tlsflow.go      … or encrypts and decrypts (retls.go: both, on either side), in turns
-//	                  (turn.go) that bound what a peer can make crypto/tls do
+//	                  (turn.go) that bound the work of crypto/tls for one peer
 //	refuse.go       or it was refused: an alert, and time to read it
-//	evict.go        or it is ended from outside: its backend has gone, or the gateway goes
-//	part.go         or it was cut off: whoever is left gets RST, when what was sent has arrived
+//	evict.go        or it is ended from outside: its backend is gone, or the gateway stops
+//	part.go         or it broke off: the remaining side gets RST after everything sent before
 //	end.go          the end: exactly one Reason (reason.go), one count
-//	report.go       … and one line in the log, if it is not one of too many
+//	report.go       … and one line in the log, unless there are too many
 //
 // # Threads
 //
-// A loop (loop.go, which waits in poll.go) is one goroutine locked to its thread. Its connections,
-// timers (timers.go; idle.go), chunks and pipes are touched by that thread alone, without
-// a lock. Setting up is a coroutine on the same thread, so it is straight-line
-// code that yields where it must wait; relaying is flat: a connection that is up
-// is a small struct that readiness events pump. Other goroutines reach a loop
-// through its inbox (inbox.go). The hot path's system calls are raw (sys.go),
-// which is right only because every descriptor is non-blocking.
+// A loop (loop.go, which waits in poll.go) is one goroutine locked to its thread. Only that
+// thread touches its connections, timers (timers.go; idle.go), chunks and pipes, without a
+// lock. Setup is a coroutine on the same thread: straight-line code that yields where it
+// must wait. A connection that is set up is a small struct that readiness events drive.
+// Other goroutines reach a loop through its inbox (inbox.go). The hot path's system calls
+// are raw (sys.go), which is correct only because every descriptor is non-blocking.
 //
-// Readiness is edge-triggered and registered once (but for mute.go). The flags of an end say
-// "worth trying"; EAGAIN or a short read clears them. The one trap: bytes and FIN
-// may come in one event, so after a FIN was seen an end is read until it says EOF.
+// Readiness is edge-triggered and registered once (except for mute.go). The flags of an end
+// mean "worth trying"; EAGAIN or a short read clears them. There is one trap: bytes and FIN
+// may come in one event, so after a FIN an end is read until it returns EOF.
 //
-// A round that lasts stops all connections of its loop; watchdog.go tells of it, and
-// gives up on a loop that does not come back.
+// A long round stops all connections of its loop. watchdog.go reports it, and gives up on a
+// loop that does not come back.
 //
 // # Out of scope
 //
-// Names, apps, health and policy (package router and the control plane),
-// certificates, and UDP.
+// Names, apps, health and policy (package router and the control plane), certificates, and
+// UDP.
 package relay

@@ -1,5 +1,5 @@
-// Package certfile reads the files of certificates, keys and authorities, and checks
-// what every server checks of them: sizes, the mode of a key's file, validity.
+// Package certfile reads the files of certificates, keys and authorities, and applies the
+// checks that every server needs: sizes, the mode of a key's file, validity.
 package certfile
 
 import (

@@ -1,6 +1,6 @@
-// Package ciphers says which key exchanges the gateway's listeners take, and which
-// cipher suites with TLS 1.2. Those of TLS 1.3 are all good, and crypto/tls lets
-// nobody choose among them.
+// Package ciphers selects the key exchanges of the gateway's listeners, and their cipher
+// suites for TLS 1.2. Those of TLS 1.3 are all secure, and crypto/tls has no setting for
+// them.
 package ciphers
 
 import (

@@ -1,6 +1,6 @@
-// Package cpuquota tells how many CPUs this process may keep busy: those that it may run
-// on, or fewer if the quota of its control group is less. It reads cgroup v2 and v1, in a
-// container or not.
+// Package cpuquota returns how many CPUs this process may keep busy: those on which it may
+// run, or fewer if the quota of its control group is less. It reads cgroup v2 and v1, in a
+// container or outside.
 package cpuquota
 
 import (

@@ -1,7 +1,7 @@
-// Package descriptors divides the file descriptors that this process may have among all
-// that hold some. What strangers can make it hold is bounded by a share, and what it
-// needs to live (files, the operators' server, new certificates) is nobody else's: it must
-// not be refused a descriptor because clients have them all.
+// Package descriptors divides the file descriptors of this process among its parts. A share
+// bounds each kind of descriptor that strangers can make the process hold. What the process
+// needs to work (files, the operators' server, new certificates) has a share of its own, so
+// that clients cannot use it up.
 package descriptors
 
 import (

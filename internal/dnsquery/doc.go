@@ -1,14 +1,13 @@
-// Package dnsquery asks one DNS question: of a recursive resolver ([Resolver]), of a
-// server that is named ([Exchange]), or in one message on a socket of its own
-// ([ExchangeUDP], [ExchangeTCP]) for who decides himself when to ask again. It is what
-// the solver in acme/dns01, the preflight in acme/caa and customdomain share.
+// Package dnsquery asks one DNS question: a recursive resolver ([Resolver]), a named server
+// ([Exchange]), or one message on a socket of its own ([ExchangeUDP], [ExchangeTCP]) for
+// callers that decide themselves when to ask again. The solver in acme/dns01, the preflight
+// in acme/caa and customdomain share it.
 //
-// An answer is bounded in size, time and the datagrams that are thrown away for it,
-// and must be to the question that was asked. What it refuses to do: it caches
-// nothing, checks no DNSSEC signature (a resolver that does answers SERVFAIL, which
-// is an error here), and takes no failure for absence.
+// An answer is bounded in size and time and in the datagrams that are discarded before it,
+// and must match the question. The package caches nothing, verifies no DNSSEC signatures (a
+// resolver that does so answers SERVFAIL, which is an error here), and never treats a
+// failure as absence.
 //
-// How to read it: resolver.go goes from server to server, exchange.go is one
-// question to one of them, socket.go is one message and the answer to it, answer.go
-// reads what came back.
+// Read resolver.go, which goes from server to server, then exchange.go for one question to
+// one server, socket.go for one message and its answer, and answer.go for its meaning.
 package dnsquery

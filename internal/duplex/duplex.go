@@ -1,7 +1,7 @@
-// Package duplex joins two connections of any kind by copying. It is for the slow ways:
-// a user-space network stack, a forwarder. The gateway's own connections are moved by
-// package relay, whose promises it keeps: back-pressure, half-close, and that a stream
-// which was cut off is seen to be.
+// Package duplex joins two connections of any kind by copying. It is for the slow paths: a
+// user-space network stack, a forwarder. Package relay moves the gateway's own connections;
+// this package keeps the same promises: back-pressure, half-close, and a stream that breaks
+// off looks broken to the other side.
 package duplex
 
 import (

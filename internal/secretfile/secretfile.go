@@ -1,5 +1,5 @@
-// Package secretfile reads files that hold a secret. It refuses those that others may
-// read or write: what others may read is no secret, and what others may write is theirs.
+// Package secretfile reads files that hold a secret. It refuses files that others may read
+// or write: the first are not secret any more, and the second may come from anybody.
 package secretfile
 
 import (

@@ -1,6 +1,6 @@
-// Package selfdial tells which addresses lead back into this process: a client that
-// chooses the port of an instance must not reach, as whoever is trusted there, what the
-// process itself listens on.
+// Package selfdial finds the addresses that lead back into this process. A client that
+// chooses the port of an instance must not reach a listener of this process, which may
+// trust connections from its own host.
 package selfdial
 
 import (
