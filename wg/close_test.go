@@ -1,7 +1,9 @@
 package wg
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -97,18 +99,30 @@ func TestNameInUseIsSaidAndLeftAlone(t *testing.T) {
 	})
 }
 
-// The directory of the sockets is the host's, whatever the network namespace.
-func TestNameInUseInAnotherNamespaceIsSaid(t *testing.T) {
+// The directory of the sockets is the host's, whatever the network namespace: an
+// interface of the same name may have its socket there.
+func TestSocketOfAnotherDeviceIsLeftAlone(t *testing.T) {
+	var log bytes.Buffer
 	o := autoOptions(t)
-	o.Mode = ModeUserspace
-	newHost(t).open(o)
-	other := newHost(t)
+	o.Mode, o.Log = ModeUserspace, slog.New(slog.NewTextHandler(&log, nil))
+	first, other := newHost(t), newHost(t)
+	first.open(o)
+	second := o
+	second.PrivateKey = newKey(t)
 	other.do(func() {
-		if _, err := Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), "another process") {
-			t.Errorf("error %v", err)
-		}
+		d, err := Open(t.Context(), second)
+		must(t, err)
+		must(t, d.Ready())
+		must(t, d.SetPeer(t.Context(), peerNumber(1)))
+		must(t, d.Close())
 	})
+	if n := strings.Count(log.String(), "another process"); n != 1 {
+		t.Errorf("%d warnings: %s", n, log.String())
+	}
 	nothingOfInterface(t, other, o.Interface)
+	if dev := first.wireguard(o.Interface); vm.WGKey(dev.PublicKey) != o.PrivateKey.Public() || len(dev.Peers) != 0 {
+		t.Errorf("wg shows %+v", dev)
+	}
 }
 
 func TestAddressInUseIsSaid(t *testing.T) {
@@ -217,7 +231,7 @@ func TestInterfaceWithAnotherKeyIsNotAdopted(t *testing.T) {
 	c, err := wgctrl.New()
 	must(t, err)
 	defer c.Close()
-	if err := (&tunnel{o: o, wg: c}).checkKey(); err == nil || !strings.Contains(err.Error(), "another private key") {
+	if err := (&tunnel{o: o, control: &kernelControl{name: o.Interface, client: c}}).checkKey(); err == nil || !strings.Contains(err.Error(), "another private key") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -34,20 +34,34 @@ func adoptKernel(t *tunnel, link netlink.Link) error {
 	return nil
 }
 
-// checkKey tells whether the interface that is there has our key.
+// checkKey returns an error unless the interface that exists has our key.
 func (t *tunnel) checkKey() error {
-	if err := t.openControl(); err != nil {
+	k, err := t.kernelControl()
+	if err != nil {
 		return err
 	}
-	dev, err := t.read()
+	dev, err := k.read()
 	if err != nil {
 		return fmt.Errorf("read interface %s: %w", t.o.Interface, err)
 	}
 	if dev.PrivateKey != wgtypes.Key(t.o.PrivateKey.secret) {
-		return fmt.Errorf("interface %s is there with another private key: if nothing uses it, remove it (ip link del %s), else choose another [wireguard] interface",
+		return fmt.Errorf("interface %s exists with another private key: if nothing uses it, remove it (ip link del %s), else choose another [wireguard] interface",
 			t.o.Interface, t.o.Interface)
 	}
 	return nil
+}
+
+// kernelControl returns the control of a kernel device, which is opened once and kept.
+func (t *tunnel) kernelControl() (*kernelControl, error) {
+	if k, ok := t.control.(*kernelControl); ok {
+		return k, nil
+	}
+	k, err := openKernelControl(t.o.Interface, t.inside)
+	if err != nil {
+		return nil, err
+	}
+	t.control = k
+	return k, nil
 }
 
 func makeKernel(t *tunnel, index int) error {
@@ -65,7 +79,8 @@ func makeKernel(t *tunnel, index int) error {
 	}
 	made := t.link.Attrs().Index
 	t.later(func() error { return t.removeLink(made) })
-	return nil
+	_, err = t.kernelControl()
+	return err
 }
 
 func kernelHint(err error) error {
@@ -92,8 +107,8 @@ func (t *tunnel) removeLink(index int) error {
 	if _, gone := errors.AsType[netlink.LinkNotFoundError](err); gone {
 		return nil
 	}
-	if err == nil && t.wg != nil && link.Attrs().Name == t.o.Interface {
-		err = t.write(wgtypes.Config{ReplacePeers: true})
+	if k, ok := t.control.(*kernelControl); ok && err == nil && link.Attrs().Name == t.o.Interface {
+		err = k.removePeers()
 	}
 	if err == nil {
 		err = t.nl.LinkDel(link)

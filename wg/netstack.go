@@ -1,7 +1,6 @@
 package wg
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
-	"golang.zx2c4.com/wireguard/device"
 
 	"sallyport/wg/netstack"
 	"sallyport/wg/userspace"
@@ -17,10 +15,10 @@ import (
 
 // netstackDevice is wireguard-go on a TCP/IP stack of our own: it needs no
 // privilege, and no packet of a guest ever reaches the kernel's stack, so there is
-// nothing to isolate. It is slower than a TUN device, and its connections are no
+// nothing to isolate. It is slower than a TUN device, and its connections are not
 // sockets.
 type netstackDevice struct {
-	wgo   *device.Device
+	processControl
 	stack *netstack.Stack
 }
 
@@ -29,27 +27,17 @@ func openNetstack(o Options) (backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &netstackDevice{stack: stack, wgo: userspace.NewDevice(stack, o.Log)}
-	if err := n.wgo.IpcSet(deviceText(o.PrivateKey, o.ListenPort)); err != nil {
+	n := &netstackDevice{stack: stack, processControl: processControl{userspace.NewDevice(stack, o.Log)}}
+	if err := n.configure(o.PrivateKey, o.ListenPort); err != nil {
 		return nil, errors.Join(fmt.Errorf("configure device: %w", err), n.close())
 	}
-	if err := n.wgo.Up(); err != nil {
+	if err := n.start(); err != nil {
 		if errors.Is(err, unix.EADDRINUSE) {
 			err = portInUse(o.ListenPort, err)
 		}
 		return nil, errors.Join(fmt.Errorf("start device: %w", err), n.close())
 	}
 	return n, nil
-}
-
-func (n *netstackDevice) apply(c change) error { return n.wgo.IpcSet(c.text()) }
-
-func (n *netstackDevice) dump() (state, error) {
-	var b bytes.Buffer
-	if err := n.wgo.IpcGetOperation(&b); err != nil {
-		return state{}, err
-	}
-	return parseDump(&b)
 }
 
 func (n *netstackDevice) ready() error {

@@ -44,10 +44,10 @@ func (t *tunnel) restore() (r restored, err error) {
 	}{
 		{"name", t.restoreName},
 		{"nftables table " + isolate.TableName(t.o.Interface) + " (reload the firewall without flush ruleset)", func(netlink.Link) (bool, error) { return t.guard() }},
-		{"socket in " + userspace.SocketDir, t.restoreUAPI},
 		{"address", t.restoreAddress},
 		{"link", t.restoreUp},
 		{"route", t.restoreRoute},
+		{"socket in " + userspace.SocketDir, t.restoreSocket},
 	} {
 		done, err := part.put(link)
 		if err != nil {
@@ -107,15 +107,6 @@ func (t *tunnel) restoreName(link netlink.Link) (bool, error) {
 		return false, fmt.Errorf("interface %s was renamed to %s; rename it back: %w", t.o.Interface, name, err)
 	}
 	return true, nil
-}
-
-// restoreUAPI makes the socket again through which this process too talks to a device
-// of its own.
-func (t *tunnel) restoreUAPI(netlink.Link) (bool, error) {
-	if t.handle == nil || t.uapi != nil && t.uapi.InPlace() {
-		return false, nil
-	}
-	return true, errors.Join(t.closeUAPI(), t.openUAPI())
 }
 
 func (t *tunnel) restoreAddress(link netlink.Link) (bool, error) {

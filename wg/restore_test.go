@@ -236,10 +236,19 @@ func TestSocketIsThereAgain(t *testing.T) {
 	s.join(s.guests[0])
 	stop := running(t, s.device)
 	must(t, os.Remove(filepath.Join(userspace.SocketDir, s.options.Interface+".sock")))
-	eventually(t, "the socket is there again", func() bool {
-		_, err := s.device.Handshakes(t.Context())
+	if _, err := s.device.Handshakes(t.Context()); err != nil {
+		t.Errorf("handshakes without the socket: %v", err)
+	}
+	eventually(t, "the socket is open again", func() bool {
+		c, err := net.Dial("unix", filepath.Join(userspace.SocketDir, s.options.Interface+".sock"))
+		if err == nil {
+			c.Close()
+		}
 		return err == nil
 	})
+	if n := len(s.wireguard().Peers); n != 1 {
+		t.Errorf("wg shows %d peers", n)
+	}
 	must(t, stop())
 	must(t, os.Remove(filepath.Join(userspace.SocketDir, s.options.Interface+".sock")))
 	must(t, s.device.Close())

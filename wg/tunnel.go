@@ -9,11 +9,10 @@ import (
 	"os"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-	"golang.zx2c4.com/wireguard/wgctrl"
-	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
 	"sallyport/wg/hold"
 	"sallyport/wg/isolate"
@@ -22,19 +21,19 @@ import (
 	"sallyport/wg/userspace"
 )
 
-// tunnel is a network interface that speaks WireGuard. Only its making differs
-// between the kernel's and wireguard-go's: addresses, isolation, peers and dumps
-// go through netlink and wgctrl for both.
+// tunnel is a network interface that speaks WireGuard. The kernel's and wireguard-go's
+// differ only in how they are made and controlled: addresses, routes and isolation go
+// through netlink for both.
 //
-// All sockets are opened once and kept. Each conversation through them has a
-// deadline: whoever waits for the kernel has the device's turn.
+// All sockets are opened once and kept. Each conversation with the kernel has a
+// deadline: it holds the device's turn while it waits.
 type tunnel struct {
 	o         Options
 	maker     maker
 	inside    *kernel.Namespace
 	name      io.Closer // holds the interface's name
 	nl        *netlink.Handle
-	wg        *wgctrl.Client
+	control   control            // nil: not open yet
 	link      netlink.Link       // nil: there is none
 	index     int                // that link had before it was gone
 	watched   atomic.Int32       // the index of link
@@ -42,10 +41,7 @@ type tunnel struct {
 	cut       bool               // the interface is down, because the rules are missing and cannot be written
 	way       way
 	rival     string            // another interface that the route to the guests leads to
-	handle    func(net.Conn)    // serves uapi; nil: the kernel does
-	uapi      *userspace.Socket // nil: it is not there
-	// start takes the UDP port, for a device whose link does not do it when it comes up.
-	start func() error
+	socket    *userspace.Socket // for wg(8); nil: the kernel answers it, or it could not be opened
 
 	undo []func() error // takes away what maker made or adopted, last first
 }
@@ -62,6 +58,10 @@ type maker struct {
 	// outlives says that the interface stays when its process is killed.
 	outlives bool
 }
+
+// kernelPatience is how long the kernel may take for one answer about interfaces and
+// routes. It answers in microseconds, unless another program holds one of its locks.
+const kernelPatience = 5 * time.Second
 
 func openTunnel(o Options, mk maker) (backend, error) {
 	t := &tunnel{o: o, maker: mk}
@@ -82,18 +82,17 @@ func openTunnel(o Options, mk maker) (backend, error) {
 // build makes the interface. Isolation and the key come before the link is up: no
 // packet passes a half-made tunnel.
 func (t *tunnel) build(index int) error {
-	t.start, t.handle = func() error { return nil }, nil
 	for _, step := range []func() error{
 		t.find,
 		func() error { return t.make(index) },
 		t.isolate,
 		t.closeIngress,
 		t.checkBind,
-		t.openControl,
 		t.configure,
 		t.setAddress,
 		t.disableIPv6,
 		t.up,
+		t.openSocket,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -156,24 +155,8 @@ func (t *tunnel) made() error {
 	return nil
 }
 
-// configure sets what the device does not have yet: setting the port of an
-// adopted device again would make it forget where its peers are.
 func (t *tunnel) configure() error {
-	cur, err := t.read()
-	if err != nil {
-		return fmt.Errorf("read device: %w", err)
-	}
-	var c wgtypes.Config
-	if key := wgtypes.Key(t.o.PrivateKey.secret); cur.PrivateKey != key {
-		c.PrivateKey = &key
-	}
-	if t.o.ListenPort != 0 && cur.ListenPort != t.o.ListenPort {
-		c.ListenPort = &t.o.ListenPort
-	}
-	if c.PrivateKey == nil && c.ListenPort == nil {
-		return nil
-	}
-	return t.portError(t.write(c))
+	return t.portError(t.control.configure(t.o.PrivateKey, t.o.ListenPort))
 }
 
 // setAddress leaves the interface with our address alone; its prefix makes the
@@ -230,7 +213,7 @@ func (t *tunnel) up() error {
 	if !t.isolated() {
 		return t.notIsolated()
 	}
-	if err := t.portError(t.start()); err != nil {
+	if err := t.portError(t.control.start()); err != nil {
 		return err
 	}
 	return t.portError(t.nl.LinkSetUp(t.link))
@@ -279,8 +262,8 @@ func (t *tunnel) closeSockets() error {
 	if t.name != nil {
 		errs = append(errs, t.name.Close())
 	}
-	if t.wg != nil {
-		errs = append(errs, t.wg.Close())
+	if t.control != nil {
+		errs = append(errs, t.control.close())
 	}
 	if t.isolation != nil {
 		errs = append(errs, t.isolation.Close())

@@ -2,6 +2,7 @@ package wg
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -11,21 +12,46 @@ import (
 	"strings"
 	"time"
 
+	"golang.zx2c4.com/wireguard/device"
+
 	"sallyport/internal/vm"
 )
 
-// The text of WireGuard's configuration protocol, for a device in this process
-// (https://www.wireguard.com/xplatform/): lines of key=value, keys in hex; in a
-// dump the device's own lines come first, then each peer's after its public_key.
+// processControl controls a device of wireguard-go in this process, by calls that take
+// and return the text of WireGuard's configuration protocol
+// (https://www.wireguard.com/xplatform/): lines of key=value, with keys in hex. In a
+// dump the lines of the device come first, then those of each peer after its
+// public_key.
+type processControl struct{ wgo *device.Device }
+
+func (p processControl) configure(key PrivateKey, port int) error {
+	return p.wgo.IpcSet(deviceText(key, port))
+}
+
+func (p processControl) start() error { return p.wgo.Up() }
+
+func (p processControl) apply(c change) error { return p.wgo.IpcSet(c.text()) }
+
+func (p processControl) dump() (state, error) {
+	var b bytes.Buffer
+	if err := p.wgo.IpcGetOperation(&b); err != nil {
+		return state{}, err
+	}
+	return parseDump(&b)
+}
+
+// close leaves the device to its owner.
+func (p processControl) close() error { return nil }
 
 const maxUAPILine = 256
 
-// deviceText sets the device's key and port. It holds the private key: never log it.
+// deviceText returns the lines that set the device's key and port. They hold the private
+// key: never log them.
 func deviceText(k PrivateKey, port int) string {
 	return fmt.Sprintf("private_key=%s\nlisten_port=%d\n", hex.EncodeToString(k.secret[:]), port)
 }
 
-// text is c in the protocol's lines.
+// text returns c in the lines of the protocol.
 func (c change) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "public_key=%s\n", hex.EncodeToString(c.key[:]))
@@ -41,7 +67,7 @@ func (c change) text() string {
 	return b.String()
 }
 
-// dumpReader gathers one dump.
+// dumpReader collects one dump.
 type dumpReader struct {
 	state    state
 	current  *peerLines
@@ -110,7 +136,7 @@ func (d *dumpReader) line(key, value string) (err error) {
 	return err
 }
 
-// begin starts the peer of this key.
+// begin starts the lines of a peer.
 func (d *dumpReader) begin(value string) error {
 	if err := d.finish(); err != nil {
 		return err
@@ -123,7 +149,7 @@ func (d *dumpReader) begin(value string) error {
 	return nil
 }
 
-// finish keeps the peer whose lines are complete.
+// finish keeps the current peer, whose lines are complete.
 func (d *dumpReader) finish() error {
 	p := d.current
 	if p == nil {

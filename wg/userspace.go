@@ -3,7 +3,6 @@ package wg
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -22,11 +21,10 @@ func userspaceMaker() maker {
 	}
 }
 
-// makeUserspace makes a TUN interface with wireguard-go behind it, and the socket
-// through which wgctrl and wg(8) configure it like a kernel one.
+// makeUserspace makes a TUN interface with wireguard-go behind it.
 func makeUserspace(t *tunnel, index int) error {
 	dev, err := userspace.OpenTUN(t.o.Interface, t.o.MTU, index)
-	if index != 0 && errors.Is(err, unix.EBUSY) { // the index may be what is taken
+	if index != 0 && errors.Is(err, unix.EBUSY) { // perhaps only the index is taken
 		dev, err = userspace.OpenTUN(t.o.Interface, t.o.MTU, 0)
 	}
 	if errors.Is(err, unix.EBUSY) {
@@ -36,34 +34,47 @@ func makeUserspace(t *tunnel, index int) error {
 		return fmt.Errorf("%w: make TUN interface %s (needs %s and CAP_NET_ADMIN): %w", errNotPossible, t.o.Interface, userspace.Path, err)
 	}
 	wgo := userspace.NewDevice(dev, t.o.Log)
-	t.start = wgo.Up
+	t.control = processControl{wgo}
 	t.later(func() error { wgo.Close(); dev.Wait(); return nil })
-	t.handle = wgo.IpcHandle
-	t.later(t.closeUAPI)
-	if err := t.openUAPI(); err != nil {
-		return err
-	}
 	return t.made()
 }
 
-func (t *tunnel) openUAPI() (err error) {
-	t.uapi, err = userspace.Serve(t.o.Interface, t.handle)
-	if denied(err) {
-		return fmt.Errorf("%w: %w", errNotPossible, err)
+// openSocket lets wg(8) and other tools read a device in this process. Nothing here
+// needs it, so a failure is only a warning.
+func (t *tunnel) openSocket() error {
+	if p, ok := t.control.(processControl); ok {
+		t.later(t.closeSocket)
+		t.serve(p)
 	}
-	return err
+	return nil
 }
 
-func (t *tunnel) closeUAPI() error {
-	if t.uapi == nil {
+// serve reports whether the socket is open.
+func (t *tunnel) serve(p processControl) bool {
+	s, err := userspace.Serve(t.o.Interface, p.wgo.IpcHandle)
+	if err != nil {
+		t.o.Log.Warn("wg(8) cannot show the interface: its socket cannot be opened", "interface", t.o.Interface, "error", err.Error())
+		return false
+	}
+	t.socket = s
+	return true
+}
+
+func (t *tunnel) closeSocket() error {
+	if t.socket == nil {
 		return nil
 	}
-	err := t.uapi.Close()
-	t.uapi = nil
+	err := t.socket.Close()
+	t.socket = nil
 	return err
 }
 
-// denied reports whether err means that this process may not, or this system cannot.
-func denied(err error) bool {
-	return errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EROFS)
+// restoreSocket opens the socket again after another program removed it.
+func (t *tunnel) restoreSocket(netlink.Link) (bool, error) {
+	p, ok := t.control.(processControl)
+	if !ok || t.socket == nil || t.socket.InPlace() {
+		return false, nil
+	}
+	_ = t.closeSocket() // its place is empty already
+	return t.serve(p), nil
 }
