@@ -36,13 +36,13 @@ fuzz:  ## each fuzz target for $(FUZZTIME)
 	FUZZTIME=$(FUZZTIME) bash .ci/fuzz.sh
 
 bench: build  ## the gateway beside HAProxy and nginx: some 45 minutes with growth, tunnel and attacks, as root
-	bin/gateway bench compare --out bench/results
-	bin/gateway bench growth --out bench/results
-	bin/gateway bench tunnel --out bench/results
-	bin/gateway bench hostile --out bench/results
+	go run ./bench/cmd/measure compare --out bench/results
+	go run ./bench/cmd/measure growth --out bench/results
+	go run ./bench/cmd/measure tunnel --out bench/results
+	go run ./bench/cmd/measure hostile --out bench/results
 
 bench-quick: build  ## the same in less than a minute: a first look
-	bin/gateway bench compare --quick
+	go run ./bench/cmd/measure compare --quick
 
 bench-packages:  ## the packages' own benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

@@ -42,11 +42,14 @@ const (
 	sibling              // config, router, relay, …: internal alone
 	room                 // gateway/NAME: one decision of the gateway, of siblings
 	house                // gateway: joins rooms and siblings
-	top                  // cmd/...: the commands
+	top                  // cmd/..., bench/cmd/...: the commands
 	outside              // the root, e2e: tests, imported by nobody
 )
 
 func layerOf(dir string) layer {
+	if strings.HasPrefix(dir, "bench/cmd/") {
+		return top
+	}
 	switch first, _, _ := strings.Cut(dir, "/"); first {
 	case "internal":
 		return bottom

@@ -11,7 +11,7 @@ packages=(
 	postgresql postgresql-client
 	iproute2 nftables procps util-linux
 	bind9 bind9-dnsutils              # a DNS server that takes updates, and dig
-	haproxy                           # what bench compares with
+	haproxy                           # what bench/cmd/measure compares with
 	nginx-light libnginx-mod-stream
 	qemu-system-x86 busybox-static cpio kmod xz-utils # make test-kernel
 )

@@ -59,7 +59,7 @@ type Options struct {
 	Duration    time.Duration // default 10s
 
 	// Stop ends the attack early when it is closed. Nil never does.
-	Stop <-chan struct{}
+	Stop <-chan struct{} `json:"-"`
 }
 
 // Bounds of an attack.

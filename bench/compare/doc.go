@@ -7,6 +7,5 @@
 // sends to loopback alone, judges nothing and renders nothing: package report does.
 //
 // How to read it: [Run] in run.go; the loads are the table in workloads.go, what
-// grows beside them growth.go; place.go is CPUs and limits, machine.go what the
-// figures come from.
+// grows beside them growth.go. Plan, CPUs and limits are package trial's.
 package compare

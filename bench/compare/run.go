@@ -16,6 +16,7 @@ import (
 	"sallyport/bench/load"
 	"sallyport/bench/peers"
 	"sallyport/bench/report"
+	"sallyport/bench/trial"
 )
 
 // A Suite is a list of workloads.
@@ -35,31 +36,22 @@ func (s Suite) Names() []string {
 
 // Options say how a suite is run.
 type Options struct {
-	Gateway string // the binary that is measured
-	Version string // its version
-	Install bool   // install the peers that are missing (peers.Install)
+	trial.Plan
+	Install bool // install the peers that are missing (peers.Install)
 	// Before is another binary of the gateway, which takes the place of all peers.
 	Before, BeforeVersion string
 	Suite                 Suite
 	// Fill makes a store with so many registered instances in dir. Only workloads of
 	// Growth need it.
-	Fill     func(ctx context.Context, dir string, instances int) error
-	Only     []string // workloads; none is all
-	Rounds   int      // default 1
-	Duration time.Duration
-	Warmup   time.Duration
-	Shrink   int // divides the number of connections above 1,000; default 1
-	ProxyCPU int
-	LoadCPU  int
-	// Progress is told each run as it ends. Nil is none. It is not called concurrently.
-	Progress func(string)
+	Fill   func(ctx context.Context, dir string, instances int) error
+	Warmup time.Duration
+	Shrink int // divides the number of connections above 1,000; default 1
 }
 
 // domain is what the names of the comparison are below. Nothing looks it up.
 const domain = "gw.test"
 
 const (
-	maxRounds   = 1000
 	maxDuration = time.Hour
 	// crowd is how many connections are never fewer, by Shrink.
 	crowd = 1000
@@ -67,27 +59,15 @@ const (
 
 // Check fills in the defaults and says what is wrong.
 func (o *Options) Check() error {
-	o.Rounds, o.Shrink = max(o.Rounds, 1), max(o.Shrink, 1)
-	if o.Progress == nil {
-		o.Progress = func(string) {}
-	}
-	for _, name := range o.Only {
-		if !slices.Contains(o.Suite.Names(), name) {
-			return fmt.Errorf("workload %q: want one of %v", name, o.Suite.Names())
-		}
-	}
+	o.Shrink = max(o.Shrink, 1)
 	needsFill := slices.ContainsFunc(o.Suite.workloads, func(w workload) bool { return w.others > 0 })
 	switch {
 	case needsFill && o.Fill == nil:
 		return fmt.Errorf("suite %s needs stores with instances in them (Fill)", o.Suite.Name)
-	case o.Rounds > maxRounds:
-		return fmt.Errorf("rounds: want up to %d", maxRounds)
-	case o.Duration <= 0 || o.Duration > maxDuration || o.Warmup < 0 || o.Warmup > maxDuration:
-		return fmt.Errorf("duration and warm-up: want up to %s", maxDuration)
-	case o.ProxyCPU < 0 || o.LoadCPU < 0 || o.ProxyCPU == o.LoadCPU:
-		return errors.New("the proxy and the load need CPUs of their own")
+	case o.Warmup < 0 || o.Warmup > maxDuration:
+		return fmt.Errorf("warm-up: want up to %s", maxDuration)
 	}
-	return nil
+	return o.Plan.Check(o.Suite.Names(), maxDuration)
 }
 
 // Run runs a suite. It pins the whole process while it does, so only one may run at a
@@ -96,8 +76,8 @@ func Run(ctx context.Context, o Options) (*report.Results, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	results := &report.Results{Head: NewHead()}
-	room, err := RaiseLimit()
+	results := &report.Results{Head: trial.NewHead()}
+	room, err := trial.RaiseLimit()
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +91,7 @@ func Run(ctx context.Context, o Options) (*report.Results, error) {
 		return nil, err
 	}
 	c.findPeers(ctx)
-	release, err := Confine(o.LoadCPU)
+	release, err := trial.Confine(o.LoadCPU)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +163,7 @@ func (c *comparison) beside(ctx context.Context) error {
 
 func (c *comparison) workloads(ctx context.Context) error {
 	for _, w := range c.Suite.workloads {
-		if len(c.Only) > 0 && !slices.Contains(c.Only, w.Name) {
+		if !c.Has(w.Name) {
 			continue
 		}
 		c.results.Workloads = append(c.results.Workloads, w.Workload)

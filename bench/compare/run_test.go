@@ -1,19 +1,16 @@
 package compare
 
 import (
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
 	"sallyport/bench/peers"
 	"sallyport/bench/report"
-
-	"golang.org/x/sys/unix"
+	"sallyport/bench/trial"
 )
 
 func TestOptionsAreChecked(t *testing.T) {
-	good := Options{Suite: Comparison(), Duration: time.Second, ProxyCPU: 1}
+	good := Options{Suite: Comparison(), Plan: trial.Plan{Rounds: 1, Duration: time.Second, ProxyCPU: 1}}
 	if err := good.Check(); err != nil {
 		t.Fatal(err)
 	}
@@ -59,49 +56,4 @@ func TestWorkloadsAreWhole(t *testing.T) {
 			t.Errorf("no workload for %+v", g)
 		}
 	}
-}
-
-func TestEveryThreadIsConfinedAndReleased(t *testing.T) {
-	var before unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &before); err != nil {
-		t.Fatal(err)
-	}
-	if before.Count() < 2 {
-		t.Skip("needs two CPUs")
-	}
-	release, err := Confine(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for tid, n := range threads(t) {
-		if n != 1 {
-			t.Errorf("thread %d may run on %d CPUs", tid, n)
-		}
-	}
-	if err := release(); err != nil {
-		t.Fatal(err)
-	}
-	for tid, n := range threads(t) {
-		if n != before.Count() {
-			t.Errorf("thread %d may run on %d CPUs afterwards", tid, n)
-		}
-	}
-}
-
-// threads tells on how many CPUs each thread of this process may run.
-func threads(t *testing.T) map[int]int {
-	t.Helper()
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[int]int{}
-	for _, task := range tasks {
-		tid, _ := strconv.Atoi(task.Name())
-		var set unix.CPUSet
-		if unix.SchedGetaffinity(tid, &set) == nil {
-			all[tid] = set.Count()
-		}
-	}
-	return all
 }

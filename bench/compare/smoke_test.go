@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,21 +11,19 @@ import (
 
 	"sallyport/bench/peers"
 	"sallyport/bench/report"
+	"sallyport/bench/trial"
+	"sallyport/internal/gwtest"
 )
 
 // TestSmoke runs everything for a moment: it works, and no figure is absurd. How fast
 // anything is, it does not say.
 func TestSmoke(t *testing.T) {
-	gateway := filepath.Join(t.TempDir(), "gateway")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", gateway, "sallyport/cmd/gateway")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	gateway := gwtest.Build(t, "cmd/gateway")
 	for _, suite := range []Suite{Comparison(), Growth()} {
 		t.Run(suite.Name, func(t *testing.T) {
 			o := Options{
-				Gateway: gateway, Suite: suite, Rounds: 1, Duration: 100 * time.Millisecond, Warmup: 50 * time.Millisecond,
-				Shrink: 8, ProxyCPU: 1, LoadCPU: 0,
+				Plan:  trial.Plan{Gateway: gateway, Rounds: 1, Duration: 100 * time.Millisecond, ProxyCPU: 1, LoadCPU: 0},
+				Suite: suite, Warmup: 50 * time.Millisecond, Shrink: 8,
 				Fill: func(_ context.Context, dir string, _ int) error { return os.Mkdir(dir, 0o700) }, // a store without anybody
 			}
 			r, err := Run(t.Context(), o)
@@ -109,11 +105,10 @@ func TestCancelledRunLeavesNoProcess(t *testing.T) {
 		t.Skip("haproxy is not installed")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	o := Options{
-		Gateway: "/nonexistent", Suite: Comparison(), Only: []string{report.PassRequest50}, Rounds: 100, Duration: time.Minute,
-		ProxyCPU: 1, LoadCPU: 0,
+	o := Options{Suite: Comparison(), Plan: trial.Plan{
+		Gateway: "/nonexistent", Only: []string{report.PassRequest50}, Rounds: 100, Duration: time.Minute, ProxyCPU: 1,
 		Progress: func(string) { cancel() }, // when the gateway could not be started
-	}
+	}}
 	r, err := Run(ctx, o)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)

@@ -61,7 +61,7 @@ func assaults() []assault {
 
 func named(name, what string, a assault) assault {
 	o := a.attack
-	a.Name, a.Title, a.Flags = name, what, strings.Join(arguments(o), " ")
+	a.Name, a.Title, a.Flags = name, what, strings.Join(flags(o), " ")
 	a.Rate = fmt.Sprintf("%.0f/s, at most %d", o.Rate, o.Connections)
 	switch {
 	case o.Burst > 0:

@@ -12,6 +12,7 @@ import (
 	"sallyport/bench/attack"
 	"sallyport/bench/load"
 	"sallyport/bench/peers"
+	"sallyport/bench/trial"
 )
 
 // What honest clients do, all in all.
@@ -58,8 +59,12 @@ type attacker struct {
 }
 
 func (a *attacker) begin() error {
+	args, err := trial.Part("attack", a.options)
+	if err != nil {
+		return err
+	}
 	return a.site.edge.Do(func() (err error) {
-		a.process, err = peers.Launch(a.site.loadCPU, a.site.self, append([]string{"bench", "load", "--json"}, arguments(a.options)...)...)
+		a.process, err = peers.Launch(a.site.loadCPU, a.site.self, args...)
 		return err
 	})
 }
@@ -79,11 +84,8 @@ func (a *attacker) end() (*attack.Result, error) {
 	return &did, nil
 }
 
-// attackTime is more than any of them takes: they are ended.
-const attackTime = 5 * time.Minute
-
-// arguments are the flags of bench load for an attack; those that have no value are left out.
-func arguments(o attack.Options) []string {
+// flags are those of gateway bench load for an attack; those that have no value are left out.
+func flags(o attack.Options) []string {
 	args := []string{
 		"--workload=" + string(o.Form), "--connections=" + strconv.Itoa(o.Connections),
 		"--rate=" + strconv.FormatFloat(o.Rate, 'f', -1, 64),
@@ -96,9 +98,6 @@ func arguments(o attack.Options) []string {
 	}
 	if o.TLS && o.Form == attack.Hold {
 		args = append(args, "--tls=1.3")
-	}
-	if o.Target.IsValid() {
-		args = append(args, "--target="+o.Target.String(), "--sni="+o.ServerName, "--source="+o.Source.String(), "--duration="+attackTime.String())
 	}
 	return args
 }

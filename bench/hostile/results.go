@@ -1,7 +1,6 @@
 package hostile
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +25,7 @@ type Attack struct {
 	Name  string `json:"name"`
 	Title string `json:"title"`
 	Rate  string `json:"rate"`  // as stated
-	Flags string `json:"flags"` // of bench load
+	Flags string `json:"flags"` // of gateway bench load
 }
 
 // A OneRun is one proxy under one attack in one round.
@@ -46,21 +45,11 @@ type Honest struct {
 	Connections *load.Result `json:"connections"` // new ones, a request and its reply on each
 }
 
-// maxFile bounds a file of results.
-const maxFile = 64 << 20
-
 // Read reads the JSON form.
 func Read(r io.Reader) (*Results, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxFile {
-		return nil, fmt.Errorf("results are larger than %d bytes", maxFile)
-	}
 	var res Results
-	if err := json.Unmarshal(b, &res); err != nil {
-		return nil, fmt.Errorf("results: %w", err)
+	if err := report.ReadJSON(r, &res); err != nil {
+		return nil, err
 	}
 	if len(res.Attacks) == 0 {
 		return nil, errors.New("results: no attack")
@@ -74,11 +63,7 @@ func Read(r io.Reader) (*Results, error) {
 }
 
 // WriteJSON writes the form that Read reads.
-func (r *Results) WriteJSON(w io.Writer) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", " ")
-	return enc.Encode(r)
-}
+func (r *Results) WriteJSON(w io.Writer) error { return report.WriteJSON(w, r) }
 
 func (r *OneRun) whole() bool { return r.Did != nil && r.Quiet.whole() && r.Beside.whole() }
 func (h *Honest) whole() bool { return h != nil && h.Requests != nil && h.Connections != nil }
@@ -187,6 +172,14 @@ func (r *Results) Failures() []string {
 		}
 	}
 	return list
+}
+
+// Incomplete returns the first of the failures, or nil.
+func (r *Results) Incomplete() error {
+	if failures := r.Failures(); len(failures) > 0 {
+		return errors.New(failures[0])
+	}
+	return nil
 }
 
 // rounds is the largest number of rounds.

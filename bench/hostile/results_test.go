@@ -13,6 +13,7 @@ import (
 	"sallyport/bench/load"
 	"sallyport/bench/peers"
 	"sallyport/bench/report"
+	"sallyport/bench/trial"
 )
 
 // Each attack has options that the attacker takes, and flags that say them.
@@ -43,7 +44,7 @@ func TestAttacksAreWhole(t *testing.T) {
 }
 
 func TestOptionsAreChecked(t *testing.T) {
-	good := Options{Rounds: 1, Duration: time.Second, ProxyCPU: 1}
+	good := Options{Plan: trial.Plan{Rounds: 1, Duration: time.Second, ProxyCPU: 1}}
 	if err := good.Check(); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ type one struct {
 
 // rounds is results of one attack: what clients of both kinds have seen beside it.
 func rounds(all map[string][]one) *Results {
-	r := &Results{Head: report.Head{Command: "gateway bench hostile"}, Attacks: []Attack{{Name: "a", Title: "an attack", Rate: "1/s", Flags: "--workload=a"}}}
+	r := &Results{Head: report.Head{Command: "measure hostile"}, Attacks: []Attack{{Name: "a", Title: "an attack", Rate: "1/s", Flags: "--workload=a"}}}
 	for _, proxy := range []string{peers.Gateway, peers.HAProxy} {
 		for round, seen := range all[proxy] {
 			h := func(p99 float64, failed uint64) *Honest {

@@ -1,52 +1,29 @@
 package hostile
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"sallyport/bench/compare"
 	"sallyport/bench/peers"
+	"sallyport/bench/trial"
 )
 
 // Options say how attacks are measured.
 type Options struct {
-	Gateway  string   // the binary that is measured
-	Self     string   // the binary that attacks (bench load); default Gateway
-	Version  string   // its version
-	Only     []string // attacks; none is all
-	Rounds   int
-	Duration time.Duration // of what is measured, without the attack and beside it
-	Hasten   int           // divides the time that attacks have to take hold; default 1
-	ProxyCPU int
-	LoadCPU  int
-	// Progress is told each run as it ends. Nil is none. It is not called concurrently.
-	Progress func(string)
+	trial.Plan
+	// Self is the program that attacks: it has a part "attack" (trial.Part), which takes
+	// attack.Options and prints its attack.Result as JSON when it is ended.
+	Self   string
+	Hasten int // divides the time that attacks have to take hold; default 1
 }
 
 // Check fills in the defaults and says what is wrong.
 func (o *Options) Check() error {
-	o.Hasten, o.Self = max(o.Hasten, 1), cmp.Or(o.Self, o.Gateway)
-	if o.Progress == nil {
-		o.Progress = func(string) {}
-	}
-	for _, name := range o.Only {
-		if !slices.Contains(Names(), name) {
-			return fmt.Errorf("attack %q: want one of %v", name, Names())
-		}
-	}
-	switch {
-	case o.Rounds < 1 || o.Rounds > 1000:
-		return errors.New("rounds: want 1 to 1000")
-	case o.Duration <= 0 || o.Duration > time.Minute:
-		return errors.New("duration: want up to 1m")
-	case o.ProxyCPU < 0 || o.LoadCPU < 0 || o.ProxyCPU == o.LoadCPU:
-		return errors.New("the proxy and the load need CPUs of their own")
-	}
-	return nil
+	o.Hasten = max(o.Hasten, 1)
+	return o.Plan.Check(Names(), time.Minute)
 }
 
 // Run measures every attack. It pins the whole process while it does, so only one may
@@ -55,10 +32,10 @@ func Run(ctx context.Context, o Options) (results *Results, err error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	if _, err := compare.RaiseLimit(); err != nil {
+	if _, err := trial.RaiseLimit(); err != nil {
 		return nil, err
 	}
-	release, err := compare.Confine(o.LoadCPU)
+	release, err := trial.Confine(o.LoadCPU)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +44,7 @@ func Run(ctx context.Context, o Options) (results *Results, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &comparison{Options: o, site: s, results: &Results{Head: compare.NewHead()}}
+	c := &comparison{Options: o, site: s, results: &Results{Head: trial.NewHead()}}
 	c.findPeers(ctx)
 	err = errors.Join(c.attacks(ctx), s.close())
 	c.results.Ended = time.Now().UTC().Truncate(time.Second)
@@ -95,7 +72,7 @@ func (c *comparison) findPeers(ctx context.Context) {
 
 func (c *comparison) attacks(ctx context.Context) error {
 	for _, a := range assaults() {
-		if len(c.Only) > 0 && !slices.Contains(c.Only, a.Name) {
+		if !c.Has(a.Name) {
 			continue
 		}
 		a.settle /= time.Duration(c.Hasten)

@@ -26,6 +26,9 @@ const (
 // would share its limits.
 var attackers = netip.MustParseAddr("127.0.0.2")
 
+// attackTime is more than any attack takes: it is ended.
+const attackTime = 5 * time.Minute
+
 // descriptors is a proxy's limit.
 const descriptors = 4096
 
@@ -34,7 +37,7 @@ type site struct {
 	edge, inside *netns.Namespace
 	peers        *peers.Site
 	backend      *backend.Server
-	self         string // the binary that attacks
+	self         string // Options.Self
 	loadCPU      int
 	duration     time.Duration
 	dropped      *dropped
@@ -105,7 +108,7 @@ func (s *site) start(ctx context.Context, f peers.Form) (p *peers.Process, err e
 // aim completes the options of an attack on a proxy.
 func (s *site) aim(a *assault, proxy string, p *peers.Process) attack.Options {
 	o := a.attack
-	o.Target, o.ServerName, o.Source = p.Passthrough, s.peers.Passed(), attackers
+	o.Target, o.ServerName, o.Source, o.Duration = p.Passthrough, s.peers.Passed(), attackers, attackTime
 	if a.ended || a.own {
 		o.Target, o.ServerName = p.Terminated, s.peers.Ended()
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"sallyport/bench/peers"
+	"sallyport/bench/trial"
 	"sallyport/internal/gwtest"
 )
 
@@ -25,14 +25,10 @@ func TestSmoke(t *testing.T) {
 	if why := gwtest.Missing(); why != "" {
 		t.Skip(why)
 	}
-	gateway := filepath.Join(t.TempDir(), "gateway")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", gateway, "sallyport/cmd/gateway")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	gateway, self := gwtest.Build(t, "cmd/gateway"), gwtest.Build(t, "bench/cmd/measure")
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
-	r, err := Run(t.Context(), Options{Gateway: gateway, Rounds: 1, Duration: 300 * time.Millisecond, Hasten: 16, ProxyCPU: 1})
+	r, err := Run(t.Context(), Options{Self: self, Hasten: 16, Plan: trial.Plan{Gateway: gateway, Rounds: 1, Duration: 300 * time.Millisecond, ProxyCPU: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,10 +69,10 @@ func TestCancelledRunTellsWhatThereIs(t *testing.T) {
 		t.Skip(why)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := Run(ctx, Options{
+	r, err := Run(ctx, Options{Plan: trial.Plan{
 		Gateway: "/nonexistent", Rounds: 100, Duration: time.Minute, ProxyCPU: 1,
 		Progress: func(string) { cancel() }, // when the gateway could not be started
-	})
+	}})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
 	}
@@ -89,7 +85,7 @@ func TestDroppedPortAnswersNothing(t *testing.T) {
 	if why := gwtest.Missing(); why != "" {
 		t.Skip(why)
 	}
-	s, err := open(t.Context(), Options{ProxyCPU: -1, LoadCPU: -1})
+	s, err := open(t.Context(), Options{Plan: trial.Plan{ProxyCPU: -1, LoadCPU: -1}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,8 @@ const (
 // Workloads are all of them.
 var Workloads = [...]Workload{Request, Connect, Download, Upload, Idle, Trickle, Mixed}
 
-// Options say what a run does. Check completes and checks them.
+// Options say what a run does. Check completes and checks them. Their JSON form is for
+// another process of the same program: it has no authorities and no functions.
 type Options struct {
 	Target     string // host:port
 	ServerName string // SNI; default the host of Target
@@ -52,7 +53,7 @@ type Options struct {
 	// it. Go, browsers and curl turn it on.
 	Nagle bool
 	// Roots verify the target's certificates. Nil verifies none: that costs only the generator.
-	Roots *x509.CertPool
+	Roots *x509.CertPool `json:"-"`
 
 	Workload        Workload
 	Connections     int           // default 1; of Connect: that are open at the same time
@@ -78,18 +79,18 @@ type Options struct {
 	// attack. Otherwise many failures in a row end the run. It needs a Rate.
 	Endure bool
 	// Started is called once, when every connection is up and the requests begin. Nil is not.
-	Started func()
+	Started func() `json:"-"`
 	// Within calls what runs on a loop's thread, such as in a network namespace. Nil: as it is.
-	Within func(func() error) error
+	Within func(func() error) error `json:"-"`
 
 	// Stop ends the counting early when it is closed; there is a result if it had begun.
 	// Nil never does.
-	Stop <-chan struct{}
+	Stop <-chan struct{} `json:"-"`
 	// PID is a process on this machine that is metered during Duration, with its
 	// children: the proxy. 0 is none.
 	PID int
 	// Progress is called each second, by one goroutine. Nil is none.
-	Progress func(Progress)
+	Progress func(Progress) `json:"-"`
 }
 
 // Bounds of a run.

@@ -18,7 +18,7 @@ import (
 // round by round.
 func costs(workload string, unit Unit, all map[string][]float64) *Results {
 	r := &Results{
-		Head:      Head{Machine: Machine{CPU: "test", CPUs: 2}, Started: time.Unix(0, 0).UTC(), Command: "gateway bench compare"},
+		Head:      Head{Machine: Machine{CPU: "test", CPUs: 2}, Started: time.Unix(0, 0).UTC(), Command: "measure compare"},
 		Workloads: []Workload{{Name: workload, Title: "<" + workload + "> & more", Unit: unit}},
 	}
 	for _, f := range peers.Forms() {

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -67,21 +66,14 @@ type Run struct {
 	Error         string       `json:"error,omitempty"` // then there is no Result
 }
 
-// maxFile bounds a file of results.
-const maxFile = 64 << 20
+// MadeBy notes by which command the results were made, and whether in a hurry.
+func (h *Head) MadeBy(command string, quick bool) { h.Command, h.Quick = command, quick }
 
 // Read reads the JSON form.
 func Read(r io.Reader) (*Results, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxFile {
-		return nil, fmt.Errorf("results are larger than %d bytes", maxFile)
-	}
 	var res Results
-	if err := json.Unmarshal(b, &res); err != nil {
-		return nil, fmt.Errorf("results: %w", err)
+	if err := ReadJSON(r, &res); err != nil {
+		return nil, err
 	}
 	for _, run := range res.Runs {
 		if (run.Result == nil) == (run.Error == "") {
@@ -95,11 +87,7 @@ func Read(r io.Reader) (*Results, error) {
 }
 
 // WriteJSON writes the form that Read reads.
-func (r *Results) WriteJSON(w io.Writer) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", " ")
-	return enc.Encode(r)
-}
+func (r *Results) WriteJSON(w io.Writer) error { return WriteJSON(w, r) }
 
 // Proxies are those that ran under a workload, in order of their first run.
 func (r *Results) Proxies(workload string) []string {
@@ -119,6 +107,16 @@ func (r *Results) Rounds() int {
 		n = max(n, run.Round+1)
 	}
 	return n
+}
+
+// Incomplete returns the error of the first run that has no result, or nil.
+func (r *Results) Incomplete() error {
+	for _, run := range r.Runs {
+		if run.Error != "" {
+			return fmt.Errorf("%s, %s: %s", run.Workload, run.Proxy, run.Error)
+		}
+	}
+	return nil
 }
 
 // Failures are the runs that ended with an error, or had errors in them.

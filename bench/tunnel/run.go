@@ -10,70 +10,79 @@ import (
 	"strconv"
 	"time"
 
-	"sallyport/bench/compare"
 	"sallyport/bench/load"
 	"sallyport/bench/peers"
 	"sallyport/bench/report"
+	"sallyport/bench/trial"
 )
 
 // Options say how the tunnel is measured.
 type Options struct {
-	Gateway string // the binary: it is gateway, CVM and generator
-	Version string
-	// CVM makes the arguments by which the binary is the CVM: it opens its end of the
-	// tunnel and serves package backend's protocol in it.
-	CVM func(CVM) []string
+	trial.Plan // the gateway's tunnel runs on the proxy's CPU too, the CVM on that of the load
+	// Self is the program with the parts (trial.Part) of the site. "load" takes load.Options
+	// and prints its load.Result as JSON. "cvm" takes a CVM: it opens its end of the tunnel
+	// and serves package backend's protocol in it. "crowd" takes a Crowd: it is machines
+	// that register, and prints how many were when it is ended.
+	Self string
 	// Certify makes an authority of machines in a directory that it makes, and the certificate
 	// of the gateway's API there, rpc.pem and rpc.key. It returns the authority's file.
 	Certify func(dir, host string) (authority string, err error)
-	// Crowd makes the arguments by which the binary is machines that register. It prints
-	// how many were when it is ended.
-	Crowd      func(Crowd) []string
-	Rounds     int
-	Duration   time.Duration
-	GatewayCPU int // its tunnel runs there too
-	LoadCPU    int // of the generator and the CVM
-	// Progress is told each run as it ends. It is not called concurrently.
-	Progress func(string)
+}
+
+// Check fills in the defaults and returns what is wrong.
+func (o *Options) Check() error { return o.Plan.Check(Names(), time.Hour) }
+
+// Names are those of the workloads.
+func Names() []string {
+	var names []string
+	for _, j := range workloads() {
+		names = append(names, j.workload.Name)
+	}
+	return names
 }
 
 // A job is one run: its way to the CVM, and what it does there.
 type job struct {
 	workload report.Workload
-	target   string
-	flags    []string // of bench load
-	joining  float64  // registrations a second meanwhile
-	longer   int      // times the usual duration; 0: once
-	duration time.Duration
+	load     load.Options
+	joining  float64 // registrations a second meanwhile
+	longer   int     // times the usual duration; 0: once
 }
 
 // probe is the smallest job through the gateway.
 func probe() job {
-	return job{target: clientsAt, flags: []string{"--workload=request", "--connections=1"}, duration: 10 * time.Millisecond}
+	return job{load: load.Options{
+		Target: clientsAt, Workload: load.Request, Size: small, Connections: 1, Duration: 10 * time.Millisecond,
+	}}
 }
 
+// small is the size of a request in bytes.
+const small = 64
+
 func workloads() []job {
-	paced := []string{"--workload=request", "--connections=50", "--rate=2000"}
+	request := load.Options{Workload: load.Request, Size: small, Connections: 50}
+	paced := request
+	paced.Rate = 2000
 	return []job{
 		{
 			workload: report.Workload{Name: "tunnel-bulk-down", Title: "bulk from the CVM, 8 connections", Unit: report.Gigabyte},
-			flags:    []string{"--workload=download", "--connections=8"},
+			load:     load.Options{Workload: load.Download, Size: small, Connections: 8},
 		},
 		{
 			workload: report.Workload{Name: "tunnel-bulk-up", Title: "bulk to the CVM, 8 connections", Unit: report.Gigabyte},
-			flags:    []string{"--workload=upload", "--connections=8"},
+			load:     load.Options{Workload: load.Upload, Size: small, Connections: 8},
 		},
 		{
 			workload: report.Workload{Name: "tunnel-request", Title: "request/reply 64 B, 50 connections", Unit: report.Operation},
-			flags:    []string{"--workload=request", "--connections=50"},
+			load:     request,
 		},
 		{
 			workload: report.Workload{Name: "tunnel-request-paced", Title: "2,000 requests/s of 64 B on 50 connections", Unit: report.Operation},
-			flags:    paced,
+			load:     paced,
 		},
 		{
 			workload: report.Workload{Name: "tunnel-request-registrations", Title: "the same, beside 200 registrations/s of new machines", Unit: report.Operation},
-			flags:    paced, joining: 200, longer: 2, // 10,000 machines in three rounds
+			load:     paced, joining: 200, longer: 2, // 10,000 machines in three rounds
 		},
 	}
 }
@@ -81,7 +90,10 @@ func workloads() []job {
 // Run measures each workload through the gateway and past it, in turn. The gateway's
 // process is metered in both: past it, that is its tunnel alone.
 func Run(ctx context.Context, o Options) (*report.Results, error) {
-	results := &report.Results{Head: compare.NewHead()}
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	results := &report.Results{Head: trial.NewHead()}
 	results.Versions[peers.Gateway] = o.Version
 	s := &site{opts: &o}
 	err := s.open(ctx)
@@ -98,11 +110,14 @@ func Run(ctx context.Context, o Options) (*report.Results, error) {
 func (s *site) rounds(ctx context.Context, results *report.Results) error {
 	ways := []struct{ name, target string }{{peers.Gateway, clientsAt}, {report.BareTunnel, fmt.Sprintf("%s:%d", cvmTunnel, cvmPort)}}
 	for _, j := range workloads() {
+		if !s.opts.Has(j.workload.Name) {
+			continue
+		}
 		results.Workloads = append(results.Workloads, j.workload)
 		for round := range s.opts.Rounds {
 			for i := range ways {
 				way := ways[(i+round)%len(ways)]
-				j.target, j.duration = way.target, s.opts.Duration*time.Duration(max(j.longer, 1))
+				j.load.Target, j.load.Duration = way.target, s.opts.Duration*time.Duration(max(j.longer, 1))
 				run := report.Run{Workload: j.workload.Name, Proxy: way.name, Round: round}
 				if err := s.measure(ctx, j, &run); err != nil {
 					return fmt.Errorf("%s, %s: %w", j.workload.Name, way.name, err)
@@ -141,14 +156,15 @@ const maxResult = 1 << 20
 
 // load runs the generator at the edge.
 func (s *site) load(ctx context.Context, j job) (*load.Result, error) {
-	args := append([]string{
-		"bench", "load", "--json", "--target=" + j.target, "--sni=" + appName,
-		"--pid=" + strconv.Itoa(s.gateway.PID), "--cpu=" + strconv.Itoa(s.opts.LoadCPU),
-		"--duration=" + j.duration.String(), "--warmup=" + (j.duration / 4).String(),
-	}, j.flags...)
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute+2*j.duration) // connecting may take one
+	o := j.load
+	o.ServerName, o.PID, o.CPUs, o.Warmup = appName, s.gateway.PID, []int{s.opts.LoadCPU}, o.Duration/4
+	args, err := trial.Part("load", o)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute+2*o.Duration) // connecting may take one
 	defer cancel()
-	cmd := exec.CommandContext(ctx, s.opts.Gateway, args...)
+	cmd := exec.CommandContext(ctx, s.opts.Self, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := s.edge.Do(cmd.Start); err != nil {

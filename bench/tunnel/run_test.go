@@ -16,13 +16,9 @@ func TestEveryWayIsMeasured(t *testing.T) {
 	if why := gwtest.Missing(); why != "" {
 		t.Skip(why)
 	}
-	gateway := filepath.Join(t.TempDir(), "gateway")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", gateway, "sallyport/cmd/gateway")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	gateway, self := gwtest.Build(t, "cmd/gateway"), gwtest.Build(t, "bench/cmd/measure")
 	temporary := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), gateway, "bench", "tunnel", "--rounds", "1", "--duration", "500ms")
+	cmd := exec.CommandContext(t.Context(), self, "tunnel", "--gateway", gateway, "--rounds", "1", "--duration", "500ms")
 	cmd.Env = append(cmd.Environ(), "TMPDIR="+temporary)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

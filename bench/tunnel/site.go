@@ -7,12 +7,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
 
 	"sallyport/bench/netns"
 	"sallyport/bench/peers"
+	"sallyport/bench/trial"
 )
 
 // The addresses of the site. Nobody else is in these namespaces, so they are fixed.
@@ -28,16 +30,16 @@ const (
 	appName       = "app-9000s.gw.test"
 )
 
-// A CVM is what Options.CVM makes arguments of.
+// A CVM is the options of the part "cvm".
 type CVM struct {
-	KeyFile  string // its private key, base64
-	Gateway  string // the gateway's public key, base64
-	Endpoint string // where the gateway's tunnel listens
-	Address  string // its own in the tunnel, with the network
-	Listen   string // of its server, on Address
+	KeyFile  string         // its private key, base64
+	Gateway  string         // the gateway's public key, base64
+	Endpoint netip.AddrPort // where the gateway's tunnel listens
+	Address  netip.Prefix   // its own in the tunnel, with the network
+	Listen   netip.AddrPort // of its server, on Address
 }
 
-// A Crowd is what Options.Crowd makes arguments of.
+// A Crowd is the options of the part "crowd".
 type Crowd struct {
 	Dir  string // of the authority
 	URL  string // of the gateway's API
@@ -133,27 +135,34 @@ address = %q
 		return err
 	}
 	return s.edge.Do(func() (err error) {
-		s.gateway, err = peers.Launch(s.opts.GatewayCPU, s.opts.Gateway, "run", "--config", file)
+		s.gateway, err = peers.Launch(s.opts.ProxyCPU, s.opts.Gateway, "run", "--config", file)
 		return err
 	})
 }
 
 func (s *site) startCVM(gateway string) error {
-	args := s.opts.CVM(CVM{
-		KeyFile: filepath.Join(s.dir, "cvm.key"), Gateway: gateway, Endpoint: fmt.Sprintf("%s:%d", gatewayWire, wirePort),
-		Address: cvmTunnel + "/16", Listen: fmt.Sprintf("%s:%d", cvmTunnel, cvmPort),
+	args, err := trial.Part("cvm", CVM{
+		KeyFile: filepath.Join(s.dir, "cvm.key"), Gateway: gateway,
+		Endpoint: netip.AddrPortFrom(netip.MustParseAddr(gatewayWire), wirePort),
+		Address:  netip.MustParsePrefix(cvmTunnel + "/16"), Listen: netip.AddrPortFrom(netip.MustParseAddr(cvmTunnel), cvmPort),
 	})
+	if err != nil {
+		return err
+	}
 	return s.inside.Do(func() (err error) {
-		s.cvm, err = peers.Launch(s.opts.LoadCPU, s.opts.Gateway, args...)
+		s.cvm, err = peers.Launch(s.opts.LoadCPU, s.opts.Self, args...)
 		return err
 	})
 }
 
 // startCrowd starts machines that register until they are stopped.
 func (s *site) startCrowd(rate float64) (crowd *peers.Process, err error) {
-	args := s.opts.Crowd(Crowd{Dir: filepath.Join(s.dir, "pki"), URL: "https://" + guestsAt, Rate: rate})
+	args, err := trial.Part("crowd", Crowd{Dir: filepath.Join(s.dir, "pki"), URL: "https://" + guestsAt, Rate: rate})
+	if err != nil {
+		return nil, err
+	}
 	err = s.edge.Do(func() error {
-		crowd, err = peers.Launch(s.opts.LoadCPU, s.opts.Gateway, args...)
+		crowd, err = peers.Launch(s.opts.LoadCPU, s.opts.Self, args...)
 		return err
 	})
 	return crowd, err

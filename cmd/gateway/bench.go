@@ -14,7 +14,7 @@ import (
 func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure gateways",
+		Short: "Put load on a gateway, or attack it",
 		Long: `bench puts load on a gateway and measures it: this one, or any other that routes
 TLS by server name. It sends only to the address that it is given.
 
@@ -23,10 +23,10 @@ TLS by server name. It sends only to the address that it is given.
 		Args: cli.UsageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Help()
-			return cli.Usage(errors.New("bench: load, backend, compare, growth, tunnel, hostile or report is needed"))
+			return cli.Usage(errors.New("bench: load or backend is needed"))
 		},
 	}
-	cmd.AddCommand(newBenchLoad(), newBenchBackend(), newBenchCompare(), newBenchGrowth(), newBenchTunnel(), newBenchHostile(), newBenchReport(), newBenchCVM(), newBenchCrowd())
+	cmd.AddCommand(newBenchLoad(), newBenchBackend())
 	for _, c := range cmd.Commands() {
 		c.Args = cli.UsageArgs(c.Args)
 	}

@@ -2,14 +2,11 @@ package main
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"sallyport/bench/attack"
 	"sallyport/cmd/gateway/cli"
-	"sallyport/internal/gwtest"
 )
 
 func TestBenchAttacksAGateway(t *testing.T) {
@@ -67,39 +64,5 @@ func TestAttackIsNotForOthersNorWithoutEnd(t *testing.T) {
 	}
 	if code, _, stderr := outcome(t, strings.Fields("bench load --workload silent --sni a.b --target 127.0.0.1:1 --rate 9 --duration 50ms")...); code != cli.ExitFailed || !strings.Contains(stderr, "connection refused") {
 		t.Errorf("exit code %d: %s", code, stderr)
-	}
-}
-
-func TestAttacksAreMeasuredKeptAndRenderedAgain(t *testing.T) {
-	if why := gwtest.Missing(); why != "" {
-		t.Skip(why)
-	}
-	dir := t.TempDir()
-	code, table, errs := outcome(t, "bench", "hostile", "--only", "refused", "--quick", "--duration", "200ms", "--out", dir)
-	if code != cli.ExitDone {
-		t.Fatalf("exit code %d: %s", code, errs)
-	}
-	for _, want := range []string{"| clients that are refused |", "--workload=refused", "A first look", "--only=refused"} {
-		if !strings.Contains(table, want) {
-			t.Errorf("no %q in\n%s", want, table)
-		}
-	}
-	file := filepath.Join(dir, "hostile.md")
-	kept, err := os.ReadFile(file)
-	if err != nil || string(kept) != table {
-		t.Errorf("%v: the file has another table than was printed", err)
-	}
-	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
-	}
-	if code, again, errs := outcome(t, "bench", "report", filepath.Join(dir, "hostile.json")); code != cli.ExitDone || again != table {
-		t.Errorf("report: exit code %d, %s\n%s", code, errs, again)
-	}
-	if again, err := os.ReadFile(file); err != nil || string(again) != table {
-		t.Errorf("%v: report writes another table", err)
-	}
-	code, _, errs = outcome(t, "bench", "hostile", "--only", "nothing")
-	if code != cli.ExitUsage || !strings.Contains(errs, "want one of") {
-		t.Errorf("exit code %d: %s", code, errs)
 	}
 }

@@ -14,11 +14,11 @@ import (
 	"sallyport/bench/report"
 )
 
-func newBenchReport() *cobra.Command {
+func newReport() *cobra.Command {
 	return &cobra.Command{
 		Use:   "report RESULTS.json...",
 		Short: "Render results again",
-		Long: `report writes the table anew beside each file of results, and the chart where there is
+		Long: `report writes the table beside each file of results again, and the chart where there is
 one, from the rounds in it alone, and prints the table.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
@@ -36,12 +36,6 @@ one, from the rounds in it alone, and prints the table.`,
 			return nil
 		},
 	}
-}
-
-// figures is the results of a measurement; those with a chart have WriteSVG too.
-type figures interface {
-	WriteJSON(io.Writer) error
-	WriteMarkdown(io.Writer)
 }
 
 // readResults reads results of any kind: each refuses the other's.

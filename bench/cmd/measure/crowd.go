@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"sync/atomic"
@@ -13,13 +12,13 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"sallyport/cmd/gateway/cli"
+	"sallyport/bench/tunnel"
 	"sallyport/internal/vm"
 	"sallyport/ratls"
 	"sallyport/rpc"
 )
 
-// A crowd is machines that register with the gateway of bench tunnel, each once, with a
+// A crowd is machines that register with the gateway of tunnel, each once, with a
 // key, a certificate and a TLS connection of its own.
 type crowd struct {
 	ca    *ratls.Authority
@@ -34,43 +33,30 @@ const (
 	maxCrowd   = 10_000 // registrations a second
 )
 
-// newBenchCrowd is the process that bench tunnel starts as its crowd. It prints how many
-// were registered when it is ended.
-func newBenchCrowd() *cobra.Command {
-	var (
-		dir, url string
-		rate     float64
-	)
-	cmd := &cobra.Command{
-		Use: "crowd", Short: "Be the machines that register in bench tunnel", Hidden: true, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !(rate > 0 && rate <= maxCrowd) {
-				return cli.Usage(errors.New("rate: want up to 10000"))
-			}
-			ctx, stop := cli.UntilSignal(cmd.Context(), func() {})
-			defer stop()
-			c, err := openCrowd(dir, url)
-			if err != nil {
-				return err
-			}
-			n, err := c.register(ctx, rate)
-			fmt.Fprintln(cmd.OutOrStdout(), n)
+// newCrowdPart is the machines that register in tunnel. It prints how many were
+// registered when it is ended.
+func newCrowdPart() *cobra.Command {
+	return newPart("crowd", func(cmd *cobra.Command, o tunnel.Crowd) error {
+		if !(o.Rate > 0 && o.Rate <= maxCrowd) {
+			return usageError{fmt.Errorf("rate: want up to %d", maxCrowd)}
+		}
+		c, err := openCrowd(o.Dir, o.URL)
+		if err != nil {
 			return err
-		},
-	}
-	cmd.Flags().StringVar(&dir, "dir", "", "directory of the authority")
-	cmd.Flags().StringVar(&url, "url", "", "the gateway's API")
-	cmd.Flags().Float64Var(&rate, "rate", 0, "registrations a second")
-	return cmd
+		}
+		n, err := c.register(cmd.Context(), o.Rate)
+		fmt.Fprintln(cmd.OutOrStdout(), n)
+		return err
+	})
 }
 
-// benchGatewayApp is the gateway's own app, by which the crowd knows it.
-const benchGatewayApp = "6a7e111111111111111111111111111111111111"
+// gatewayApp is the gateway's own app, by which the crowd knows it.
+const gatewayApp = "6a7e111111111111111111111111111111111111"
 
 // certifyCrowd makes an authority in dir, and of it the certificate of the gateway's
-// API at host: rpc.pem and rpc.key.
+// API at host: rpc.pem and rpc.key. It returns the file of the authority's certificate.
 func certifyCrowd(dir, host string) (authority string, err error) {
-	app, err := ratls.ParseAppID(benchGatewayApp)
+	app, err := ratls.ParseAppID(gatewayApp)
 	if err != nil {
 		return "", err
 	}
@@ -81,22 +67,25 @@ func certifyCrowd(dir, host string) (authority string, err error) {
 	if err := ca.Save(dir); err != nil {
 		return "", err
 	}
-	cert, err := ca.Issue(ratls.Request{AppID: app, Names: []string{host}, Server: true})
+	server, err := ca.Issue(ratls.Request{AppID: app, Names: []string{host}, Server: true})
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, ratls.RootFile), ratls.WriteFiles(cert, filepath.Join(dir, "rpc.pem"), filepath.Join(dir, "rpc.key"))
+	return filepath.Join(dir, ratls.RootFile), ratls.WriteFiles(server, filepath.Join(dir, "rpc.pem"), filepath.Join(dir, "rpc.key"))
 }
 
-func openCrowd(dir, url string) (c *crowd, err error) {
-	c = &crowd{roots: x509.NewCertPool(), url: url}
-	if c.app, err = ratls.ParseAppID(benchGatewayApp); err != nil {
+// openCrowd reads the authority that certifyCrowd has made in dir.
+func openCrowd(dir, url string) (*crowd, error) {
+	app, err := ratls.ParseAppID(gatewayApp)
+	if err != nil {
 		return nil, err
 	}
-	if c.ca, err = ratls.LoadAuthority(dir); err != nil {
+	ca, err := ratls.LoadAuthority(dir)
+	if err != nil {
 		return nil, err
 	}
-	c.roots.AddCert(c.ca.Root())
+	c := &crowd{ca: ca, app: app, roots: x509.NewCertPool(), url: url}
+	c.roots.AddCert(ca.Root())
 	return c, nil
 }
 
@@ -136,8 +125,17 @@ func (c *crowd) registerOne(ctx context.Context) error {
 		return err
 	}
 	var key vm.WGKey
-	_, _ = rand.Read(key[:]) // it never fails
-	client := rpc.Client{URL: c.url, Certificate: cert, Roots: c.roots, CheckServer: joinFlags{}.checkServer}
+	_, _ = rand.Read(key[:])
+	client := rpc.Client{URL: c.url, Certificate: cert, Roots: c.roots, CheckServer: c.checkServer}
 	_, err = client.Register(ctx, rpc.Registration{Key: key, Policy: vm.OpenPolicy()})
+	return err
+}
+
+// checkServer returns an error unless leaf is the gateway's.
+func (c *crowd) checkServer(leaf *x509.Certificate) error {
+	ext, err := ratls.ParseExtensions(leaf.Extensions)
+	if err == nil && ext.AppID != c.app {
+		err = fmt.Errorf("the server's app id is %s, want %s", ext.AppID, c.app)
+	}
 	return err
 }

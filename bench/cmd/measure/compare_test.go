@@ -10,15 +10,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"sallyport/cmd/gateway/cli"
 )
 
 func TestComparisonIsKeptAndRenderedAgain(t *testing.T) {
 	dir := t.TempDir()
-	code, table, errs := outcome(t, "bench", "compare", "--only", "passthrough-connect,passthrough-bulk-1",
+	code, table, errs := outcome(t, "compare", "--gateway", gateway(t), "--only", "passthrough-connect,passthrough-bulk-1",
 		"--rounds", "2", "--duration", "100ms", "--warmup", "0s", "--out", dir)
-	if code != cli.ExitDone {
+	if code != exitDone {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
 	for _, want := range []string{"| gateway |", "≤ 0.95 × the best peer", "--only=passthrough-connect,passthrough-bulk-1"} {
@@ -42,7 +40,7 @@ func TestComparisonIsKeptAndRenderedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if code, again, errs := outcome(t, "bench", "report", filepath.Join(dir, "compare.json")); code != cli.ExitDone || again != table {
+	if code, again, errs := outcome(t, "report", filepath.Join(dir, "compare.json")); code != exitDone || again != table {
 		t.Errorf("report: exit code %d, %s\n%s", code, errs, again)
 	}
 	if read("compare.md") != table || read("compare.svg") != chart {
@@ -53,7 +51,7 @@ func TestComparisonIsKeptAndRenderedAgain(t *testing.T) {
 // The proxy that runs when the comparison is interrupted ends with it.
 func TestInterruptedComparisonLeavesNothing(t *testing.T) {
 	temporary := t.TempDir()
-	cmd := command(t, "bench", "compare", "--only", "passthrough-request-50", "--rounds", "1000", "--duration", "100ms", "--warmup", "0s")
+	cmd := command(t, "compare", "--gateway", gateway(t), "--only", "passthrough-request-50", "--rounds", "1000", "--duration", "100ms", "--warmup", "0s")
 	cmd.Env = append(cmd.Env, "TMPDIR="+temporary)
 	var out bytes.Buffer
 	cmd.Stdout = &out
@@ -74,7 +72,7 @@ func TestInterruptedComparisonLeavesNothing(t *testing.T) {
 	for lines.Scan() { // to its end: whoever is left would hold the pipe
 	}
 	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != cli.ExitFailed {
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitFailed {
 		t.Errorf("it ended with %v", err)
 	}
 	if !strings.Contains(out.String(), "| gateway |") {
@@ -86,17 +84,13 @@ func TestInterruptedComparisonLeavesNothing(t *testing.T) {
 }
 
 func TestAnotherBinaryTakesThePlaceOfThePeers(t *testing.T) {
-	t.Setenv("BE_GATEWAY", "1") // the other binary is this one, and starts from this environment
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	code, table, errs := outcome(t, "bench", "compare", "--only", "passthrough-connect", "--before", self, "--rounds", "1", "--duration", "100ms", "--warmup", "0s")
-	if code != cli.ExitDone || !strings.Contains(table, "| gateway-before |") || !strings.Contains(table, "The gateway divided by") || strings.Contains(table, "haproxy") {
+	peer := gateway(t)
+	code, table, errs := outcome(t, "compare", "--gateway", gateway(t), "--only", "passthrough-connect", "--before", peer, "--rounds", "1", "--duration", "100ms", "--warmup", "0s")
+	if code != exitDone || !strings.Contains(table, "| gateway-before |") || !strings.Contains(table, "The gateway divided by") || strings.Contains(table, "haproxy") {
 		t.Errorf("exit code %d: %s%s", code, table, errs)
 	}
 	for _, other := range []string{"/nonexistent", "/bin/true"} {
-		if code, _, errs := outcome(t, "bench", "compare", "--before", other); code != cli.ExitUsage || !strings.Contains(errs, other) {
+		if code, _, errs := outcome(t, "compare", "--gateway", gateway(t), "--before", other); code != exitUsage || !strings.Contains(errs, other) {
 			t.Errorf("%s: exit code %d: %s", other, code, errs)
 		}
 	}

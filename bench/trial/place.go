@@ -1,4 +1,4 @@
-package compare
+package trial
 
 import (
 	"errors"

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// built builds the gateway that is measured, once for all tests.
+var built func() (string, error)
+
+// TestMain lets the test binary be the program, and the parts that it starts of itself.
+func TestMain(m *testing.M) {
+	if os.Getenv("BE_MEASURE") != "" {
+		os.Exit(realMain(os.Args[1:]))
+	}
+	dir, err := os.MkdirTemp("", "gateway-measure-")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	built = sync.OnceValues(func() (string, error) {
+		file := filepath.Join(dir, "gateway")
+		return file, exec.Command("go", "build", "-o", file, "sallyport/cmd/gateway").Run()
+	})
+	m.Run()
+}
+
+// gateway is the binary of the gateway.
+func gateway(t *testing.T) string {
+	t.Helper()
+	file, err := built()
+	if err != nil {
+		t.Fatalf("build the gateway: %v", err)
+	}
+	return file
+}
+
+// command is the program with these arguments, not yet started.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, args...)
+	cmd.Env = append(os.Environ(), "BE_MEASURE=1")
+	return cmd
+}
+
+// outcome runs the program to its end.
+func outcome(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	cmd := command(t, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+func TestWrongArgumentsAreErrorsOfUsage(t *testing.T) {
+	for args, says := range map[string]string{
+		"":                            "is needed",
+		"nothing":                     "unknown command",
+		"compare now":                 "unknown command",
+		"compare --rounds x":          "rounds",
+		"report":                      "at least 1 arg",
+		"compare --gateway /nobody":   "run make build",
+		"hostile --gateway /bin/true": "is not a gateway",
+		"attack":                      "accepts 1 arg",
+		"load []":                     "options of load",
+		"cvm {}":                      "an address",
+		`crowd {"Rate":-1}`:           "rate",
+	} {
+		code, stdout, stderr := outcome(t, strings.Fields(args)...)
+		if code != exitUsage || !strings.Contains(stderr, says) {
+			t.Errorf("measure %s: exit code %d, want %d and %q: %s%s", args, code, exitUsage, says, stdout, stderr)
+		}
+	}
+}
+
+func TestHelpHidesTheParts(t *testing.T) {
+	code, help, stderr := outcome(t, "--help")
+	if code != exitDone || !strings.Contains(help, "hostile") || strings.Contains(help, "crowd") {
+		t.Errorf("exit code %d: %s%s", code, help, stderr)
+	}
+}
