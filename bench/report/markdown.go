@@ -107,7 +107,7 @@ func (r *Results) writeWorkload(w io.Writer, wl Workload) {
 	}
 	fmt.Fprintln(w)
 	if n := r.registrations(wl.Name); n > 0 {
-		fmt.Fprintf(w, "%d machines were registered meanwhile, in all rounds.\n\n", n)
+		fmt.Fprintf(w, "%d instances were registered meanwhile, in all rounds.\n\n", n)
 	}
 	own, bare := r.Figure(wl.Name, peers.Gateway, CPUPerUnit), r.Figure(wl.Name, BareTunnel, CPUPerUnit)
 	if own.Rounds > 0 && bare.Rounds > 0 && own.Median > 0 {

@@ -60,7 +60,7 @@ type Run struct {
 	Proxy    string  `json:"proxy"`
 	Round    int     `json:"round"`
 	Rate     float64 `json:"rate,omitempty"` // operations a second that were asked for
-	// Registrations of new machines that the gateway served meanwhile.
+	// Registrations of new instances that the gateway served meanwhile.
 	Registrations int          `json:"registrations,omitempty"`
 	Result        *load.Result `json:"result,omitempty"`
 	Error         string       `json:"error,omitempty"` // then there is no Result

@@ -21,10 +21,10 @@ type Options struct {
 	trial.Plan // the gateway's tunnel runs on the proxy's CPU too, the CVM on that of the load
 	// Self is the program with the parts (trial.Part) of the site. "load" takes load.Options
 	// and prints its load.Result as JSON. "cvm" takes a CVM: it opens its end of the tunnel
-	// and serves package backend's protocol in it. "crowd" takes a Crowd: it is machines
+	// and serves package backend's protocol in it. "crowd" takes a Crowd: it is instances
 	// that register, and prints how many were when it is ended.
 	Self string
-	// Certify makes an authority of machines in a directory that it makes, and the certificate
+	// Certify makes an authority of instances in a directory that it makes, and the certificate
 	// of the gateway's API there, rpc.pem and rpc.key. It returns the authority's file.
 	Certify func(dir, host string) (authority string, err error)
 }
@@ -81,8 +81,8 @@ func workloads() []job {
 			load:     paced,
 		},
 		{
-			workload: report.Workload{Name: "tunnel-request-registrations", Title: "the same, beside 200 registrations/s of new machines", Unit: report.Operation},
-			load:     paced, joining: 200, longer: 2, // 10,000 machines in three rounds
+			workload: report.Workload{Name: "tunnel-request-registrations", Title: "the same, beside 200 registrations/s of new instances", Unit: report.Operation},
+			load:     paced, joining: 200, longer: 2, // 10,000 instances in three rounds
 		},
 	}
 }
@@ -130,7 +130,7 @@ func (s *site) rounds(ctx context.Context, results *report.Results) error {
 	return nil
 }
 
-// measure makes one run, and has machines register meanwhile if the job says so.
+// measure makes one run, and has instances register meanwhile if the job says so.
 func (s *site) measure(ctx context.Context, j job, run *report.Run) (err error) {
 	if j.joining == 0 {
 		run.Result, err = s.load(ctx, j)
@@ -146,7 +146,7 @@ func (s *site) measure(ctx context.Context, j job, run *report.Run) (err error) 
 		return err
 	}
 	if run.Registrations, err = strconv.Atoi(crowd.Output()); err != nil {
-		return fmt.Errorf("machines could not register: %s", crowd.Output())
+		return fmt.Errorf("instances could not register: %s", crowd.Output())
 	}
 	return nil
 }

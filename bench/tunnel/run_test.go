@@ -28,7 +28,7 @@ func TestEveryWayIsMeasured(t *testing.T) {
 	if n := strings.Count(out.String(), "The gateway's own share"); n != len(workloads()) {
 		t.Errorf("%d of %d workloads have the gateway's share:\n%s", n, len(workloads()), out.String())
 	}
-	if !strings.Contains(out.String(), " machines were registered meanwhile") {
+	if !strings.Contains(out.String(), " instances were registered meanwhile") {
 		t.Errorf("nobody registered:\n%s", out.String())
 	}
 	if left, _ := filepath.Glob(temporary + "/*"); len(left) > 0 {

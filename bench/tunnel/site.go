@@ -155,7 +155,7 @@ func (s *site) startCVM(gateway string) error {
 	})
 }
 
-// startCrowd starts machines that register until they are stopped.
+// startCrowd starts instances that register until they are stopped.
 func (s *site) startCrowd(rate float64) (crowd *peers.Process, err error) {
 	args, err := trial.Part("crowd", Crowd{Dir: filepath.Join(s.dir, "pki"), URL: "https://" + guestsAt, Rate: rate})
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"sallyport/rpc"
 )
 
-// A crowd is machines that register with the gateway of tunnel, each once, with a
+// A crowd is the instances that register with the gateway of tunnel, each once, with a
 // key, a certificate and a TLS connection of its own.
 type crowd struct {
 	ca    *ratls.Authority
@@ -33,7 +33,7 @@ const (
 	maxCrowd   = 10_000 // registrations a second
 )
 
-// newCrowdPart is the machines that register in tunnel. It prints how many were
+// newCrowdPart is the instances that register in tunnel. It prints how many were
 // registered when it is ended.
 func newCrowdPart() *cobra.Command {
 	return newPart("crowd", func(cmd *cobra.Command, o tunnel.Crowd) error {
@@ -89,7 +89,7 @@ func openCrowd(dir, url string) (*crowd, error) {
 	return c, nil
 }
 
-// register registers new machines, rate a second, until ctx ends. A gateway that does
+// register registers new instances, rate a second, until ctx ends. A gateway that does
 // not keep up has fewer, which the number tells.
 func (c *crowd) register(ctx context.Context, rate float64) (int, error) {
 	tick := time.NewTicker(time.Duration(float64(time.Second) / rate))

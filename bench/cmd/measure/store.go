@@ -39,15 +39,15 @@ func fillStore(ctx context.Context, dir string, instances int) (err error) {
 	all.SetLimit(64) // the store commits together what waits together
 	for i := range instances {
 		all.Go(func() error {
-			_, err := r.Register(ctx, machineNumber(i))
+			_, err := r.Register(ctx, instanceNumber(i))
 			return err
 		})
 	}
 	return all.Wait()
 }
 
-// machineNumber is the registration of a machine that is like no other.
-func machineNumber(i int) registry.Request {
+// instanceNumber returns the registration of an instance of its own.
+func instanceNumber(i int) registry.Request {
 	policy := vm.OpenPolicy()
 	q := registry.Request{Policy: &policy}
 	binary.BigEndian.PutUint64(q.Key[:], uint64(i)+1)
