@@ -8,29 +8,28 @@ import (
 )
 
 const (
-	// challengeTTL is short: a value is of no use when its challenge is over, and
-	// the next one at the same name has to be seen at once.
+	// challengeTTL is short: a value is useless when its challenge is over, and
+	// resolvers must see the next one at the same name at once.
 	challengeTTL = 5 // seconds
 
-	// What is kept at once. *.example and example share a name, orders may be
-	// repeated; 16 values are 1.1 kB of an authority's usual ones.
+	// The most names and values at once. *.example and example share a name, and orders
+	// may be repeated. 16 usual values have 1.1 kB.
 	maxChallenges = 1024 // names
 	maxValues     = 16   // of one name
 
-	// challengeLife is when a value that nobody cleaned up is forgotten. An order
-	// is tried for minutes.
+	// challengeLife is how long a value stays without CleanUp. An order takes minutes.
 	challengeLife = 24 * time.Hour
 )
 
 // ErrNotServed means that a name is in none of the zones.
-var ErrNotServed = errors.New("in no zone of this name server")
+var ErrNotServed = errors.New("not in a zone of this name server")
 
-var errFull = fmt.Errorf("%d names have a challenge already: is something repeating orders?", maxChallenges)
+var errFull = fmt.Errorf("%d names already have a challenge: check what repeats orders", maxChallenges)
 
-// Present adds value to the TXT records of name, from this moment on. Doing so twice
-// is once. The error is ErrNotServed, or tells which bound is in the way.
+// Present adds value to the TXT records of name, at once. A second call with the same
+// value changes nothing. The error is ErrNotServed, or names the bound that is reached.
 func (s *Server) Present(name, value string) error {
-	wire, err := parseName(name)
+	host, err := parseName(name)
 	if err == nil {
 		err = checkText(value)
 	}
@@ -39,38 +38,39 @@ func (s *Server) Present(name, value string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.view.Load().zoneOf([]byte(wire), false) == nil {
+	if s.view.Load().zoneOf(string(host), false) == nil {
 		return fmt.Errorf("nameserver: challenge at %s: %w", name, ErrNotServed)
 	}
-	if err := s.challenges.add(wire, value, time.Now()); err != nil {
+	if err := s.challenges.add(host, value, time.Now()); err != nil {
 		return fmt.Errorf("nameserver: challenge at %s: %w", name, err)
 	}
-	return s.publishLocked()
+	s.publishLocked()
+	return nil
 }
 
 // CleanUp removes value from the TXT records of name, if it is there.
 func (s *Server) CleanUp(name, value string) error {
-	wire, err := parseName(name)
+	host, err := parseName(name)
 	if err != nil {
 		return fmt.Errorf("nameserver: challenge: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.challenges.remove(wire, value) {
-		return nil
+	if s.challenges.remove(host, value) {
+		s.publishLocked()
 	}
-	return s.publishLocked()
+	return nil
 }
 
 // challenges are the values of names.
-type challenges map[wireName][]text
+type challenges map[fqdn][]text
 
 type text struct {
 	value string
 	since time.Time
 }
 
-func (c challenges) add(name wireName, value string, now time.Time) error {
+func (c challenges) add(name fqdn, value string, now time.Time) error {
 	c.expire(now)
 	texts, ok := c[name]
 	switch at := slices.IndexFunc(texts, func(t text) bool { return t.value == value }); {
@@ -80,13 +80,13 @@ func (c challenges) add(name wireName, value string, now time.Time) error {
 	case !ok && len(c) >= maxChallenges:
 		return errFull
 	case len(texts) >= maxValues:
-		return fmt.Errorf("it has %d values already: is something repeating its order?", maxValues)
+		return fmt.Errorf("the name already has %d values: check what repeats its order", maxValues)
 	}
 	c[name] = append(texts, text{value, now})
 	return nil
 }
 
-func (c challenges) remove(name wireName, value string) bool {
+func (c challenges) remove(name fqdn, value string) bool {
 	before := len(c[name])
 	c.keep(name, func(t text) bool { return t.value != value })
 	return len(c[name]) < before
@@ -98,16 +98,16 @@ func (c challenges) expire(now time.Time) {
 	}
 }
 
-// keep leaves only those values of name that wanted wants.
-func (c challenges) keep(name wireName, wanted func(text) bool) {
+// keep drops the values of name for which wanted is false.
+func (c challenges) keep(name fqdn, wanted func(text) bool) {
 	c[name] = slices.DeleteFunc(c[name], func(t text) bool { return !wanted(t) })
 	if len(c[name]) == 0 {
 		delete(c, name)
 	}
 }
 
-// values are the values of name.
-func (c challenges) values(name wireName) []string {
+// values returns the values of name.
+func (c challenges) values(name fqdn) []string {
 	var values []string
 	for _, t := range c[name] {
 		values = append(values, t.value)

@@ -84,7 +84,7 @@ func TestChallengesAreBounded(t *testing.T) {
 	}
 	c := challenges{}
 	for i := range maxChallenges {
-		if err := c.add(wireName(fmt.Sprint(i)), "x", time.Now()); err != nil {
+		if err := c.add(fqdn(fmt.Sprint(i)), "x", time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,17 +11,16 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Whether the world's questions come here. Without the NS record at the parent
-// nothing that this server answers is ever seen, and an authority would say no more
-// than that there is no TXT record.
+// Whether DNS leads resolvers to this server. Without the NS record at the parent nobody
+// sees its answers, and an authority would only report a missing TXT record.
 
-// Resolver asks recursive resolvers: dnsquery.Resolver.
+// Resolver asks recursive resolvers. dnsquery.Resolver is one.
 type Resolver interface {
 	Lookup(ctx context.Context, name string, qtype uint16) (*dns.Msg, error)
 }
 
-// Delegated asks r whether DNS leads to the servers of z. The error says what it leads
-// to, and which records to set at the parent.
+// Delegated asks r whether DNS leads to the servers of z, and returns nil if it does. The
+// error says what DNS leads to, and which records to set at the parent.
 func Delegated(ctx context.Context, r Resolver, z Zone) error {
 	name := dns.CanonicalName(z.Name)
 	m, err := r.Lookup(ctx, name, dns.TypeSOA)
@@ -31,15 +30,15 @@ func Delegated(ctx context.Context, r Resolver, z Zone) error {
 	soa := dnsquery.Records[*dns.SOA](m, name)
 	switch {
 	case len(soa) == 0:
-		return fmt.Errorf("DNS does not lead to this gateway: %s is no zone yet; set at the parent zone: %s", name, z.Delegation())
+		return fmt.Errorf("DNS does not lead to this gateway: %s is not a zone yet; set at the parent zone: %s", name, z.Delegation())
 	case len(z.NS) > 0 && !strings.EqualFold(soa[0].Ns, dns.CanonicalName(z.NS[0].Name)):
 		return fmt.Errorf("DNS does not lead to this gateway: %s is served by %s; set at the parent zone, in place of its NS records: %s", name, cmp.Or(soa[0].Ns, "another server"), z.Delegation())
 	}
 	return nil
 }
 
-// Delegation is what the parent zone must have, in the form of a zone file, with "; "
-// between the records.
+// Delegation returns the records that the parent zone must have, in the form of a zone
+// file, with "; " between them.
 func (z Zone) Delegation() string {
 	zone := dns.CanonicalName(z.Name)
 	var ns, glue []string

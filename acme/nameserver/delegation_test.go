@@ -29,7 +29,7 @@ func TestDelegationIsLookedForAndExplained(t *testing.T) {
 			"gw.example. is served by ns1.gw.example.",
 			"gw.example. NS ns9.gw.example.; ns9.gw.example. A 192.0.2.1; ns9.gw.example. A 192.0.2.2; ns9.gw.example. AAAA 2001:db8::1; ns9.gw.example. A 192.0.2.3",
 		}},
-		{"no zone", below, []string{"below.gw.example. is no zone yet", "below.gw.example. NS ns1.gw.example.; below.gw.example. NS ns2.elsewhere.example."}},
+		{"no zone", below, []string{"below.gw.example. is not a zone yet", "below.gw.example. NS ns1.gw.example.; below.gw.example. NS ns2.elsewhere.example."}},
 		{"nobody answers", strange, []string{"strange.example. cannot be reached through DNS", "port 53"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

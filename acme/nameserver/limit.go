@@ -9,18 +9,18 @@ import (
 
 // limiter keeps the server from being an amplifier.
 //
-// The sender of a datagram may be forged: then the answer goes to a victim. What an
-// attacker gains is the answer's excess over the query, so that is what is limited,
-// in bytes, by the network that it goes to. A usual answer, one address or one challenge,
-// exceeds its query by smallExcess at most, less than the headers that each packet has
-// besides: that is always sent in full, so that nobody can send a resolver to TCP for it
-// by forging its address. Beyond the limit a longer answer is cut to TC, which has no
-// excess: whoever really asked comes by TCP, which proves his address and has places for
-// who was told to come (places.go). None is dropped: that would help those who race to
-// forge an answer to a resolver.
+// The sender of a datagram may be forged: then the answer goes to a victim. An attacker
+// gains the answer's excess over the query. So the limiter limits that, in bytes, for the
+// network that it goes to. A usual answer, one address or one challenge, exceeds its
+// query by smallExcess at most, less than the headers of a packet. It is always sent in
+// full, so that an attacker who forges a resolver's address cannot make the resolver use
+// TCP for it. Beyond the limit a longer answer is cut to TC, which has no excess: a
+// client that really asked comes by TCP, which proves its address and has places for
+// invited networks (places.go). No answer is dropped: that would help an attacker who
+// races to forge an answer to a resolver.
 //
-// Each network has one of a fixed number of buckets, by a secret hash: nothing
-// grows, whatever is forged. That some networks share a bucket only costs them TCP.
+// Each network has one of a fixed number of buckets, by a secret hash: nothing grows with
+// what is forged. Networks that share a bucket may need TCP sooner, and lose nothing else.
 type limiter struct {
 	seed    maphash.Seed
 	perByte time.Duration // in which a bucket fills by one byte; 0 is no limit
@@ -31,7 +31,7 @@ type limiter struct {
 // A query of 40 bytes is 82 on Ethernet: the answer is less than twice that.
 const smallExcess = 64
 
-// limitBurst is the time in which an empty bucket is full again.
+// limitBurst is the time in which an empty bucket becomes full.
 const limitBurst = time.Second
 
 func newLimiter(bytesPerSecond int) *limiter {
@@ -42,8 +42,8 @@ func newLimiter(bytesPerSecond int) *limiter {
 	return l
 }
 
-// take takes excess bytes from the bucket of a sender, if they are there. now is the
-// time since any moment that does not change.
+// take takes excess bytes from the bucket of a sender. It reports whether they were
+// there. now is the time since some fixed moment.
 func (l *limiter) take(sender netip.Addr, excess int, now time.Duration) bool {
 	if l.perByte == 0 || excess <= smallExcess {
 		return true
@@ -63,7 +63,7 @@ func (l *limiter) take(sender netip.Addr, excess int, now time.Duration) bool {
 	}
 }
 
-// sourceOf is an IPv4 /24 or an IPv6 /56: about what one site has.
+// sourceOf returns the network of a, an IPv4 /24 or an IPv6 /56: about what one site has.
 func sourceOf(a netip.Addr) netip.Prefix {
 	bits := 24
 	if a = a.Unmap(); a.Is6() {

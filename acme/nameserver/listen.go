@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is an address that is listened at.
+// socket is an address that the server listens on.
 type socket struct {
 	packets  *net.UDPConn
 	listener *net.TCPListener
 }
 
-// Listen opens all addresses, so that one that cannot be had is told at the start.
-// It returns them as they are, port 0 replaced. Serve closes them.
+// Listen opens all addresses of the options, or none and returns an error. It returns
+// the addresses with port 0 replaced. Serve closes them.
 func (s *Server) Listen(ctx context.Context) ([]netip.AddrPort, error) {
 	var bound []netip.AddrPort
 	for _, addr := range s.o.Listen {
@@ -41,8 +41,8 @@ func (s *Server) close() {
 	s.sockets = nil
 }
 
-// openSocket opens an address by UDP and TCP. Where the port is free to choose, what
-// one of them gets may be taken for the other: then another one is tried.
+// openSocket opens an address by UDP and TCP. For port 0 the port that one of them gets
+// may be taken for the other: then it tries another one.
 func openSocket(ctx context.Context, addr netip.AddrPort) (socket, error) {
 	const tries = 10
 	for try := 1; ; try++ {
@@ -85,8 +85,8 @@ func configure(c syscall.RawConn, addr netip.Addr) (err error) {
 		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
 			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 		}
-		// PKTINFO tells where a query went, PMTUDISC_OMIT ignores forged news of
-		// a path's MTU, which are for cutting answers into fragments.
+		// PKTINFO gives the address that a query went to. PMTUDISC_OMIT ignores forged
+		// messages about a path's MTU, which serve to cut answers into fragments.
 		level, info, discover, omit := unix.IPPROTO_IP, unix.IP_PKTINFO, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_OMIT
 		if addr.Is6() {
 			level, info, discover, omit = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_OMIT
@@ -99,17 +99,17 @@ func configure(c syscall.RawConn, addr netip.Addr) (err error) {
 	return errors.Join(control, err)
 }
 
-// advise tells what to do about an address that cannot be had.
+// advise adds to err what to do about it.
 func advise(err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%w: another DNS server is there (ss -lntup 'sport = :53' tells which one); "+
-			"if it is systemd-resolved, listen at the machine's public address instead of all, or set DNSStubListener=no in resolved.conf", err)
+		return fmt.Errorf("%w: another DNS server listens there (find it with: ss -lntup 'sport = :53'); "+
+			"if it is systemd-resolved, listen on the machine's public address instead of all, or set DNSStubListener=no in resolved.conf", err)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("%w: ports below 1024 need root or CAP_NET_BIND_SERVICE "+
 			"(AmbientCapabilities= of systemd, setcap cap_net_bind_service+ep)", err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%w: this machine has no such address; behind NAT, listen at the private one or at 0.0.0.0", err)
+		return fmt.Errorf("%w: this machine has no such address; behind NAT, listen on the private address or on 0.0.0.0", err)
 	}
 	return err
 }

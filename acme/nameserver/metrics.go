@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// transport is how a query came.
+// transport is the protocol of a query.
 type transport int
 
 const (
@@ -24,7 +24,7 @@ type metrics struct {
 	open    prometheus.Gauge
 	refused prometheus.Counter
 
-	// The children that queries count at.
+	// The children that count queries.
 	answers                     [2][dns.RcodeBadVers + 1]prometheus.Counter
 	ignored, overflowed, unsent prometheus.Counter
 }
@@ -35,10 +35,10 @@ func newMetrics() *metrics {
 	}
 	m := &metrics{
 		queries: prometheus.NewCounterVec(counter("queries_total", "DNS queries that were answered, by transport and response code."), []string{"transport", "rcode"}),
-		limited: prometheus.NewCounter(counter("limited_total", "Answers by UDP that were cut because their network drew too much.")),
-		dropped: prometheus.NewCounterVec(counter("dropped_total", "Messages without an answer: ignored (no query), overflow (of the kernel's buffer), unsent (the kernel refused the answer)."), []string{"reason"}),
+		limited: prometheus.NewCounter(counter("limited_total", "Answers by UDP that were truncated because their network exceeded its limit.")),
+		dropped: prometheus.NewCounterVec(counter("dropped_total", "Messages without an answer: ignored (not a query), overflow (of the kernel's buffer), unsent (the kernel refused the answer)."), []string{"reason"}),
 		open:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "gateway_nameserver_connections", Help: "TCP connections of DNS clients."}),
-		refused: prometheus.NewCounter(counter("connections_refused_total", "TCP connections of DNS clients that were closed because there are too many.")),
+		refused: prometheus.NewCounter(counter("connections_refused_total", "TCP connections of DNS clients that were closed because there were too many.")),
 	}
 	for _, t := range []transport{udp, tcp} {
 		for _, rcode := range []int{
@@ -61,7 +61,7 @@ func rcodeLabel(rcode int) string {
 	return strings.ToLower(dns.RcodeToString[rcode])
 }
 
-// Collectors are the server's metrics, for a registry.
+// Collectors returns the server's metrics, for a registry.
 func (s *Server) Collectors() []prometheus.Collector {
 	m := s.metrics
 	return []prometheus.Collector{m.queries, m.limited, m.dropped, m.open, m.refused}

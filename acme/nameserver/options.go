@@ -8,23 +8,25 @@ import (
 
 // Options of a Server.
 type Options struct {
-	// Listen are the addresses to answer at, each by UDP and TCP. Port 0 is one that
-	// is free, for tests.
+	// Listen are the addresses to answer at, each by UDP and TCP. For port 0 the server
+	// chooses a free one.
 	Listen []netip.AddrPort
 
-	// Zones are answered for from the start. SetZones changes them.
+	// Zones are the zones at the start. SetZones changes them.
 	Zones []Zone
 
-	// ExcessPerSource is how many bytes a second an IPv4 /24 or IPv6 /56 may be sent
-	// by UDP beyond the size of its queries, whose sender may be forged. Above that
-	// it is told to come by TCP. 0 is 64 KiB, below 0 is no limit.
+	// ExcessPerSource limits the answers by UDP to an IPv4 /24 or IPv6 /56, in bytes a
+	// second beyond the size of its queries, whose sender may be forged. Above the limit
+	// answers are truncated, and the client asks again by TCP. 0 is 64 KiB, a negative
+	// number is no limit.
 	ExcessPerSource int
 
 	// MaxConnections bounds the TCP connections; 0 is 256. Half of them are for sources
-	// that were just told to come by TCP. One source (as above) has an eighth of them.
+	// whose answers by UDP were just truncated for that limit. One source (as above) has
+	// an eighth of them.
 	MaxConnections int
 
-	// Log gets what an operator can mend, never a line per query. Default
+	// Log gets problems that an operator can solve, never a line for each query. nil is
 	// slog.Default().
 	Log *slog.Logger
 }
@@ -37,15 +39,15 @@ type Zone struct {
 	// NS are the servers of the zone, as the parent names them: 1 to 13.
 	NS []NameServer
 
-	// Addresses are those of every name in the zone, the zone's own too, at any
-	// depth. Without them only names with records of their own exist.
+	// Addresses are the addresses of every name in the zone, at any depth, and of the
+	// zone's own name. Without them only names with records of their own exist.
 	Addresses []netip.Addr
 
-	// CAA are the zone's own. A certificate authority that asks for a name below
-	// climbs up to them (RFC 8659, 3).
+	// CAA are the CAA records at the zone's own name. A certificate authority that asks
+	// for a name below climbs up to them (RFC 8659, 3).
 	CAA []CAA
 
-	// Contact is the mailbox of who is responsible; "" is hostmaster@Name.
+	// Contact is the mailbox of the person responsible; "" is hostmaster@Name.
 	Contact string
 
 	// TTL is how long resolvers keep an answer; 0 is 5 minutes. NegativeTTL is how
@@ -56,8 +58,8 @@ type Zone struct {
 // NameServer is a server of a zone.
 type NameServer struct {
 	Name string
-	// Addresses are told with Name where it is in the zone (glue). Without any there
-	// it has those of the zone.
+	// Addresses are the addresses of Name, if Name is in the zone (glue). Without any it
+	// has those of the zone.
 	Addresses []netip.Addr
 }
 

@@ -7,43 +7,44 @@ import (
 	"time"
 )
 
-// Who may have a TCP connection. Anybody can forge datagrams of a resolver's network until
-// it is told to come by TCP (limit.go), and hold connections from networks of his own. So
-// half of the places are for networks that were just told so: who has not been told has no
-// need for TCP. Where a class is full, the network with the most gives one up, the one that
-// has been idle the longest; who comes last is never turned away while others idle.
+// The places for TCP connections. An attacker can forge datagrams of a resolver's network
+// until the server invites that network to ask by TCP (limit.go), and can hold connections
+// from networks of its own. So half of the places are for networks that were just invited:
+// the others do not need TCP. Where a class is full, the network with the most connections
+// loses the one that has been idle the longest; a new connection is never refused while
+// others idle.
 
-// toldFor is how long a network may come by TCP after it was told to. A resolver does it
-// within its timeout, seconds at most.
-const toldFor = 10 * time.Second
+// invitedFor is how long an invitation holds. A resolver comes within its timeout, seconds
+// at most.
+const invitedFor = 10 * time.Second
 
-// maxTold bounds the networks that are remembered; the oldest is forgotten.
-const maxTold = 4096
+// maxInvited bounds the networks that are remembered. The oldest goes first.
+const maxInvited = 4096
 
 // conn is a connection of a client.
 type conn struct {
 	net.Conn
 	source netip.Prefix
 
-	invited bool      // its source had been told to come; this and idle are connections'
+	invited bool      // its source was invited; connections guards this and idle
 	idle    time.Time // since when
 }
 
 // connections are those that are open.
 type connections struct {
-	max       [2]int // of those that were not told to come, and of those that were
+	max       [2]int // of those that were not invited, and of those that were
 	perSource [2]int
 
-	mu   sync.Mutex // guards what follows; held for a walk of one class at most
-	open [2]map[*conn]struct{}
-	held [2]map[netip.Prefix]int
-	told map[netip.Prefix]time.Time
-	ring [maxTold]netip.Prefix // of told, in their order
-	next int
+	mu      sync.Mutex // guards what follows; held for a walk of one class at most
+	open    [2]map[*conn]struct{}
+	held    [2]map[netip.Prefix]int
+	invited map[netip.Prefix]time.Time // when a source was last invited
+	ring    [maxInvited]netip.Prefix   // of invited, in their order
+	next    int
 }
 
 func newConnections(n int) *connections {
-	c := &connections{told: map[netip.Prefix]time.Time{}}
+	c := &connections{invited: map[netip.Prefix]time.Time{}}
 	c.max = [2]int{n - n/2, max(1, n/2)}
 	c.perSource = [2]int{max(1, n/8), max(1, n/8)}
 	for i := range c.open {
@@ -59,25 +60,25 @@ func class(invited bool) int {
 	return 0
 }
 
-// tell notes that source is told to come by TCP.
-func (c *connections) tell(source netip.Prefix, now time.Time) {
+// invite notes that an answer has asked source to come by TCP.
+func (c *connections) invite(source netip.Prefix, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.told[source]; !ok {
-		delete(c.told, c.ring[c.next])
+	if _, ok := c.invited[source]; !ok {
+		delete(c.invited, c.ring[c.next])
 		c.ring[c.next] = source
-		c.next = (c.next + 1) % maxTold
+		c.next = (c.next + 1) % maxInvited
 	}
-	c.told[source] = now
+	c.invited[source] = now
 }
 
-// enter gives n a place, and returns who had to give one up, if anybody: n itself is one of
-// those that may have to.
+// enter gives n a place, and returns the connection that loses its place for it, nil if
+// there is room. It may be n itself.
 func (c *connections) enter(n *conn, now time.Time) (out *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	last, ok := c.told[n.source]
-	n.invited, n.idle = ok && now.Sub(last) < toldFor, now
+	last, ok := c.invited[n.source]
+	n.invited, n.idle = ok && now.Sub(last) < invitedFor, now
 	in := class(n.invited)
 	c.open[in][n] = struct{}{}
 	c.held[in][n.source]++
@@ -93,8 +94,8 @@ func (c *connections) enter(n *conn, now time.Time) (out *conn) {
 	return out
 }
 
-// lastLocked is who has been idle the longest, of the network with the most connections, or
-// of one network.
+// lastLocked returns the connection that has been idle the longest, of the network with the
+// most connections, or of one network.
 func (c *connections) lastLocked(in int, of netip.Prefix) (last *conn) {
 	most := 0
 	for n := range c.open[in] {
@@ -109,7 +110,7 @@ func (c *connections) lastLocked(in int, of netip.Prefix) (last *conn) {
 	return last
 }
 
-// answered notes that n has asked something: it is idle from now on.
+// answered notes that n was answered: it is idle from now on.
 func (c *connections) answered(n *conn, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,7 +134,7 @@ func (c *connections) leaveLocked(n *conn) {
 	}
 }
 
-// patience is how long to wait for a query of n.
+// patience returns how long to wait for a query of n.
 func (c *connections) patience(n *conn) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -17,7 +17,7 @@ func network(i int) netip.Prefix {
 }
 
 func TestLongestIdleOfTheNetworkWithTheMostGoes(t *testing.T) {
-	c, now := newConnections(8), time.Unix(1_700_000_000, 0) // 4 that were not told
+	c, now := newConnections(8), time.Unix(1_700_000_000, 0) // 4 that were not invited
 	c.perSource = [2]int{2, 2}
 	comes := func(from int) (n, out *conn) {
 		now = now.Add(time.Second)
@@ -49,7 +49,7 @@ func TestLongestIdleOfTheNetworkWithTheMostGoes(t *testing.T) {
 	}
 }
 
-func TestPlacesAreKeptForWhoWasToldToCome(t *testing.T) {
+func TestPlacesAreKeptForInvitedNetworks(t *testing.T) {
 	c, now := newConnections(8), time.Unix(1_700_000_000, 0)
 	for i := range 20 {
 		c.enter(&conn{source: network(i)}, now)
@@ -57,33 +57,33 @@ func TestPlacesAreKeptForWhoWasToldToCome(t *testing.T) {
 	if len(c.open[0]) != 4 || c.patience(&conn{}) != busyTimeout || c.patience(&conn{invited: true}) != idleTimeout {
 		t.Errorf("%d have a place", len(c.open[0]))
 	}
-	c.tell(network(100), now)
+	c.invite(network(100), now)
 	n := &conn{source: network(100)}
-	if out := c.enter(n, now.Add(toldFor-1)); out != nil || !n.invited {
-		t.Error("a network that was told to come finds no place of its own")
+	if out := c.enter(n, now.Add(invitedFor-1)); out != nil || !n.invited {
+		t.Error("an invited network finds no place of its own")
 	}
 	late := &conn{source: network(100)}
-	if c.enter(late, now.Add(toldFor)); late.invited {
-		t.Errorf("it counts as told after %v", toldFor)
+	if c.enter(late, now.Add(invitedFor)); late.invited {
+		t.Errorf("it counts as invited after %v", invitedFor)
 	}
 }
 
-func TestToldNetworksAreBounded(t *testing.T) {
+func TestInvitedNetworksAreBounded(t *testing.T) {
 	c, now := newConnections(8), time.Unix(1_700_000_000, 0)
-	for i := range 3 * maxTold {
-		c.tell(network(i+1), now)
-		c.tell(network(i+1), now)
+	for i := range 3 * maxInvited {
+		c.invite(network(i+1), now)
+		c.invite(network(i+1), now)
 	}
-	if len(c.told) > maxTold {
-		t.Errorf("%d are remembered, want %d", len(c.told), maxTold)
+	if len(c.invited) > maxInvited {
+		t.Errorf("%d are remembered, want %d", len(c.invited), maxInvited)
 	}
-	if _, ok := c.told[network(3*maxTold)]; !ok {
+	if _, ok := c.invited[network(3*maxInvited)]; !ok {
 		t.Error("the last is forgotten")
 	}
 }
 
 // Datagrams in a resolver's name use up its limit, and eight networks hold connections as
-// fast as they lose them. The resolver asks by UDP, and by TCP where it is told to.
+// fast as they lose them. The resolver asks by UDP, and by TCP where it is invited.
 func TestResolverIsAnsweredWhileOthersForgeItsAddressAndHoldThePlaces(t *testing.T) {
 	_, at := start(t, Options{Zones: []Zone{base()}, ExcessPerSource: 2000, MaxConnections: 256})
 	from := func(ip string) *net.Dialer {
@@ -101,7 +101,7 @@ func TestResolverIsAnsweredWhileOthersForgeItsAddressAndHoldThePlaces(t *testing
 		}
 	}
 	hold()
-	long := packed(t, func(m *dns.Msg) { m.SetQuestion("x.gw.example.", dns.TypeTXT).SetEdns0(1232, false) })
+	long := packed(t, func(m *dns.Msg) { m.SetQuestion("gw.example.", dns.TypeCAA).SetEdns0(1232, false) })
 	short := packed(t, func(m *dns.Msg) { m.SetQuestion("app.gw.example.", dns.TypeA) })
 	answered, cut := 0, 0
 	for i := range 14 {
@@ -133,7 +133,7 @@ func TestResolverIsAnsweredWhileOthersForgeItsAddressAndHoldThePlaces(t *testing
 			answered++
 		}
 	}
-	if answered != 14 || cut != 7 { // an address is always told by UDP
+	if answered != 14 || cut != 7 { // an address always comes by UDP
 		t.Errorf("%d of 14 lookups are answered, %d by way of TCP; want 14, 7", answered, cut)
 	}
 	t.Logf("%d of 14 lookups are answered, %d by way of TCP", answered, cut)

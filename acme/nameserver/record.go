@@ -1,104 +1,52 @@
 package nameserver
 
 import (
-	"encoding/binary"
-	"fmt"
 	"net/netip"
 
 	"github.com/miekg/dns"
 )
 
-// rrset is some records in wire form, ready to be copied into an answer. It is a
-// string because it is shared by all views.
-type rrset struct {
-	count uint16
-	wire  string
-}
+// rrset is the records of one name and one type. All views share it: an answer has
+// copies.
+type rrset []dns.RR
 
 // node is the records of one name by type. One without records is an empty
-// non-terminal: the name exists, because there is one below it.
+// non-terminal: the name exists, because a name below it exists.
 type node map[uint16]rrset
 
-// atQuestion is a pointer to the name of the question (RFC 1035, 4.1.4), which
-// follows the header. As an owner it costs two bytes, and repeats the name in the
-// very case in which it was asked for.
-const atQuestion = 0xC000 | headerSize
-
-// pack makes an rrset for the name of the question, whatever the records' owner.
-func pack(rrs ...dns.RR) (rrset, error) {
-	var wire []byte
-	for _, rr := range rrs {
-		b, err := packRecord(rr)
-		if err != nil {
-			return rrset{}, err
-		}
-		wire = binary.BigEndian.AppendUint16(wire, atQuestion)
-		wire = append(wire, b[nameLength(b):]...)
+// copies returns the records of s with owner as their name. The owner in an answer is
+// the name of the question in the very case in which it was asked for.
+func (s rrset) copies(owner string) []dns.RR {
+	list := make([]dns.RR, len(s))
+	for i, rr := range s {
+		list[i] = dns.Copy(rr)
+		list[i].Header().Name = owner
 	}
-	return rrset{uint16(len(rrs)), string(wire)}, nil
+	return list
 }
 
-// packNamed makes an rrset whose records have their own owners.
-func packNamed(rrs ...dns.RR) (rrset, error) {
-	var wire []byte
-	for _, rr := range rrs {
-		b, err := packRecord(rr)
-		if err != nil {
-			return rrset{}, err
-		}
-		wire = append(wire, b...)
-	}
-	return rrset{uint16(len(rrs)), string(wire)}, nil
+func header(owner fqdn, rrtype uint16, ttl uint32) dns.RR_Header {
+	return dns.RR_Header{Name: string(owner), Rrtype: rrtype, Class: dns.ClassINET, Ttl: ttl}
 }
 
-func packRecord(rr dns.RR) ([]byte, error) {
-	b := make([]byte, dns.Len(rr))
-	n, err := dns.PackRR(rr, b, 0, nil, false)
-	if err != nil {
-		return nil, fmt.Errorf("pack record %s: %w", rr, err)
-	}
-	return b[:n], nil
-}
-
-func header(owner wireName, rrtype uint16, ttl uint32) dns.RR_Header {
-	return dns.RR_Header{Name: owner.String(), Rrtype: rrtype, Class: dns.ClassINET, Ttl: ttl}
-}
-
-// addressRecords are the A and the AAAA records for addrs.
-func addressRecords(owner wireName, ttl uint32, addrs []netip.Addr) (a, aaaa []dns.RR) {
+// addressNode returns a node that has only addresses: A and AAAA records.
+func addressNode(owner fqdn, ttl uint32, addrs []netip.Addr) node {
+	n := node{}
 	for _, addr := range addrs {
 		if addr = addr.Unmap(); addr.Is4() {
-			a = append(a, &dns.A{Hdr: header(owner, dns.TypeA, ttl), A: addr.AsSlice()})
+			n[dns.TypeA] = append(n[dns.TypeA], &dns.A{Hdr: header(owner, dns.TypeA, ttl), A: addr.AsSlice()})
 		} else {
-			aaaa = append(aaaa, &dns.AAAA{Hdr: header(owner, dns.TypeAAAA, ttl), AAAA: addr.AsSlice()})
+			n[dns.TypeAAAA] = append(n[dns.TypeAAAA], &dns.AAAA{Hdr: header(owner, dns.TypeAAAA, ttl), AAAA: addr.AsSlice()})
 		}
 	}
-	return a, aaaa
+	return n
 }
 
-// addressNode is a node that has nothing but addresses.
-func addressNode(owner wireName, ttl uint32, addrs []netip.Addr) (node, error) {
-	a, aaaa := addressRecords(owner, ttl, addrs)
-	n := node{}
-	for rrtype, rrs := range map[uint16][]dns.RR{dns.TypeA: a, dns.TypeAAAA: aaaa} {
-		if len(rrs) == 0 {
-			continue
-		}
-		s, err := pack(rrs...)
-		if err != nil {
-			return nil, err
-		}
-		n[rrtype] = s
-	}
-	return n, nil
-}
-
-// textSet is a TXT set of one string a record. Its TTL is short: a value is gone
-// when its challenge is over, and the next one has to be seen at once.
-func textSet(owner wireName, values []string) (rrset, error) {
-	rrs := make([]dns.RR, len(values))
+// textSet returns a TXT set of one string a record.
+func textSet(owner fqdn, values []string) rrset {
+	s := make(rrset, len(values))
 	for i, v := range values {
-		rrs[i] = &dns.TXT{Hdr: header(owner, dns.TypeTXT, challengeTTL), Txt: []string{v}}
+		s[i] = &dns.TXT{Hdr: header(owner, dns.TypeTXT, challengeTTL), Txt: []string{v}}
 	}
-	return pack(rrs...)
+	return s
 }

@@ -3,11 +3,12 @@ package nameserver
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"net"
 	"sync"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // The times of a connection. A client that means it needs milliseconds (RFC 7766,
@@ -37,7 +38,7 @@ func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 				return err
 			}
 			if !failing { // no descriptors, as a rule
-				s.o.Log.Warn("dns queries by tcp cannot be accepted; trying on", "listen", l.Addr(), "err", err)
+				s.o.Log.Warn("cannot accept dns queries by tcp; trying again", "listen", l.Addr(), "err", err)
 			}
 			failing = true
 			pause(ctx, errorPause)
@@ -56,95 +57,74 @@ func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 	}
 }
 
-// serveConn answers the queries of a connection in their order, and as many as have
-// come together with one write (RFC 7766, 6.2.1), until one of both sides has enough.
-// What has come whole by then is still answered.
+// serveConn answers the queries of a connection in their order (RFC 7766, 6.2.1), until
+// the client ends it or a bound does. It still answers what has come whole by then.
 func (s *Server) serveConn(ctx context.Context, c *conn) {
 	s.metrics.open.Inc()
 	defer s.metrics.open.Dec()
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.SetReadDeadline(time.Unix(1, 0)) })() //nolint:errcheck // it only fails on a closed socket
 	end := time.Now().Add(maxLife)
-	r := bufio.NewReaderSize(c, 2+maxQuery)
-	var b batch
-	for more := true; more; {
-		next := time.Now().Add(s.conns.patience(c))
+	b := newBuffered(ctx, c)
+	defer b.out.Flush() //nolint:errcheck // the connection ends either way
+	messages := &dns.Conn{Conn: b}
+	in := make([]byte, maxQuery)
+	for now := time.Now(); now.Before(end); now = time.Now() {
+		next := now.Add(s.conns.patience(c))
 		if next.After(end) {
 			next = end
 		}
-		// Asked after the deadline is set: then it cannot undo that of the end.
-		if c.SetReadDeadline(next) != nil || ctx.Err() != nil {
+		if c.SetReadDeadline(next) != nil {
 			return
 		}
-		if more = s.answerBatch(r, &b); len(b.out) == 0 {
+		n, err := messages.Read(in)
+		if err != nil {
+			return
+		}
+		answer := s.reply(tcp, c.source.Addr(), in[:n], nil)
+		if answer == nil { // that was not a query
 			return
 		}
 		s.conns.answered(c, time.Now())
-		if c.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil {
-			return
-		}
-		if _, err := c.Write(b.out); err != nil {
+		if _, err := messages.Write(answer); err != nil {
 			return
 		}
 	}
 }
 
-// batch are answers that are written together.
-type batch struct {
-	q      query
-	answer []byte
-	out    []byte
+// buffered is a connection that writes its answers when nothing is left to read: those
+// to queries that came together leave by one write.
+type buffered struct {
+	*conn
+	in  *bufio.Reader
+	out *bufio.Writer
 }
 
-// answerBatch waits for a query, and answers it and those that came with it. It
-// reports false after what is no query: the connection ends with it.
-func (s *Server) answerBatch(r *bufio.Reader, b *batch) bool {
-	b.out = b.out[:0]
-	for {
-		msg, err := peekMessage(r)
-		if err != nil {
-			return false
+func newBuffered(ctx context.Context, c *conn) *buffered {
+	b := &buffered{conn: c, out: bufio.NewWriterSize(c, maxPending)}
+	b.in = bufio.NewReaderSize(readerFunc(func(p []byte) (int, error) {
+		if err := b.out.Flush(); err != nil {
+			return 0, err
 		}
-		answer := s.reply(tcp, &b.q, b.answer, msg)
-		if answer == nil {
-			return false
+		if err := ctx.Err(); err != nil { // a later deadline may have replaced that of the end
+			return 0, err
 		}
-		b.answer = answer
-		b.out = binary.BigEndian.AppendUint16(b.out, uint16(len(answer)))
-		b.out = append(b.out, answer...)
-		if _, err := r.Discard(2 + len(msg)); err != nil {
-			return false
-		}
-		if len(b.out) >= maxPending || !buffered(r) {
-			return true
-		}
-	}
+		return c.Read(p)
+	}), 2+maxQuery)
+	return b
 }
 
-var errLong = errors.New("query is too long")
+func (b *buffered) Read(p []byte) (int, error)  { return b.in.Read(p) }
+func (b *buffered) Write(p []byte) (int, error) { return b.out.Write(p) }
 
-// peekMessage is the next message of r, which stays there.
-func peekMessage(r *bufio.Reader) ([]byte, error) {
-	size, err := r.Peek(2)
-	if err != nil {
-		return nil, err
+// Write gives the client some time to take p.
+func (c *conn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
 	}
-	n := int(binary.BigEndian.Uint16(size))
-	if n > maxQuery {
-		return nil, errLong
-	}
-	b, err := r.Peek(2 + n)
-	if err != nil {
-		return nil, err
-	}
-	return b[2:], nil
+	return c.Conn.Write(p)
 }
 
-// buffered reports whether r can tell the next message without waiting.
-func buffered(r *bufio.Reader) bool {
-	if r.Buffered() < 2 {
-		return false
-	}
-	size, err := r.Peek(2)
-	return err == nil && r.Buffered() >= 2+int(binary.BigEndian.Uint16(size))
-}
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -1,16 +1,15 @@
 package nameserver
 
 import (
-	"fmt"
 	"maps"
 
 	"github.com/miekg/dns"
 )
 
-// view is all that is answered from. It is not changed: there is a new one for each
-// change of a zone or a challenge.
+// view is all that is answered from. It does not change: each change of a zone or a
+// challenge makes a new one.
 type view struct {
-	zones map[wireName]*zone
+	zones map[fqdn]*zone
 }
 
 // zone is one of the view. A name in it is, in this order: one of nodes; one that
@@ -21,53 +20,40 @@ type view struct {
 // _acme-challenge.app.example would make app.example an empty non-terminal, and
 // take its addresses away while its certificate is renewed.
 type zone struct {
-	apex  wireName
+	apex  fqdn
 	soa   rrset
 	glue  rrset // of the servers within the zone
 	every node
-	nodes map[wireName]node
+	nodes map[fqdn]node
 }
 
-// newView makes a view of zones with distinct names. Challenges that are in none of
-// them are left out.
-func newView(plans []*plan, texts challenges, serial uint32) (*view, error) {
-	v := &view{zones: make(map[wireName]*zone, len(plans))}
+// newView makes a view of zones with distinct names. It leaves out challenges that are
+// in none of them.
+func newView(plans []*plan, texts challenges, serial uint32) *view {
+	v := &view{zones: make(map[fqdn]*zone, len(plans))}
 	for _, p := range plans {
-		z, err := newZone(p, serial)
-		if err != nil {
-			return nil, err
-		}
-		v.zones[p.apex] = z
+		v.zones[p.apex] = newZone(p, serial)
 	}
-	// A zone in another one makes the names between them exist: a resolver that was
-	// told that one of them does not would look for nothing below it (RFC 8020).
+	// A zone in another one makes the names between them exist: a resolver that learned
+	// that one of them does not exist would look for nothing below it (RFC 8020).
 	for apex := range v.zones {
-		if above := v.zoneOf([]byte(apex), true); above != nil {
+		if above := v.zoneOf(string(apex), true); above != nil {
 			above.node(apex)
 		}
 	}
 	for name := range texts {
-		z := v.zoneOf([]byte(name), false)
-		if z == nil {
-			continue
+		if z := v.zoneOf(string(name), false); z != nil {
+			z.node(name)[dns.TypeTXT] = textSet(name, texts.values(name))
 		}
-		set, err := textSet(name, texts.values(name))
-		if err != nil {
-			return nil, fmt.Errorf("challenge at %s: %w", name, err)
-		}
-		z.node(name)[dns.TypeTXT] = set
 	}
-	return v, nil
+	return v
 }
 
-func newZone(p *plan, serial uint32) (*zone, error) {
+func newZone(p *plan, serial uint32) *zone {
 	soa := p.soa
 	soa.Serial = serial
-	set, err := pack(&soa)
-	if err != nil {
-		return nil, fmt.Errorf("zone %s: %w", p.apex, err)
-	}
-	z := &zone{apex: p.apex, soa: set, glue: p.glue, every: p.every, nodes: map[wireName]node{}}
+	set := rrset{&soa}
+	z := &zone{apex: p.apex, soa: set, glue: p.glue, every: p.every, nodes: map[fqdn]node{}}
 	maps.Copy(z.node(p.apex), p.atApex)
 	z.node(p.apex)[dns.TypeSOA] = set
 	for name, addresses := range p.servers {
@@ -76,12 +62,12 @@ func newZone(p *plan, serial uint32) (*zone, error) {
 		delete(n, dns.TypeAAAA)
 		maps.Copy(n, addresses)
 	}
-	return z, nil
+	return z
 }
 
-// node is that of name, made if it is not there. So are those above it: they are at
-// least empty non-terminals.
-func (z *zone) node(name wireName) node {
+// node returns that of name, and makes it if need be. So it does with those above it:
+// they are at least empty non-terminals.
+func (z *zone) node(name fqdn) node {
 	for n := name; ; n = n.parent() {
 		if _, ok := z.nodes[n]; !ok {
 			z.nodes[n] = node{}
@@ -93,23 +79,21 @@ func (z *zone) node(name wireName) node {
 	}
 }
 
-// find is the node of name, nil if there is no such name.
-func (z *zone) find(name []byte) node {
-	if n, ok := z.nodes[wireName(name)]; ok {
+// find returns the node of a canonical name, nil if the name does not exist.
+func (z *zone) find(name string) node {
+	if n, ok := z.nodes[fqdn(name)]; ok {
 		return n
 	}
 	return z.every
 }
 
-// zoneOf is the zone that name is in, the innermost one; nil if it is in none. A zone
-// itself is not counted if above is set.
-func (v *view) zoneOf(name []byte, above bool) *zone {
-	for i := 0; ; i += 1 + int(name[i]) {
-		if z := v.zones[wireName(name[i:])]; z != nil && (i > 0 || !above) {
+// zoneOf returns the innermost zone that a canonical name is in, nil if it is in none.
+// If above is set, a zone does not count for its own name.
+func (v *view) zoneOf(name string, above bool) *zone {
+	for at, end := 0, false; !end; at, end = dns.NextLabel(name, at) {
+		if z := v.zones[fqdn(name[at:])]; z != nil && (at > 0 || !above) {
 			return z
 		}
-		if name[i] == 0 {
-			return nil
-		}
 	}
+	return nil
 }

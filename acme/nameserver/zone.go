@@ -11,8 +11,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// The most of each that a zone may have: its largest answer stays far below the
-// 65,535 bytes of a message.
+// The bounds of a zone. Its largest answer stays far below the 65,535 bytes of a message.
 const (
 	maxNameServers = 13
 	maxAddresses   = 32
@@ -21,14 +20,14 @@ const (
 	maxTTL         = 24 * time.Hour
 )
 
-// plan is a Zone that has been checked and packed. It is not changed.
+// plan is the records of a Zone that has been checked. It does not change.
 type plan struct {
-	apex    wireName
-	soa     dns.SOA           // but for its serial
-	every   node              // of names that are not told below; nil if there are none
-	atApex  node              // besides SOA and every
-	servers map[wireName]node // addresses of the name servers within the zone
-	glue    rrset             // the same, for answers that name them
+	apex    fqdn
+	soa     dns.SOA       // without its serial
+	every   node          // of names that have none of their own below; nil without addresses
+	atApex  node          // besides SOA and every
+	servers map[fqdn]node // addresses of the name servers within the zone
+	glue    rrset         // the same, for answers that name them
 }
 
 // newPlan checks a Zone.
@@ -37,12 +36,14 @@ func newPlan(z Zone) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{apex: apex, servers: map[wireName]node{}}
+	p := &plan{apex: apex, servers: map[fqdn]node{}}
 	ttl, errTTL := seconds(cmp.Or(z.TTL, 5*time.Minute))
 	negative, errNegative := seconds(cmp.Or(z.NegativeTTL, 30*time.Second))
+	if len(z.Addresses) > 0 {
+		p.every = addressNode(p.apex, ttl, z.Addresses)
+	}
 	err = errors.Join(
 		errTTL, errNegative, checkAddresses(z.Addresses),
-		p.addEvery(z.Addresses, ttl),
 		p.addServers(z, ttl),
 		p.addCAA(z.CAA, ttl),
 		p.addSOA(z, ttl, negative),
@@ -53,21 +54,14 @@ func newPlan(z Zone) (*plan, error) {
 	return p, nil
 }
 
-func (p *plan) addEvery(addrs []netip.Addr, ttl uint32) (err error) {
-	if len(addrs) > 0 {
-		p.every, err = addressNode(p.apex, ttl, addrs)
-	}
-	return err
-}
-
 // addServers makes the NS records and, for servers within the zone, their addresses:
-// who is sent to such a name can learn them only here.
+// nobody else has them.
 func (p *plan) addServers(z Zone, ttl uint32) error {
 	if len(z.NS) == 0 || len(z.NS) > maxNameServers {
 		return fmt.Errorf("has %d name servers: want 1 to %d, as its parent names them", len(z.NS), maxNameServers)
 	}
-	var records, glue []dns.RR
-	seen := map[wireName]bool{}
+	p.atApex = node{}
+	seen := map[fqdn]bool{}
 	for _, ns := range z.NS {
 		name, err := parseName(ns.Name)
 		if err != nil {
@@ -77,7 +71,7 @@ func (p *plan) addServers(z Zone, ttl uint32) error {
 			return fmt.Errorf("name server %s is listed twice", ns.Name)
 		}
 		seen[name] = true
-		records = append(records, &dns.NS{Hdr: header(p.apex, dns.TypeNS, ttl), Ns: name.String()})
+		p.atApex[dns.TypeNS] = append(p.atApex[dns.TypeNS], &dns.NS{Hdr: header(p.apex, dns.TypeNS, ttl), Ns: string(name)})
 		if !name.within(p.apex) {
 			continue
 		}
@@ -86,23 +80,16 @@ func (p *plan) addServers(z Zone, ttl uint32) error {
 			addrs = z.Addresses
 		}
 		if len(addrs) == 0 {
-			return fmt.Errorf("name server %s is in the zone itself: tell its addresses", ns.Name)
+			return fmt.Errorf("name server %s is in the zone itself: give its addresses", ns.Name)
 		}
 		if err := checkAddresses(addrs); err != nil {
 			return fmt.Errorf("name server %s: %w", ns.Name, err)
 		}
-		a, aaaa := addressRecords(name, ttl, addrs)
-		glue = append(append(glue, a...), aaaa...)
-		if p.servers[name], err = addressNode(name, ttl, addrs); err != nil {
-			return err
-		}
+		n := addressNode(name, ttl, addrs)
+		p.servers[name] = n
+		p.glue = append(append(p.glue, n[dns.TypeA]...), n[dns.TypeAAAA]...)
 	}
-	set, err := pack(records...)
-	p.atApex = node{dns.TypeNS: set}
-	if err == nil {
-		p.glue, err = packNamed(glue...)
-	}
-	return err
+	return nil
 }
 
 func (p *plan) addCAA(caa []CAA, ttl uint32) error {
@@ -112,7 +99,6 @@ func (p *plan) addCAA(caa []CAA, ttl uint32) error {
 	if len(caa) > maxCAA {
 		return fmt.Errorf("has %d CAA records: want at most %d", len(caa), maxCAA)
 	}
-	var rrs []dns.RR
 	for _, c := range caa {
 		if c.Tag == "" || len(c.Tag) > 15 || strings.Trim(c.Tag, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
 			return fmt.Errorf("CAA tag %q: want 1 to 15 letters and digits in lower case", c.Tag)
@@ -124,16 +110,14 @@ func (p *plan) addCAA(caa []CAA, ttl uint32) error {
 		if c.Critical {
 			rr.Flag = 1 << 7
 		}
-		rrs = append(rrs, rr)
+		p.atApex[dns.TypeCAA] = append(p.atApex[dns.TypeCAA], rr)
 	}
-	set, err := pack(rrs...)
-	p.atApex[dns.TypeCAA] = set
-	return err
+	return nil
 }
 
 // addSOA makes the SOA. Its own TTL is the negative one, as resolvers take the
 // smaller of it and the last field (RFC 2308, 5). The other times are for secondary
-// servers, which do not exist.
+// servers, of which there are none.
 func (p *plan) addSOA(z Zone, ttl, negative uint32) error {
 	if len(z.NS) == 0 {
 		return nil
@@ -146,7 +130,7 @@ func (p *plan) addSOA(z Zone, ttl, negative uint32) error {
 	return err
 }
 
-// mailbox is an address as a name: the part before the @ is one label, its dots
+// mailbox returns an address as a name: the part before the @ is one label, with its dots
 // escaped (RFC 1035, 8).
 func mailbox(s string) (string, error) {
 	local, domain, ok := strings.Cut(s, "@")
@@ -158,10 +142,10 @@ func mailbox(s string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("contact %q: %w", s, err)
 	}
-	if 1+len(local)+len(name) > maxWireName {
+	if len(local)+len(name) > maxName {
 		return "", fmt.Errorf("contact %q: is too long for a name", s)
 	}
-	return strings.ReplaceAll(local, ".", `\.`) + "." + name.String(), nil
+	return strings.ReplaceAll(local, ".", `\.`) + "." + string(name), nil
 }
 
 func checkAddresses(addrs []netip.Addr) error {

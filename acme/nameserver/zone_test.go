@@ -92,7 +92,7 @@ func TestLargestZoneIsAnsweredByTCP(t *testing.T) {
 	}
 }
 
-func mustName(t *testing.T, s string) wireName {
+func mustName(t *testing.T, s string) fqdn {
 	t.Helper()
 	n, err := parseName(s)
 	if err != nil {

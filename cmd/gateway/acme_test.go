@@ -141,7 +141,7 @@ func testMissingDelegation(t *testing.T, w *acmeWorld) {
 	s := w.newSite(t, "lost.test", "")
 	s.configure("[[domain]]\nname = \"lost.test\"\nacme = true\n", s.embedded())
 	s.gateway()
-	s.trouble("*.lost.test", "lost.test. is no zone yet", "lost.test. NS ns.lost.test.; ns.lost.test. A 127.0.0.1", "[acme] resolvers")
+	s.trouble("*.lost.test", "lost.test. is not a zone yet", "lost.test. NS ns.lost.test.; ns.lost.test. A 127.0.0.1", "[acme] resolvers")
 	if _, err := s.shown("health.lost.test"); err == nil || !strings.Contains(err.Error(), "internal error") {
 		t.Errorf("%v, want the alert internal_error", err)
 	}
