@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/mholt/acmez/v3/acme"
+
+	"sallyport/internal/backoff"
 )
 
 // An order, from its first request to the certificate (RFC 8555, 7.4):
@@ -180,8 +182,8 @@ func (o *order) finalize(ctx context.Context) error {
 func (o *order) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	for pause := time.Second; o.state.Status == acme.StatusProcessing; pause = min(2*pause, 30*time.Second) {
-		if err := sleep(ctx, pause); err != nil {
+	for try := 1; o.state.Status == acme.StatusProcessing; try++ {
+		if err := sleep(ctx, backoff.Double(time.Second, 30*time.Second, try)); err != nil {
 			return fmt.Errorf("order %s is processed: %w", o.state.Location, err)
 		}
 		if err := o.refresh(ctx); err != nil {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/mholt/acmez/v3/acme"
+
+	"sallyport/internal/backoff"
 )
 
 // When a certificate is renewed: at a random moment of the window that its authority
@@ -55,7 +57,7 @@ func (s *suggestion) unanswered(leaf *x509.Certificate, now time.Time) {
 		*s = suggestion{Serial: serial}
 	}
 	s.Unanswered++
-	s.AskAgain = now.Add(min(minAsk<<min(s.Unanswered, 10), askNow))
+	s.AskAgain = now.Add(backoff.Double(minAsk, askNow, s.Unanswered+1))
 }
 
 // ask reports whether the authority should be asked about leaf at now. A clock that

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"sallyport/internal/backoff"
 )
 
 // The times of dstack's own guests: gateways are built for that load.
@@ -35,10 +37,10 @@ type Agent struct {
 	Log      *slog.Logger
 
 	grant      Grant
-	applied    time.Time     // when the tunnel was made as grant says; zero: it is not
-	registered time.Time     // the last success; zero: none yet
-	tried      time.Time     // the last attempt
-	pause      time.Duration // after a failure; 0: it went well
+	applied    time.Time // when the tunnel was made as grant says; zero: it is not
+	registered time.Time // the last success; zero: none yet
+	tried      time.Time // the last attempt
+	failures   int       // in a row
 }
 
 // Run registers at once, and then looks at the tunnel every few seconds, until ctx
@@ -62,8 +64,8 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) due(ctx context.Context) (due, force bool) {
 	now := time.Now()
 	switch {
-	case a.pause > 0:
-		return now.Sub(a.tried) >= a.pause, false
+	case a.failures > 0:
+		return now.Sub(a.tried) >= a.pause(), false
 	case a.registered.IsZero():
 		return true, false
 	case a.silent(ctx, now):
@@ -93,13 +95,16 @@ func (a *Agent) attempt(ctx context.Context, force bool) {
 		if ctx.Err() != nil {
 			return
 		}
-		a.pause = min(max(2*a.pause, retry), maxRetry)
-		a.Log.Error("registration failed", "error", err, "again_in", a.pause.String())
+		a.failures++
+		a.Log.Error("registration failed", "error", err, "again_in", a.pause().String())
 		return
 	}
-	a.pause = 0
+	a.failures = 0
 	a.registered = time.Now()
 }
+
+// pause is how long to wait after the last failure.
+func (a *Agent) pause() time.Duration { return backoff.Double(retry, maxRetry, a.failures) }
 
 func (a *Agent) register(ctx context.Context, force bool) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -1,6 +1,10 @@
 package health
 
-import "time"
+import (
+	"time"
+
+	"sallyport/internal/backoff"
+)
 
 // Dials that fail eject an instance before its handshake grows old:
 //
@@ -21,10 +25,10 @@ const (
 // ejection is what failed dials did to an instance; the zero value is nothing.
 type ejection struct {
 	trial bool
-	until time.Time     // end of the pause; zero if it is not out
-	pause time.Duration // the latest one
-	seen  int32         // failures in a row when the pause or the trial began
-	back  time.Time     // when it last came back
+	until time.Time // end of the pause; zero if it is not out
+	row   int       // how often it was ejected without a rest of maxPause in between
+	seen  int32     // failures in a row when the pause or the trial began
+	back  time.Time // when it last came back
 }
 
 func (x *ejection) out() bool { return !x.until.IsZero() }
@@ -38,7 +42,7 @@ func (x *ejection) update(failures int32, now time.Time) (back bool) {
 			x.eject(failures, now)
 		}
 	case failures < x.seen: // there was a success
-		*x = ejection{pause: x.pause, back: now}
+		*x = ejection{row: x.row, back: now}
 		return true
 	case x.trial && failures > x.seen:
 		x.eject(failures, now)
@@ -49,10 +53,12 @@ func (x *ejection) update(failures int32, now time.Time) (back bool) {
 }
 
 func (x *ejection) eject(failures int32, now time.Time) {
-	if x.trial || !x.back.IsZero() && now.Sub(x.back) < maxPause {
-		x.pause = min(2*x.pause, maxPause)
-	} else {
-		x.pause = firstPause
+	if !x.trial && (x.back.IsZero() || now.Sub(x.back) >= maxPause) {
+		x.row = 0
 	}
-	x.trial, x.until, x.seen = false, now.Add(x.pause), failures
+	x.row++
+	x.trial, x.until, x.seen = false, now.Add(x.pause()), failures
 }
+
+// pause is the latest one.
+func (x *ejection) pause() time.Duration { return backoff.Double(firstPause, maxPause, x.row) }

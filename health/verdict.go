@@ -100,7 +100,7 @@ func (f *facts) judge(now time.Time, maxAge time.Duration) verdict {
 		v.health, v.reason = vm.Ejected, "dials failed, it is tried with a small share"
 		v.lower(trialWeight)
 	case f.ejection.out():
-		v.health, v.reason = vm.Ejected, fmt.Sprintf("dials failed, it is tried again after %v", f.ejection.pause)
+		v.health, v.reason = vm.Ejected, fmt.Sprintf("dials failed, it is tried again after %v", f.ejection.pause())
 		v.lower(0)
 		v.change(f.ejection.until)
 	}

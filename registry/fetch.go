@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"sallyport/internal/backoff"
 	"sallyport/internal/vm"
 )
 
@@ -108,7 +108,7 @@ func (r *Registry) fetch(ctx context.Context, s vm.Spec) {
 			break
 		}
 		if n < fetchRetries {
-			pause(ctx, retryPause(n))
+			pause(ctx, backoff.Double(fetchPause, maxFetchPause, n+1))
 		}
 	}
 	if err == nil {
@@ -124,10 +124,6 @@ func (r *Registry) fetch(ctx context.Context, s vm.Spec) {
 	}
 	r.o.Log.Info("port policy fetched", "instance", string(s.ID), "app", string(s.App), "policy", policy.State().String())
 }
-
-// retryPause is before the nth repetition (from 0) of a fetch that did not get through:
-// 1 s, doubling up to 30 s.
-func retryPause(n int) time.Duration { return min(time.Second<<min(n, 5), 30*time.Second) }
 
 // askForPolicy asks the agent of an instance. What a guest answers must not end the
 // process: a panic is a refused answer.

@@ -22,11 +22,13 @@ import (
 // tcb_info is a string with JSON, whose app_compose is the text of the file. The text is
 // believed if its SHA-256 is the attested compose hash, whoever answered.
 const (
-	agentPort    = 8090
-	infoTimeout  = 10 * time.Second
-	maxInfo      = 1 << 20 // bytes of an answer; a compose file has a few kB
-	maxInfoHead  = 16 << 10
-	fetchRetries = 5
+	agentPort     = 8090
+	infoTimeout   = 10 * time.Second
+	maxInfo       = 1 << 20 // bytes of an answer; a compose file has a few kB
+	maxInfoHead   = 16 << 10
+	fetchRetries  = 5
+	fetchPause    = time.Second // after the first try that did not get through; doubles
+	maxFetchPause = 30 * time.Second
 )
 
 // errPrivate is the answer of an app that keeps its compose file to itself. Anything can answer

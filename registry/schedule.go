@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"sallyport/internal/backoff"
 	"sallyport/internal/vm"
 )
 
@@ -90,7 +91,7 @@ func (t *table) nextLocked(asOf uint64, then time.Time) time.Time {
 // the time without a verdict ends.
 func (t *table) postpone(id vm.InstanceID, asOf uint64, now time.Time) {
 	t.with(id, func(e *entry) {
-		pause := min(minRetry<<min(e.tries, 10), maxRetry)
+		pause := backoff.Double(minRetry, maxRetry, e.tries+1)
 		if end := t.undecidedEndLocked(e); !end.IsZero() && end.After(now) {
 			pause = min(pause, end.Sub(now))
 		}

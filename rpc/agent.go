@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/internal/backoff"
 	"sallyport/internal/dstackagent"
 )
 
@@ -43,7 +44,7 @@ func newAgentSource(a Agent) *agentSource { return &agentSource{a, dstackagent.N
 // time.
 func (s *agentSource) wait(leaf *x509.Certificate, now time.Time, failures int) time.Duration {
 	if failures > 0 {
-		return min(minRetry<<min(failures-1, 10), maxRetry)
+		return backoff.Double(minRetry, maxRetry, failures)
 	}
 	before := min(renewBefore, leaf.NotAfter.Sub(leaf.NotBefore)/3)
 	return max(leaf.NotAfter.Sub(now)-before, minRetry)

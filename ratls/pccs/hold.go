@@ -1,6 +1,10 @@
 package pccs
 
-import "time"
+import (
+	"time"
+
+	"sallyport/internal/backoff"
+)
 
 // What a Client remembers, and how long: documents until their end, at most
 // maxPlatforms of them, failures for failedFor.
@@ -41,7 +45,7 @@ func (c *Client) rememberFailure(p Platform, err error) {
 	now := time.Now()
 	if e := c.held[p]; e != nil {
 		e.failures++
-		e.due = now.Add(min(minRetry<<min(e.failures-1, 10), maxRetry))
+		e.due = now.Add(backoff.Double(minRetry, maxRetry, e.failures))
 		if now.After(e.until) {
 			delete(c.held, p)
 		}

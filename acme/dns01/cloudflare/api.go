@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"sallyport/internal/backoff"
 )
 
 const (
 	maxBody = 1 << 20 // bytes of an answer; a page of 50 zones has about 100,000
 	tries   = 4
-	backoff = time.Second // before the second try, twice as long before each further one
+	retry   = time.Second // the pause before the second try; doubles
 	// maxWait bounds what Retry-After asks for: more is told instead of waited for.
 	maxWait = 30 * time.Second
 )
@@ -43,7 +45,6 @@ func (p *Provider) call(ctx context.Context, method, path string, body, result a
 			return pageInfo{}, err
 		}
 	}
-	wait := backoff
 	for try := 1; ; try++ {
 		info, err := p.try(ctx, method, path, data, result)
 		var f *failure
@@ -51,7 +52,7 @@ func (p *Provider) call(ctx context.Context, method, path string, body, result a
 		if err == nil || isAnswer && !f.temporary() || ctx.Err() != nil {
 			return info, err
 		}
-		pause := wait
+		pause := backoff.Double(retry, maxWait, try)
 		if isAnswer {
 			pause = max(pause, f.retryAfter)
 		}
@@ -61,7 +62,6 @@ func (p *Provider) call(ctx context.Context, method, path string, body, result a
 		if err := sleep(ctx, pause); err != nil {
 			return info, err
 		}
-		wait *= 2
 	}
 }
 
