@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"sallyport/internal/source"
 )
 
 // pace is a token bucket: it fills by one token each every, up to burst. Its whole
@@ -52,7 +54,7 @@ func newLimiter(perMinute, perSecond int) limiter {
 
 // take counts one lookup, or tells which limit forbids it.
 func (l *limiter) take(client netip.Addr, now time.Time) error {
-	src := sourceOf(client)
+	src := source.Of(client)
 	sourceFull, ok := l.source.take(l.sources[src], now)
 	if !ok {
 		return errSource
@@ -81,14 +83,4 @@ func (l *limiter) sweep(now time.Time) {
 		}
 	}
 	l.swept = len(l.sources)
-}
-
-// sourceOf is an IPv4 address, or an IPv6 /64: a client owns all addresses in it.
-func sourceOf(a netip.Addr) netip.Prefix {
-	bits := 32
-	if a = a.Unmap(); a.Is6() {
-		bits = 64
-	}
-	p, _ := a.WithZone("").Prefix(bits) // it fails only for bits out of range
-	return p
 }

@@ -70,26 +70,6 @@ func TestSourceThatAsksTooMuchTakesNothingFromOthers(t *testing.T) {
 	}
 }
 
-func TestSourceIsAnIPv4AddressOrAnIPv6Network(t *testing.T) {
-	for _, tc := range []struct{ a, b, source string }{
-		{"192.0.2.1", "192.0.2.2", "192.0.2.1/32"},
-		{"2001:db8::1", "2001:db8:0:1::1", "2001:db8::/64"},
-		{"fe80::1%eth0", "2001:db8::1", "fe80::/64"},
-		{"::ffff:192.0.2.1", "::ffff:192.0.2.2", "192.0.2.1/32"},
-	} {
-		a, b := sourceOf(netip.MustParseAddr(tc.a)), sourceOf(netip.MustParseAddr(tc.b))
-		if a.String() != tc.source || a == b {
-			t.Errorf("%s: %s, want %s, unlike %s of %s", tc.a, a, tc.source, b, tc.b)
-		}
-	}
-	if sourceOf(netip.MustParseAddr("2001:db8::1")) != sourceOf(netip.MustParseAddr("2001:db8::ffff:ffff:ffff:ffff")) {
-		t.Error("one IPv6 client is two sources")
-	}
-	if got := sourceOf(netip.Addr{}); got != (netip.Prefix{}) {
-		t.Errorf("no address: %s", got)
-	}
-}
-
 func TestSourcesCanBeUnlimited(t *testing.T) {
 	l := newLimiter(0, 1000)
 	if got := allowed(&l, 2000, time.Now(), func(int) netip.Addr { return client }); got != 1000 || len(l.sources) > 0 {

@@ -6,18 +6,16 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"sync"
+
+	"sallyport/internal/source"
 )
 
-// source is a client as limits know it: an IPv4 address, or an IPv6 /64, whose owner has
-// all addresses in it. Clients behind one NAT are one source.
-type source struct{ high, low uint64 }
+// sourceKey is a client's source (package source) in 16 bytes: the table has one of each.
+type sourceKey struct{ high, low uint64 }
 
-func sourceOf(a netip.Addr) source {
-	b := a.As16() // an IPv4 address is in ::ffff:0:0/96, which is nobody's
-	if a.Unmap().Is4() {
-		return source{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
-	}
-	return source{high: binary.BigEndian.Uint64(b[:8])}
+func keyOf(a netip.Addr) sourceKey {
+	b := source.Of(a).Addr().As16() // an IPv4 address is in ::ffff:0:0/96, which is nobody's
+	return sourceKey{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 }
 
 // sources counts the connections of each source, in all and by the Limit that they hold a
@@ -39,13 +37,13 @@ type shard struct {
 
 // held is what is counted: the connections of a source, or its places of a Limit.
 type held struct {
-	of source
+	of sourceKey
 	in Limit // nil: all connections
 }
 
 func newSources() *sources { return &sources{seed: [2]uint64{rand.Uint64(), rand.Uint64()}} }
 
-func (s *sources) shardOf(src source) *shard {
+func (s *sources) shardOf(src sourceKey) *shard {
 	high, low := bits.Mul64(src.high^s.seed[0], src.low^s.seed[1])
 	return &s.shards[(high^low)%uint64(len(s.shards))]
 }
@@ -83,7 +81,7 @@ func (c *conn) admitSource() Reason {
 	if e.opts.MaxPerSource == 0 || c.marks.has(ofBalancer) {
 		return goOn
 	}
-	if !e.sources.acquire(held{of: sourceOf(c.addr.Addr())}, e.opts.MaxPerSource) {
+	if !e.sources.acquire(held{of: keyOf(c.addr.Addr())}, e.opts.MaxPerSource) {
 		return SourceLimit
 	}
 	c.marks.set(inSource)
@@ -93,14 +91,14 @@ func (c *conn) admitSource() Reason {
 // releaseSource takes admitSource back.
 func (c *conn) releaseSource() {
 	if c.marks.has(inSource) {
-		c.loop.engine.sources.release(held{of: sourceOf(c.addr.Addr())})
+		c.loop.engine.sources.release(held{of: keyOf(c.addr.Addr())})
 		c.marks.clear(inSource)
 	}
 }
 
 // takePlace takes one of the places of limit, of which one source may hold share.
 func (c *conn) takePlace(limit Limit, share int) Reason {
-	place := held{sourceOf(c.addr.Addr()), limit}
+	place := held{keyOf(c.addr.Addr()), limit}
 	counted := share > 0 && !c.marks.has(ofBalancer)
 	if counted && !c.loop.engine.sources.acquire(place, share) {
 		return SourceLimit
@@ -123,7 +121,7 @@ func (c *conn) leavePlace() {
 		return
 	}
 	if c.marks.has(inShare) {
-		c.loop.engine.sources.release(held{sourceOf(c.addr.Addr()), c.limit})
+		c.loop.engine.sources.release(held{keyOf(c.addr.Addr()), c.limit})
 	}
 	c.limit.Release()
 	c.limit = nil

@@ -162,14 +162,14 @@ func TestSourcesWithoutAConnectionAreForgotten(t *testing.T) {
 }
 
 func TestSourceOfIPv6IsItsNetwork(t *testing.T) {
-	a := sourceOf(netip.MustParseAddr("2001:db8:1:2:3::4"))
-	if a != sourceOf(netip.MustParseAddr("2001:db8:1:2:ffff::")) || a == sourceOf(netip.MustParseAddr("2001:db8:1:3::")) {
+	a := keyOf(netip.MustParseAddr("2001:db8:1:2:3::4"))
+	if a != keyOf(netip.MustParseAddr("2001:db8:1:2:ffff::")) || a == keyOf(netip.MustParseAddr("2001:db8:1:3::")) {
 		t.Errorf("source %v", a)
 	}
-	if sourceOf(netip.MustParseAddr("::ffff:192.0.2.1")) != sourceOf(netip.MustParseAddr("192.0.2.1")) {
+	if keyOf(netip.MustParseAddr("::ffff:192.0.2.1")) != keyOf(netip.MustParseAddr("192.0.2.1")) {
 		t.Error("a mapped address is another source")
 	}
-	if sourceOf(netip.MustParseAddr("::1")) == sourceOf(netip.MustParseAddr("0.0.0.0")) {
+	if keyOf(netip.MustParseAddr("::1")) == keyOf(netip.MustParseAddr("0.0.0.0")) {
 		t.Error("IPv4 and IPv6 meet")
 	}
 }
@@ -183,7 +183,7 @@ func BenchmarkSources(b *testing.B) {
 		binary.BigEndian.PutUint32(addr[:], loop.Add(1)<<24)
 		for pb.Next() {
 			binary.BigEndian.PutUint32(addr[:], binary.BigEndian.Uint32(addr[:])+1)
-			h := held{of: sourceOf(netip.AddrFrom4(addr))}
+			h := held{of: keyOf(netip.AddrFrom4(addr))}
 			if !s.acquire(h, 1) {
 				b.Error("refused")
 			}

@@ -35,7 +35,7 @@ type IdentityOptions struct {
 // Identity is what the server shows and whom it believes. Its methods may be
 // called concurrently; Run only once.
 type Identity struct {
-	source  source
+	source  keySource
 	told    func(roots []*x509.Certificate)
 	log     *slog.Logger
 	current atomic.Pointer[keys]
@@ -45,8 +45,8 @@ type Identity struct {
 	loading sync.Mutex
 }
 
-// source is one of the two. Neither method is called concurrently.
-type source interface {
+// keySource is one of the two. Neither method is called concurrently.
+type keySource interface {
 	load(ctx context.Context) (material, error)
 	// wait is how long to leave the certificate alone; failures counts the loads
 	// that failed since the last good one.

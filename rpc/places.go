@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"sallyport/internal/source"
 )
 
 // A certified guest cannot be told from a stranger before its handshake is over, and
@@ -205,20 +207,13 @@ func (p *places) noteLocked(source netip.Prefix, now time.Time) {
 	p.seen[source] = now
 }
 
-// sourceOf is the client's address, or its /64: an IPv6 client owns all in it. network is
-// what one owner of several has at least: a /24, or a /48. What has no IP address counts
-// as one source.
-func sourceOf(a net.Addr) (source, network netip.Prefix) {
+// sourceOf returns the source of a client, and the network that one owner of several sources has
+// at least: a /24 or a /48. All clients without an IP address are one source.
+func sourceOf(a net.Addr) (of, network netip.Prefix) {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok {
 		return netip.Prefix{}, netip.Prefix{}
 	}
-	addr := tcp.AddrPort().Addr().Unmap().WithZone("")
-	bits, around := 32, 24
-	if addr.Is6() {
-		bits, around = 64, 48
-	}
-	source, _ = addr.Prefix(bits) // it fails only for bits out of range
-	network, _ = addr.Prefix(around)
-	return source, network
+	addr := tcp.AddrPort().Addr()
+	return source.Of(addr), source.Network(addr, 24, 48)
 }
