@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/mholt/acmez/v3"
+
+	"sallyport/internal/hostname"
 )
 
 // Options of a Manager. Funcs may be called concurrently, for different names.
@@ -181,8 +183,7 @@ func (o *Options) checkDomains(domains []Domain) error {
 	seen := map[string]bool{}
 	for _, d := range domains {
 		switch {
-		case d.Name == "" || len(d.Name) > maxNameLength || d.Name != strings.ToLower(d.Name) ||
-			strings.Trim(d.Name, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" || strings.Contains("."+d.Name+".", ".."):
+		case len(d.Name) > maxNameLength || d.Name != strings.ToLower(d.Name) || !hostname.Valid(d.Name):
 			problems = append(problems, fmt.Errorf("domain %q: want a name in lower case ASCII, without \"*.\" and of at most %d bytes", d.Name, maxNameLength))
 		case seen[d.Name]:
 			problems = append(problems, fmt.Errorf("domain %s: is listed twice", d.Name))

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"sallyport/internal/hostname"
 )
 
 // The section [acme]: certificates that the gateway gets and renews itself, for the
@@ -198,7 +200,7 @@ func parseEmail(s string) (string, error) {
 }
 
 func parseProfile(s string) (string, error) {
-	if len(s) > maxLabel || strings.IndexFunc(s, func(r rune) bool { return r < '!' || r > '~' }) >= 0 {
+	if len(s) > hostname.MaxLabel || strings.IndexFunc(s, func(r rune) bool { return r < '!' || r > '~' }) >= 0 {
 		return "", fmt.Errorf("%s is no profile: want a word from the authority's documentation, such as \"shortlived\"", show(s))
 	}
 	return s, nil
@@ -206,8 +208,8 @@ func parseProfile(s string) (string, error) {
 
 // parseWord reads what somebody else made up, without spaces.
 func parseWord(s string) (string, error) {
-	if len(s) > maxName || strings.IndexFunc(s, func(r rune) bool { return r < '!' || r > '~' }) >= 0 {
-		return "", fmt.Errorf("%s: want printable ASCII without spaces, up to %d bytes", show(s), maxName)
+	if len(s) > hostname.MaxLength || strings.IndexFunc(s, func(r rune) bool { return r < '!' || r > '~' }) >= 0 {
+		return "", fmt.Errorf("%s: want printable ASCII without spaces, up to %d bytes", show(s), hostname.MaxLength)
 	}
 	return s, nil
 }

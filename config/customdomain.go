@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"sallyport/internal/hostname"
 )
 
 // The section [custom_domain].
@@ -13,7 +15,7 @@ const (
 	maxCache     = 1 << 20
 
 	// maxPrefix leaves room for "-wildcard" in the prefix's label.
-	maxPrefix = maxLabel - len("-wildcard")
+	maxPrefix = hostname.MaxLabel - len("-wildcard")
 )
 
 func readCustomDomain(t table) CustomDomain {

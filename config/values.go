@@ -10,17 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sallyport/internal/hostname"
 )
 
 // The values that a key can have: pure parsers. Each error says what was found
 // and what would be right.
-
-// maxName is the longest DNS name in text (RFC 1035, 2.3.4), maxLabel the
-// longest label.
-const (
-	maxName  = 253
-	maxLabel = 63
-)
 
 // parseDomain reads a base domain and folds it to lower case. A label of any
 // length must still fit in front of it.
@@ -30,8 +25,8 @@ func parseDomain(s string) (string, error) {
 		return "", fmt.Errorf("%s: write it without %q; the names below it are what is served", show(s), "*.")
 	case strings.HasSuffix(s, "."):
 		return "", fmt.Errorf("%s: write it without the dot at its end", show(s))
-	case len(s) > maxName-maxLabel-1:
-		return "", fmt.Errorf("%s is too long: want at most %d bytes", show(s), maxName-maxLabel-1)
+	case len(s) > hostname.MaxLength-hostname.MaxLabel-1:
+		return "", fmt.Errorf("%s is too long: want at most %d bytes", show(s), hostname.MaxLength-hostname.MaxLabel-1)
 	}
 	return parseName(s)
 }
@@ -41,22 +36,15 @@ func parseDomain(s string) (string, error) {
 func parseName(s string) (string, error) {
 	labels := strings.Split(s, ".")
 	for _, label := range labels {
-		if !isLabel(label) {
+		if !hostname.ValidLabel(label) {
 			return "", fmt.Errorf("%s is no DNS name: want labels of a-z, 0-9 and inner '-', such as \"gw.example.com\"; "+
 				"other letters in their xn-- form", show(s))
 		}
 	}
-	if last := labels[len(labels)-1]; last[0] >= '0' && last[0] <= '9' || len(s) > maxName {
-		return "", fmt.Errorf("%s is no DNS name: want one that does not end in a number, up to %d bytes", show(s), maxName)
+	if last := labels[len(labels)-1]; last[0] >= '0' && last[0] <= '9' || len(s) > hostname.MaxLength {
+		return "", fmt.Errorf("%s is no DNS name: want one that does not end in a number, up to %d bytes", show(s), hostname.MaxLength)
 	}
 	return strings.ToLower(s), nil
-}
-
-func isLabel(s string) bool {
-	if s == "" || len(s) > maxLabel || s[0] == '-' || s[len(s)-1] == '-' {
-		return false
-	}
-	return strings.IndexFunc(s, func(r rune) bool { return r != '-' && !isAlphanumeric(r) }) < 0
 }
 
 func isAlphanumeric(r rune) bool {

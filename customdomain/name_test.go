@@ -3,10 +3,12 @@ package customdomain
 import (
 	"strings"
 	"testing"
+
+	"sallyport/internal/hostname"
 )
 
 func TestNamesAreFoldedAndJudged(t *testing.T) {
-	label := strings.Repeat("a", maxLabel)
+	label := strings.Repeat("a", hostname.MaxLabel)
 	longest := label + "." + label + "." + label + "." + label[:61] // 253 bytes
 	for in, want := range map[string]string{
 		"www.customer.org":              "www.customer.org",

@@ -13,8 +13,9 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"time"
+
+	"sallyport/internal/hostname"
 )
 
 // An Authority issues certificates like the KMS of dstack, for those who run
@@ -135,7 +136,7 @@ func (a *Authority) leafTemplate(r Request) (*x509.Certificate, error) {
 		switch ip := net.ParseIP(name); {
 		case ip != nil:
 			t.IPAddresses = append(t.IPAddresses, ip)
-		case isHostName(name):
+		case hostname.Valid(name):
 			t.DNSNames = append(t.DNSNames, name)
 		default: // a URL, a port, a wildcard: nobody would find the certificate right
 			return nil, fmt.Errorf("%q is neither a host name nor an IP address", name)
@@ -214,20 +215,4 @@ func sign(template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecds
 		return nil, err
 	}
 	return x509.ParseCertificate(der)
-}
-
-// isHostName checks the syntax of RFC 1123, 2.1.
-func isHostName(s string) bool {
-	if len(s) > 253 {
-		return false
-	}
-	for label := range strings.SplitSeq(s, ".") {
-		odd := strings.IndexFunc(label, func(c rune) bool {
-			return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-'
-		})
-		if label == "" || len(label) > 63 || odd >= 0 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-	}
-	return true
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/internal/hostname"
 	"sallyport/ratls/attestation"
 )
 
@@ -79,7 +80,7 @@ func serverTemplate(names []string, from, until time.Time) (*x509.Certificate, e
 		return nil, errors.New("want a validity above zero")
 	}
 	for _, name := range names {
-		if !isHostName(strings.TrimPrefix(name, "*.")) {
+		if !hostname.Valid(strings.TrimPrefix(name, "*.")) {
 			return nil, fmt.Errorf("%q is no host name", name)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sallyport/internal/hostname"
 	"sallyport/internal/vm"
 	"sallyport/rpc/gatewaypb"
 )
@@ -63,7 +64,7 @@ func parsePublic(in *gatewaypb.GuestAgentConfig) (Public, error) {
 		}
 	}
 	for _, name := range []string{in.GetDomain(), in.GetAppAddressNsPrefix()} {
-		if !isHostName(name) && name != "" {
+		if !hostname.ValidLoose(name) && name != "" {
 			return Public{}, fmt.Errorf("%.100q is no DNS name", name)
 		}
 	}
@@ -114,15 +115,8 @@ func checkEndpoint(s string) error {
 	if a, err := netip.ParseAddr(host); err == nil && a.Zone() == "" {
 		return nil
 	}
-	if !isHostName(host) {
+	if !hostname.ValidLoose(host) {
 		return errors.New("want an IP address or a host name before the port")
 	}
 	return nil
-}
-
-// isHostName reports whether s has the letters and the length of one.
-func isHostName(s string) bool {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
-	strange := func(r rune) bool { return !strings.ContainsRune(letters, r) }
-	return s != "" && len(s) <= 253 && !strings.ContainsFunc(s, strange)
 }
