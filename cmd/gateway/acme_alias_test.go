@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mholt/acmez/v3"
 	"github.com/miekg/dns"
 
 	"sallyport/internal/gwtest/pebble"
@@ -95,12 +94,5 @@ func testWildcardIsNoAlias(t *testing.T, w *acmeWorld) {
 	s.gateway()
 	if now := s.trouble("*.wild.test", "nothing was ordered", "wild.test. NS ns.wild.test."); strings.Contains(now.LastError, "alias") {
 		t.Errorf("it takes the wildcard for an alias: %s", now.LastError)
-	}
-}
-
-func TestNobodyWaitsForTheOwnNameServer(t *testing.T) {
-	var s acmez.Solver = immediate{}
-	if _, ok := s.(acmez.Waiter); ok {
-		t.Error("it is an acmez.Waiter")
 	}
 }

@@ -5,21 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"log/slog"
-	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"sallyport/acme"
-	"sallyport/acme/caa"
-	"sallyport/acme/dns01"
 	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
-	"sallyport/registry/store"
+	"sallyport/gateway/issue"
 )
 
 func newACMECAA() *cobra.Command {
@@ -49,16 +41,16 @@ could not be set.`,
 			}
 			ctx, stop := context.WithTimeout(cmd.Context(), time.Minute)
 			defer stop()
-			p, err := newPinning(ctx, cfg)
+			p, err := issue.NewPinning(ctx, cfg)
 			if err != nil {
 				return err
 			}
 			if set {
-				if err := p.set(ctx, cmd.OutOrStdout()); err != nil {
+				if err := setPins(ctx, cmd.OutOrStdout(), cfg, p); err != nil {
 					return err
 				}
 			}
-			return p.show(ctx, cmd.OutOrStdout())
+			return showPins(ctx, cmd.OutOrStdout(), cfg, p)
 		},
 	}
 	cli.ConfigFlag(cmd, &file)
@@ -66,91 +58,22 @@ could not be set.`,
 	return cmd
 }
 
-// pinning is what the CAA records are to say.
-type pinning struct {
-	cfg      *config.Config
-	issuer   *issuer
-	method   string
-	accounts []acme.Account // that exist
-}
-
-func newPinning(ctx context.Context, cfg *config.Config) (*pinning, error) {
-	p := &pinning{cfg: cfg, method: methodDNS}
-	if cfg.ACME.DNS == "" {
-		p.method = methodTLS
-	}
-	var err error
-	if p.issuer, err = newIssuer(cfg, acmeStore{}, servesNothing, nil, slog.New(slog.DiscardHandler)); err != nil {
-		return nil, err
-	}
-	all, err := accounts(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range all {
-		if a.URI != "" {
-			p.accounts = append(p.accounts, a)
-		}
-	}
-	if len(p.accounts) == 0 {
-		return nil, fmt.Errorf("there is no account yet, so nothing to pin: the gateway makes one with its first order; run it (gateway run), see gateway status, then try again")
-	}
-	return p, nil
-}
-
-// accounts asks the gateway that runs, or reads the store of one that does not.
-func accounts(ctx context.Context, cfg *config.Config) (list []acme.Account, err error) {
-	if err = askGateway(ctx, cfg.Store.Path, http.MethodGet, "/accounts", &list); !errors.Is(err, errNotRunning) {
-		return list, err
-	}
-	file := filepath.Join(cfg.Store.Path, storeFile)
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	db, err := store.OpenBolt(file)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	i, err := newIssuer(cfg, acmeStore{db}, servesNothing, nil, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return nil, err
-	}
-	return i.manager.Accounts(ctx)
-}
-
-// records are those of a domain.
-func (p *pinning) records(domain string) (records []caa.Record, err error) {
-	for _, a := range p.accounts {
-		ids := caa.Identities(a.Directory, a.Identities)
-		if len(ids) == 0 {
-			return nil, fmt.Errorf("%s: %w; ask its operator, and whether it looks at CAA records", a.Directory, caa.ErrUnidentified)
-		}
-		list, err := caa.Records(domain, ids[0], a.URI, []string{p.method})
-		if err != nil {
-			return nil, err
-		}
-		records = append(records, list...)
-	}
-	return records, nil
-}
-
-// show prints the records of all domains, and what is there now.
-func (p *pinning) show(ctx context.Context, out io.Writer) error {
+// showPins prints the records of all domains, and what is there now.
+func showPins(ctx context.Context, out io.Writer, cfg *config.Config, p *issue.Pinning) error {
 	refused := false
-	for _, d := range p.cfg.Domains {
+	for _, d := range cfg.Domains {
 		if !d.ACME {
 			continue
 		}
-		records, err := p.records(d.Name)
+		records, err := p.Records(d.Name)
 		if err != nil {
 			return err
 		}
 		for _, r := range records {
 			fmt.Fprintln(out, r)
 		}
-		for _, name := range namesOf([]config.Domain{d}) {
-			now, ok := p.now(ctx, d.Name, name != d.Name)
+		for _, name := range issue.Names([]config.Domain{d}) {
+			now, ok := p.Now(ctx, name)
 			refused = refused || !ok
 			fmt.Fprintf(out, "; now, for %s: %s\n", name, now)
 		}
@@ -161,51 +84,18 @@ func (p *pinning) show(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// now tells what the records that are there permit; false: not us.
-func (p *pinning) now(ctx context.Context, domain string, wildcard bool) (string, bool) {
-	ask := func(ids []string, account string) error {
-		return caa.Check(ctx, p.issuer.resolver, caa.Request{Name: domain, Wildcard: wildcard, Identities: ids, AccountURI: account, Method: p.method})
-	}
-	for _, a := range p.accounts {
-		if err := ask(caa.Identities(a.Directory, a.Identities), a.URI); err != nil {
-			return fmt.Sprintf("REFUSED: %v", err), false
-		}
-	}
-	const stranger = "nobody.invalid"
-	if ask([]string{stranger}, "") == nil {
-		return "open to every authority: set the records above", true
-	}
-	for _, a := range p.accounts {
-		if ask(caa.Identities(a.Directory, a.Identities), "https://"+stranger+"/") == nil {
-			return "open to every account at the authority: set the records above", true
-		}
-	}
-	return "pinned to this account", true
-}
-
-// set puts the records of all domains in place.
-func (p *pinning) set(ctx context.Context, out io.Writer) error {
-	provider, ok := p.issuer.provider.(caa.Provider)
-	switch {
-	case p.issuer.server != nil && p.cfg.ACME.Embedded.Zone == config.ZoneDomain:
-		fmt.Fprintln(out, "; of a domain that is delegated to it the gateway publishes them itself: nothing to set")
-		return nil
-	case !ok:
-		return fmt.Errorf("--set: records cannot be changed by dns = %q; set those that gateway acme caa prints at your DNS provider", p.cfg.ACME.DNS)
-	}
-	for _, d := range p.cfg.Domains {
+// setPins puts the records of all domains in place.
+func setPins(ctx context.Context, out io.Writer, cfg *config.Config, p *issue.Pinning) error {
+	for _, d := range cfg.Domains {
 		if !d.ACME {
 			continue
 		}
-		records, err := p.records(d.Name)
-		if err != nil {
-			return err
+		zone, err := p.Set(ctx, d.Name)
+		if errors.Is(err, issue.ErrSelfPublished) {
+			fmt.Fprintln(out, ";", err)
+			return nil
 		}
-		zone, err := dns01.FindZone(ctx, p.issuer.resolver, d.Name)
 		if err != nil {
-			return err
-		}
-		if err := caa.Set(ctx, provider, zone, records); err != nil {
 			return err
 		}
 		fmt.Fprintf(out, "; set at %s in zone %s; resolvers may take some minutes to see it\n", d.Name, zone)

@@ -36,12 +36,12 @@ const noValidation = "no validation of this name is under way"
 // answerValidation decides for a validation of a domain's own name. Below it no name is
 // ever validated, and router.Mode.ALPN refuses all that try.
 func (g *gateway) answerValidation(name string, d *relay.Decision) {
-	if g.issuer != nil && g.issuer.challenges != nil {
-		if cert, ok := g.issuer.challenges.Certificate(name); ok {
+	if g.issuer != nil {
+		if cert, ok := g.issuer.Challenge(name); ok {
 			d.Mode, d.App, d.TLS = relay.Terminate, vm.OwnName, acme.ALPNConfig(cert)
 			d.Backends[0] = relay.Backend{Name: "validation", Dial: nothing}
 			d.N = 1
-			d.Limit, d.Share = g.own.places, g.own.share
+			d.Limit, d.Share = g.site.places, g.site.share
 			return
 		}
 	}

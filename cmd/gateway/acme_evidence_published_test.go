@@ -127,7 +127,7 @@ func (s *site) acmeInfo(domain string, conf *tls.Config) *monitored {
 func TestKeyOfAnOrderedCertificateIsProvenToBeInTheMachine(t *testing.T) {
 	agent := newGuestAgent(t)
 	w := newACMEWorld(t, pebble.Options{})
-	s := w.newEmbedded(t, "proof.test", "", fmt.Sprintf("[rpc]\ndstack_agent = %q\n", agent.socket))
+	s := w.newEmbedded(t, "proof.test", "", fmt.Sprintf("[rpc]\ndstack_agent = %q\n", agent.Socket))
 	s.gateway()
 	s.certified("*.proof.test", "")
 
@@ -147,8 +147,8 @@ func TestKeyOfAnOrderedCertificateIsProvenToBeInTheMachine(t *testing.T) {
 		t.Errorf("account %q: %v", m.AccountURI, err)
 	}
 
-	collateral := agent.world.Collateral().Sign().File()
-	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: agent.world.Root.Cert().Raw})
+	collateral := agent.World.Collateral().Sign().File()
+	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: agent.World.Root.Cert().Raw})
 	for file, content := range map[string][]byte{
 		"collateral.json": collateral, "root.pem": root,
 		"policy.toml": []byte("[attestation]\ninsecure_root_ca = \"root.pem\"\ncollateral_file = \"collateral.json\"\n"),
@@ -158,7 +158,7 @@ func TestKeyOfAnOrderedCertificateIsProvenToBeInTheMachine(t *testing.T) {
 		}
 	}
 	code, out, stderr := outcome(t, "verify", "--connect", s.clients, "--policy", s.path("policy.toml"), "--app", agent.peer().App.String(),
-		"--measurement", measurementFlag(systemOf(agent.world, tdxpki.Guest{})), "gateway.proof.test")
+		"--measurement", measurementFlag(systemOf(agent.World, tdxpki.Guest{})), "gateway.proof.test")
 	if code != 0 || !strings.Contains(out, "VERIFIED") || !strings.Contains(out, acmeInfo) {
 		t.Errorf("verify: exit code %d\n%s%s", code, out, stderr)
 	}
@@ -196,7 +196,7 @@ func TestCertificateFromFilesIsPublishedWithoutEvidence(t *testing.T) {
 
 func TestOwnCertificateIsPublishedWithItsKey(t *testing.T) {
 	agent := newGuestAgent(t)
-	s, err := newRATLSSite(t, agent.socket)
+	s, err := newRATLSSite(t, agent.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"sallyport/acme"
+	"sallyport/gateway/issue"
 	"sallyport/registry/store"
 )
 
@@ -112,7 +113,7 @@ func testRehearsal(t *testing.T, w *acmeWorld) {
 	}
 	s.gateway()
 	s.trouble("*.test.test", "localhost:1") // the real one is down
-	if info, err := os.Stat(filepath.Join(s.path("s"), controlSocket)); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(filepath.Join(s.path("s"), issue.ControlSocket)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket: %v, %v, want mode 0600", info, err)
 	}
 	if code, said := s.run("acme", "test"); code != 0 || !strings.Contains(said, "ok: a test certificate was issued") {
@@ -141,16 +142,16 @@ func testDamagedStore(t *testing.T, w *acmeWorld) {
 	cmd := s.gateway()
 	first := s.certified("*.damaged.test", "")
 	s.end(cmd)
-	db, err := store.OpenBolt(filepath.Join(s.path("s"), storeFile))
+	db, err := store.OpenBolt(filepath.Join(s.path("s"), store.FileName))
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored, err := acmeStore{db}.List(t.Context(), "certificates/")
+	stored, err := issue.Store{Store: db}.List(t.Context(), "certificates/")
 	if err != nil || len(stored) != 1 {
 		t.Fatalf("%d certificates are stored, %v", len(stored), err)
 	}
 	for key := range stored {
-		if err := (acmeStore{db}).Put(t.Context(), key, []byte("{")); err != nil {
+		if err := (issue.Store{Store: db}).Put(t.Context(), key, []byte("{")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -185,34 +186,5 @@ func testPins(t *testing.T, w *acmeWorld) {
 	}
 	if code, said := s.run("acme", "caa", "--set"); !strings.Contains(said, "publishes them itself") {
 		t.Errorf("caa --set: %d, %s", code, said)
-	}
-}
-
-func TestSecretsMustBeClosedToOthers(t *testing.T) {
-	dir := t.TempDir()
-	for _, name := range []string{"open", "empty", "two", "good"} {
-		text, mode := "secret\n", os.FileMode(0o600)
-		switch name {
-		case "open":
-			mode = 0o640
-		case "empty":
-			text = "\n"
-		case "two":
-			text = "a b"
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, want := range map[string]string{
-		"open": "is open to others (mode 0640): run chmod 600 on it", "empty": "want the secret and nothing else",
-		"two": "want the secret and nothing else", "none": "no such file",
-	} {
-		if got, err := readSecret(filepath.Join(dir, name)); err == nil || !strings.Contains(err.Error(), want) || got != "" {
-			t.Errorf("%s: %q, %v, want %s", name, got, err, want)
-		}
-	}
-	if got, err := readSecret(filepath.Join(dir, "good")); got != "secret" || err != nil {
-		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -5,48 +5,30 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"sallyport/acme"
 	"sallyport/admin"
-	"sallyport/config"
+	"sallyport/gateway/issue"
+	"sallyport/wg"
 )
 
 // The issuer as a part of the gateway, and what operators see of it.
 
-// openIssuer makes what gets certificates, opens its name server and has the stored
-// certificates served. Nothing is ordered before serve.
-func (g *gateway) openIssuer(ctx context.Context) (err error) {
+// openIssuer opens what gets certificates of an authority.
+func (g *gateway) openIssuer(ctx context.Context) error {
 	set := func(domain string, apex bool, cert *tls.Certificate) error {
 		if apex {
 			return g.certs.SetApex(domain, cert)
 		}
 		return g.certs.Set(domain, cert)
 	}
-	var attest attestFunc
-	if hasACME(g.cfg.Domains) {
-		if attest, err = newACMEAttest(ctx, g.cfg, g.log); err != nil {
-			return err
-		}
-	}
-	if g.issuer, err = newIssuer(g.cfg, acmeStore{g.store}, set, attest, g.log); err != nil || g.issuer == nil {
+	budget, err := divide(g.cfg, wg.Mode(g.cfg.WireGuard.Mode)) // the share is the same in all modes
+	if err != nil {
 		return err
 	}
-	if err := g.issuer.listen(ctx); err != nil {
-		return err
-	}
-	g.issuer.control = openControl(ctx, g.cfg.Store.Path, g.issuer, g.log)
-	return g.issuer.load(ctx)
-}
-
-// checkIssuer is newIssuer for `gateway check`, which opens no store.
-func checkIssuer(cfg *config.Config) error {
-	_, err := newIssuer(cfg, acmeStore{}, servesNothing, nil, slog.New(slog.DiscardHandler))
+	g.issuer, err = issue.Open(ctx, issue.Options{Config: g.cfg, Store: g.store, Served: set, MaxDNSConnections: budget.DNS, Log: g.log})
 	return err
 }
-
-// servesNothing is for commands that get no certificate to serve.
-func servesNothing(string, bool, *tls.Certificate) error { return nil }
 
 // certified is nil while the certificates can be served; else it says why not, with
 // what the authority says.
@@ -55,7 +37,7 @@ func (g *gateway) certified() error {
 	if err == nil || g.issuer == nil {
 		return err
 	}
-	for _, s := range g.issuer.manager.Status() {
+	for _, s := range g.issuer.Status() {
 		if s.LastError != "" && s.NotAfter.IsZero() {
 			err = errors.Join(err, fmt.Errorf("%s: %s; next try %s", s.Name, s.LastError, s.NextTry.UTC().Format("15:04:05 MST")))
 		}
@@ -67,7 +49,7 @@ func (g *gateway) certified() error {
 func (g *gateway) certificates() []admin.Certificate {
 	issued := map[string]acme.Status{}
 	if g.issuer != nil {
-		for _, s := range g.issuer.manager.Status() {
+		for _, s := range g.issuer.Status() {
 			issued[s.Name] = s
 		}
 	}

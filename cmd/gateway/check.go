@@ -10,6 +10,7 @@ import (
 	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 	"sallyport/gateway/appraise"
+	"sallyport/gateway/issue"
 )
 
 func newCheck() *cobra.Command {
@@ -38,9 +39,8 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 			if err != nil {
 				return err
 			}
-			_, err = certs.Open(sources(cfg.Domains), certs.Options{MinVersion: cfg.Proxy.TLSMinVersion, CipherSuites: cfg.Proxy.TLS12Ciphers})
-			_, sourceErr := quoteSource(cmd.Context(), cfg)
-			if err := errors.Join(err, sourceErr, checkIssuer(cfg), appraise.CheckUpstreams(cfg)); err != nil {
+			_, err = certs.Open(issue.Sources(cfg.Domains), certs.Options{MinVersion: cfg.Proxy.TLSMinVersion, CipherSuites: cfg.Proxy.TLS12Ciphers})
+			if err := errors.Join(err, issue.CheckQuotes(cmd.Context(), cfg), issue.Check(cfg), appraise.CheckUpstreams(cfg)); err != nil {
 				fmt.Fprintln(out, err)
 				return cli.ErrReported
 			}

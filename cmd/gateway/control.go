@@ -19,6 +19,7 @@ import (
 
 	"sallyport/customdomain"
 	"sallyport/gateway/appraise"
+	"sallyport/gateway/issue"
 	"sallyport/internal/buildinfo"
 	"sallyport/internal/dnsquery"
 	"sallyport/internal/listenat"
@@ -35,12 +36,9 @@ func (g *gateway) openStore(context.Context) (err error) {
 	if err := os.MkdirAll(g.cfg.Store.Path, 0o700); err != nil {
 		return fmt.Errorf("[store] path: %w", err)
 	}
-	g.store, err = store.OpenBolt(filepath.Join(g.cfg.Store.Path, storeFile))
+	g.store, err = store.OpenBolt(filepath.Join(g.cfg.Store.Path, store.FileName))
 	return err
 }
-
-// storeFile is its name in [store] path.
-const storeFile = "registry.db"
 
 // openAttestation makes what judges evidence. New collateral or a new policy may
 // change the verdict on whoever is registered.
@@ -156,7 +154,7 @@ func (g *gateway) openRPC(ctx context.Context) error {
 		Public: rpc.Public{
 			Domain: g.cfg.Domains[0].Name, Port: cmp.Or(c.ExternalPort, g.addrs[0].Port()), AgentPort: c.InternalPort, TXTPrefix: g.cfg.CustomDomain.Prefix,
 		},
-		Certificates:   g.published(),
+		Certificates:   issue.Publish(g.certs, g.issuer),
 		MaxConnections: g.budget.Guests, MaxPerSource: max(4, min(512, g.budget.Guests/4)),
 		Version: buildinfo.Version(), Commit: buildinfo.Commit(),
 		Log: g.log,
@@ -281,6 +279,9 @@ func facts(info ratls.AppInfo) registry.Facts {
 	}
 	return f
 }
+
+// resolvConf names the system's resolvers.
+const resolvConf = "/etc/resolv.conf"
 
 // openDomains prepares the lookup of names outside of the gateway's domains.
 func (g *gateway) openDomains(context.Context) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sallyport/config"
+	"sallyport/gateway/issue"
 	"sallyport/internal/cpuquota"
 	"sallyport/internal/descriptors"
 	"sallyport/internal/listenat"
@@ -29,7 +30,7 @@ func divide(cfg *config.Config, mode wg.Mode) (descriptors.Budget, error) {
 		Guests: cfg.RPC.Listen.IsValid(), Lookups: cfg.CustomDomain.Enabled,
 		PerConnection: 2, Connections: cfg.Proxy.MaxConnections,
 	}
-	if hasACME(cfg.Domains) && cfg.ACME.DNS == config.DNSEmbedded {
+	if issue.HasACME(cfg.Domains) && cfg.ACME.DNS == config.DNSEmbedded {
 		n.DNS = len(listenat.Resolve(cfg.ACME.Embedded.Listen))
 	}
 	if mode == wg.ModeNetstack {
@@ -43,7 +44,7 @@ func (g *gateway) openBudget(context.Context) (err error) {
 	if g.budget, err = divide(g.cfg, g.tunnel.Mode()); err != nil {
 		return err
 	}
-	g.own.limit(g.budget.Site)
+	g.site.limit(g.budget.Site)
 	attrs := []slog.Attr{slog.Int("limit", g.budget.Limit)}
 	for _, s := range g.budget.Shares() {
 		attrs = append(attrs, slog.Int(s.Name, s.Descriptors))

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"unicode"
 
-	"sallyport/certs"
 	"sallyport/config"
+	"sallyport/gateway/issue"
 	"sallyport/internal/vm"
 	"sallyport/router"
 )
@@ -75,28 +75,6 @@ func (d *domains) isOurs(name []byte) bool {
 	return false
 }
 
-// sources say where the domains' certificates come from.
-func sources(all []config.Domain) []certs.Source {
-	var list []certs.Source
-	for _, d := range all {
-		s := certs.Source{Domain: d.Name, CertFile: d.Cert, KeyFile: d.Key}
-		switch {
-		case d.RATLS:
-			s.From = "ratls"
-		case d.ACME:
-			s.From = "acme"
-		}
-		if d.Wildcard || !d.ACME {
-			list = append(list, s)
-		}
-		if d.IncludeApex {
-			s.Apex = true
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
 // What a restart is for.
 var (
 	errFirstACME = errors.New("[[domain]] acme: the first domain of that kind needs a restart")
@@ -115,7 +93,7 @@ func (g *gateway) setDomains(cfg *config.Config) error {
 	switch {
 	case slices.Equal(old, now):
 		return nil
-	case g.issuer == nil && hasACME(now):
+	case g.issuer == nil && issue.HasACME(now):
 		return errFirstACME
 	case !slices.Equal(only(old, isRATLS), only(now, isRATLS)):
 		return errRATLS
@@ -127,19 +105,19 @@ func (g *gateway) setDomains(cfg *config.Config) error {
 			both = append(both, d)
 		}
 	}
-	if err := g.certs.SetSources(sources(both)); err != nil {
+	if err := g.certs.SetSources(issue.Sources(both)); err != nil {
 		return err
 	}
 	if g.issuer != nil {
-		if err := g.issuer.setDomains(now); err != nil {
-			return errors.Join(err, g.certs.SetSources(sources(old)))
+		if err := g.issuer.SetDomains(now); err != nil {
+			return errors.Join(err, g.certs.SetSources(issue.Sources(old)))
 		}
 	}
 	g.domainsNow.Store(newDomains(now, g.health.Snapshot))
 	if now[0].Name != old[0].Name {
 		g.log.Warn("guests are told the first domain of the start until a restart", "now", now[0].Name)
 	}
-	return g.certs.SetSources(sources(now))
+	return g.certs.SetSources(issue.Sources(now))
 }
 
 func only(list []config.Domain, is func(config.Domain) bool) (some []config.Domain) {

@@ -2,15 +2,13 @@ package main
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"sallyport/config"
 	"sallyport/gateway/appraise"
+	"sallyport/internal/gwtest"
 	"sallyport/ratls"
 	"sallyport/ratls/pccs"
 )
@@ -38,12 +36,10 @@ func TestFIFOInPlaceOfAFileIsRefusedByName(t *testing.T) {
 		name string
 		read func(fifo string) error
 	}{
-		{"[acme] roots", func(fifo string) error { _, err := authority(config.Authority{Roots: fifo}); return err }},
 		{"join --cert", func(fifo string) error { return join(joinFlags{cert: fifo, key: key, ca: ca}) }},
 		{"join --key", func(fifo string) error { return join(joinFlags{cert: cert, key: fifo, ca: ca}) }},
 		{"join --ca", func(fifo string) error { return join(joinFlags{cert: cert, key: key, ca: fifo}) }},
 		{"bench --ca", func(fifo string) error { _, err := readRoots(fifo); return err }},
-		{"a secret", func(fifo string) error { _, err := readSecret(fifo); return err }},
 		{"--collateral", func(fifo string) error { _, err := pccs.File(fifo, nil); return err }},
 		{"--policy", func(fifo string) error { _, err := config.LoadAttestation(fifo); return err }},
 		{"insecure_root_ca", func(fifo string) error {
@@ -53,32 +49,8 @@ func TestFIFOInPlaceOfAFileIsRefusedByName(t *testing.T) {
 		{"verify", func(fifo string) error { _, _, err := readSubject(fifo); return err }},
 	} {
 		fifo := filepath.Join(t.TempDir(), "fifo")
-		if err := errorWithFIFO(t, fifo, c.read); err == nil || !strings.Contains(err.Error(), "regular file") || !strings.Contains(err.Error(), fifo) {
+		if err := gwtest.ErrorWithFIFO(t, fifo, c.read); err == nil || !strings.Contains(err.Error(), "regular file") || !strings.Contains(err.Error(), fifo) {
 			t.Errorf("%s: %v", c.name, err)
-		}
-	}
-}
-
-// errorWithFIFO is what read returns when fifo is one. Writers come and leave meanwhile: a reader
-// that waits for one reads nothing then, instead of holding up the test.
-func errorWithFIFO(t *testing.T, fifo string, read func(string) error) error {
-	t.Helper()
-	_ = os.Remove(fifo)
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- read(fifo) }()
-	again := time.NewTicker(time.Millisecond)
-	defer again.Stop()
-	for {
-		select {
-		case err := <-done:
-			return err
-		case <-again.C:
-			if f, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil { // else nobody reads
-				_ = f.Close()
-			}
 		}
 	}
 }

@@ -21,11 +21,13 @@ import (
 	"sallyport/config"
 	"sallyport/customdomain"
 	"sallyport/gateway/appraise"
+	"sallyport/gateway/issue"
 	"sallyport/health"
 	"sallyport/internal/descriptors"
 	"sallyport/internal/listenat"
 	"sallyport/internal/selfdial"
 	"sallyport/internal/vm"
+	"sallyport/ratls"
 	"sallyport/registry"
 	"sallyport/registry/store"
 	"sallyport/relay"
@@ -38,8 +40,8 @@ type gateway struct {
 	cfg       *config.Config
 	log       *slog.Logger
 	certs     *certs.Index
-	ratls     *ratlsDomains // nil: no domain has a certificate by the gateway's own evidence
-	issuer    *issuer       // nil: no domain has one of an authority
+	own       *ratls.Renewer // nil: no domain has a certificate by the gateway's own evidence
+	issuer    *issue.Issuer  // nil: no domain has one of an authority
 	attest    *appraise.Appraiser
 	keyLock   io.Closer // nil: no tunnel
 	tunnel    *wg.Device
@@ -49,7 +51,7 @@ type gateway struct {
 	registry  *registry.Registry
 	rpc       *guestAPI              // nil: no guest can register
 	domains   *customdomain.Resolver // nil: not looked up
-	own       *ownSite
+	site      *ownSite
 	relay     *relay.Engine
 	upstream  upstreams
 	proxyTLVs appList
@@ -67,7 +69,7 @@ type gateway struct {
 
 // newGateway makes and opens a gateway.
 func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log, started: time.Now(), own: newOwnSite()}
+	g := &gateway{cfg: cfg, log: log, started: time.Now(), site: newOwnSite()}
 	if err := g.open(ctx); err != nil {
 		return nil, err
 	}
@@ -95,15 +97,13 @@ func (g *gateway) open(ctx context.Context) (err error) {
 
 // openCerts loads the domains' certificates, and makes those that the gateway makes itself.
 func (g *gateway) openCerts(ctx context.Context) (err error) {
-	if g.certs, err = certs.Open(sources(g.cfg.Domains), certs.Options{
+	if g.certs, err = certs.Open(issue.Sources(g.cfg.Domains), certs.Options{
 		MinVersion: g.cfg.Proxy.TLSMinVersion, CipherSuites: g.cfg.Proxy.TLS12Ciphers, Log: g.log,
 	}); err != nil {
 		return err
 	}
-	if g.ratls, err = newRATLSDomains(ctx, g.cfg, g.certs.Set, g.log); err != nil || g.ratls == nil {
-		return err
-	}
-	return g.ratls.open(ctx)
+	g.own, err = issue.OpenOwn(ctx, g.cfg, g.certs.Set, g.log)
+	return err
 }
 
 func (g *gateway) openTunnel(ctx context.Context) error {
@@ -201,7 +201,7 @@ func (g *gateway) openAdmin(ctx context.Context) error {
 		opts.Collectors = append(opts.Collectors, g.rpc.server.Collectors()...)
 	}
 	if g.issuer != nil {
-		opts.Collectors = append(opts.Collectors, g.issuer.collectors()...)
+		opts.Collectors = append(opts.Collectors, g.issuer.Collectors()...)
 	}
 	if g.domains != nil {
 		opts.Collectors = append(opts.Collectors, g.domains.Collectors()...)
@@ -232,15 +232,17 @@ func (g *gateway) serve(ctx context.Context) error {
 	parts.Go(func() error { return g.tunnel.Run(background) })
 	parts.Go(func() error { return g.health.Run(background) })
 	parts.Go(func() error { return g.certs.Run(background) })
-	if g.ratls != nil {
-		parts.Go(func() error { return g.ratls.run(background) })
+	if g.own != nil {
+		parts.Go(func() error { return g.own.Run(background) })
 	}
 	if g.issuer != nil {
-		parts.Go(func() error { return g.issuer.run(background) })
+		parts.Go(func() error { return g.issuer.Run(background) })
 	}
 	parts.Go(func() error { return g.attest.Run(background) })
 	parts.Go(func() error { return g.registry.Run(background) })
-	parts.Go(func() error { return g.own.serve(background, g.cfg.RPC.DstackAgent, g.published(), g.log) })
+	parts.Go(func() error {
+		return g.site.serve(background, g.cfg.RPC.DstackAgent, issue.Publish(g.certs, g.issuer), g.log)
+	})
 	if g.rpc != nil {
 		parts.Go(func() error { return g.rpc.serve(background) })
 	}
@@ -321,7 +323,7 @@ func (g *gateway) close() error {
 		g.domains.Close()
 	}
 	if g.issuer != nil {
-		errs = append(errs, g.issuer.close())
+		g.issuer.Close()
 	}
 	if g.tunnel != nil {
 		errs = append(errs, g.tunnel.Close())

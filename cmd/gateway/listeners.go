@@ -24,7 +24,7 @@ func (g *gateway) noteListeners(context.Context) error {
 	g.listeners = selfdial.New(tunnel)
 	g.listeners.Add(g.addrs...)
 	if g.issuer != nil {
-		g.listeners.Add(g.issuer.addrs...)
+		g.listeners.Add(g.issuer.Addresses()...)
 	}
 	if g.rpc != nil {
 		g.listeners.Add(boundTo(g.rpc.listener))

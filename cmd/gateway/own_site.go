@@ -111,9 +111,9 @@ func (g *gateway) routeApex(domain string, h *hello.Hello, d *relay.Decision) {
 // returns the protocol to confirm.
 func (g *gateway) lead(h *hello.Hello, d *relay.Decision) (protocol string) {
 	d.Mode, d.App = relay.Terminate, vm.OwnName
-	d.Backends[0] = relay.Backend{Name: vm.OwnName, Dial: g.own.dial}
+	d.Backends[0] = relay.Backend{Name: vm.OwnName, Dial: g.site.dial}
 	d.N = 1
-	d.Limit, d.Share = g.own.places, g.own.share
+	d.Limit, d.Share = g.site.places, g.site.share
 	const spoken = "http/1.1"
 	switch {
 	case h.ALPN.Offers(spoken):

@@ -2,20 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"reflect"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"sallyport/config"
-	"sallyport/internal/dstackagent"
 	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/tdxpki"
 	"sallyport/ratls"
@@ -23,68 +19,29 @@ import (
 	"sallyport/ratls/qvl"
 )
 
-// guestAgent is the agent of a simulated confidential VM: it quotes what it is asked to.
-type guestAgent struct {
-	socket string
-	world  *tdxpki.PKI
-	broken atomic.Bool // it refuses
-	quotes atomic.Int64
-}
+// guestAgent is the agent of a simulated CVM, and how to judge what it quotes.
+type guestAgent struct{ *tdxpki.Agent }
 
-// newGuestAgent answers until the test ends.
-func newGuestAgent(t *testing.T) *guestAgent {
-	t.Helper()
-	a := &guestAgent{socket: filepath.Join(t.TempDir(), "dstack.sock"), world: tdxpki.New(1, time.Now())}
-	l, err := net.Listen("unix", a.socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := &http.Server{Handler: http.HandlerFunc(a.answer), ReadHeaderTimeout: time.Minute}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = srv.Serve(l) // until it is closed
-	}()
-	t.Cleanup(func() {
-		srv.Close()
-		<-ended
-	})
-	return a
-}
-
-func (a *guestAgent) answer(w http.ResponseWriter, r *http.Request) {
-	var in struct {
-		ReportData dstackagent.Hex `json:"report_data"`
-	}
-	if a.broken.Load() || r.URL.Path != "/GetQuote" || json.NewDecoder(r.Body).Decode(&in) != nil {
-		http.Error(w, "out of quotes", http.StatusInternalServerError)
-		return
-	}
-	m := a.world.Guest(tdxpki.Guest{ChangeQuote: func(q *tdxpki.Quote) { copy(q.TD.ReportData[:], in.ReportData) }})
-	_ = json.NewEncoder(w).Encode(dstackagent.Quote{ // to somebody who may have left
-		Quote: m.Quote, EventLog: string(m.Log.JSON()), ReportData: in.ReportData, Attestation: m.Attestation.V0(),
-	})
-	a.quotes.Add(1)
-}
+func newGuestAgent(t *testing.T) guestAgent { return guestAgent{tdxpki.NewAgent(t)} }
 
 // judging is how to judge by the world's root in place of Intel's.
-func (a *guestAgent) judging(t *testing.T, p *ratls.Policy) ratls.VerifierOptions {
+func (a guestAgent) judging(t *testing.T, p *ratls.Policy) ratls.VerifierOptions {
 	t.Helper()
-	c, err := qvl.ParseCollateral(a.world.Collateral().Sign().File())
+	c, err := qvl.ParseCollateral(a.World.Collateral().Sign().File())
 	if err != nil {
 		t.Fatal(err)
 	}
-	fixed, err := pccs.NewFixed(c, a.world.Root.Cert())
+	fixed, err := pccs.NewFixed(c, a.World.Root.Cert())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ratls.VerifierOptions{Collateral: fixed, Root: a.world.Root.Cert(), Policy: p}
+	return ratls.VerifierOptions{Collateral: fixed, Root: a.World.Root.Cert(), Policy: p}
 }
 
 // verifier judges so, and wants evidence of at most a day.
-func (a *guestAgent) verifier(t *testing.T) *ratls.Verifier {
+func (a guestAgent) verifier(t *testing.T) *ratls.Verifier {
 	t.Helper()
-	v, err := ratls.NewVerifier(a.judging(t, &ratls.Policy{MaxAge: 24 * time.Hour, Measurements: []ratls.Measurement{systemOf(a.world, tdxpki.Guest{})}}))
+	v, err := ratls.NewVerifier(a.judging(t, &ratls.Policy{MaxAge: 24 * time.Hour, Measurements: []ratls.Measurement{systemOf(a.World, tdxpki.Guest{})}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,8 +49,8 @@ func (a *guestAgent) verifier(t *testing.T) *ratls.Verifier {
 }
 
 // peer is the app whose machine quotes.
-func (a *guestAgent) peer() ratls.Peer {
-	return ratls.Peer{App: ratls.AppID(a.world.Guest(tdxpki.Guest{}).AppInfo.AppID)}
+func (a guestAgent) peer() ratls.Peer {
+	return ratls.Peer{App: ratls.AppID(a.World.Guest(tdxpki.Guest{}).AppInfo.AppID)}
 }
 
 // ratlsSite is a gateway in this process whose certificate is of its own making.

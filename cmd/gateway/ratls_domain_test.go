@@ -1,30 +1,26 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"sallyport/admin"
+	"sallyport/ratls"
 )
 
 func TestClientVerifiesTheGatewaysOwnEvidence(t *testing.T) {
 	agent := newGuestAgent(t)
-	s, err := newRATLSSite(t, agent.socket, shopOne)
+	s, err := newRATLSSite(t, agent.Socket, shopOne)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +58,7 @@ func TestClientVerifiesTheGatewaysOwnEvidence(t *testing.T) {
 }
 
 func TestKeyOfOwnCertificateIsOnNoDisk(t *testing.T) {
-	s, err := newRATLSSite(t, newGuestAgent(t).socket)
+	s, err := newRATLSSite(t, newGuestAgent(t).Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +93,7 @@ func TestOpenSSLReadsOwnCertificate(t *testing.T) {
 	if err != nil {
 		t.Skip("openssl is missing: install it")
 	}
-	s, err := newRATLSSite(t, newGuestAgent(t).socket)
+	s, err := newRATLSSite(t, newGuestAgent(t).Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,16 +119,16 @@ func TestOpenSSLReadsOwnCertificate(t *testing.T) {
 }
 
 // always makes every look renew.
-func (r *ratlsDomains) always() { r.renewal, r.look = 0, 5*time.Millisecond }
+func always(r *ratls.Renewer) { r.Renewal, r.Look = 0, 5*time.Millisecond }
 
 // 20 renewals, handshakes without a pause, and a connection that is open all the while.
 func TestRenewalFailsNoHandshake(t *testing.T) {
 	agent := newGuestAgent(t)
-	s, err := newRATLSSite(t, agent.socket, shopOne)
+	s, err := newRATLSSite(t, agent.Socket, shopOne)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.g.ratls.always()
+	always(s.g.own)
 	s.run()
 	listeners, port := listen(t, one)
 	serveWeb(t, listeners[0], nil)
@@ -162,13 +158,13 @@ func TestRenewalFailsNoHandshake(t *testing.T) {
 
 func TestFailedRenewalKeepsTheOldCertificate(t *testing.T) {
 	agent := newGuestAgent(t)
-	s, err := newRATLSSite(t, agent.socket)
+	s, err := newRATLSSite(t, agent.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := s.g.certs.Status()[0].Serial
-	agent.broken.Store(true)
-	s.g.ratls.always()
+	agent.Broken.Store(true)
+	always(s.g.own)
 	s.run()
 	s.waitFor("certificate not renewed, the old one stays")
 	leaf, err := s.served("gateway.gw.test")
@@ -200,8 +196,8 @@ func (s *ratlsSite) waitFor(line string) {
 
 func TestAgentThatRefusesAtStartEndsIt(t *testing.T) {
 	agent := newGuestAgent(t)
-	agent.broken.Store(true)
-	s, err := newRATLSSite(t, agent.socket)
+	agent.Broken.Store(true)
+	s, err := newRATLSSite(t, agent.Socket)
 	if err == nil || !strings.Contains(err.Error(), "[[domain]] gw.test: ratls: make certificate: ") || !strings.Contains(err.Error(), "out of quotes") {
 		t.Errorf("%v", err)
 	}
@@ -229,49 +225,4 @@ func TestMachineThatCannotQuoteDoesNotStart(t *testing.T) {
 			t.Errorf("%s: code %d\n%s%s\nwant %s", verb, code, stdout, stderr, want)
 		}
 	}
-}
-
-func TestEvidenceIsRenewedBeforeItIsTooOld(t *testing.T) {
-	for maxAge, want := range map[time.Duration]time.Duration{
-		0: 12 * time.Hour, 30 * 24 * time.Hour: 12 * time.Hour, 24 * time.Hour: 12 * time.Hour,
-		6 * time.Hour: 3 * time.Hour, time.Minute: 10 * time.Minute,
-	} {
-		if got := renewalFor(maxAge); got != want {
-			t.Errorf("max_age %v: renewed after %v, want %v", maxAge, got, want)
-		}
-	}
-	now := time.Now()
-	d := ratlsDomain{begins: now}
-	for after, want := range map[time.Duration]bool{
-		0: false, 12*time.Hour - 1: false, 12 * time.Hour: true, 48 * time.Hour: true,
-		-time.Second: true, // the clock was set back: clients refuse it
-	} {
-		if got := d.due(now.Add(after), 12*time.Hour); got != want {
-			t.Errorf("after %v: due %v", after, got)
-		}
-	}
-}
-
-// A source that fails for six hours is asked at minutes 0, 1, 3, 7, 15, 31 and every 30 from
-// then on.
-func TestFailingSourceIsAskedLessAndLess(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		asked := 0
-		r := &ratlsDomains{
-			renewal: ratlsRenewal, life: lifeInRenewals * ratlsRenewal, log: slog.New(slog.DiscardHandler),
-			domains: []*ratlsDomain{{name: "gw.test", begins: time.Now()}},
-			set:     func(string, *tls.Certificate) error { return errors.New("nothing was made") },
-			attest: func(context.Context, [64]byte) ([]byte, error) {
-				asked++
-				return nil, net.ErrClosed
-			},
-		}
-		for range 18 * 60 {
-			r.renew(t.Context())
-			<-time.After(time.Minute)
-		}
-		if asked != 16 {
-			t.Errorf("asked %d times, want 16", asked)
-		}
-	})
 }

@@ -95,7 +95,7 @@ func newUpstreamSite(t *testing.T, list string, hosts ...host) *upstreamSite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.g = &gateway{cfg: cfg, log: slog.New(slog.NewTextHandler(t.Output(), nil)), started: time.Now(), own: newOwnSite()}
+	s.g = &gateway{cfg: cfg, log: slog.New(slog.NewTextHandler(t.Output(), nil)), started: time.Now(), site: newOwnSite()}
 	s.g.upstream.attested = s.judge
 	if err := s.g.open(t.Context()); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,9 @@ import (
 	"sallyport/internal/atomicfile"
 )
 
+// FileName is the name of the gateway's store in [store] path.
+const FileName = "registry.db"
+
 // lockTimeout is how long a gateway that is just ending may keep the file.
 const lockTimeout = time.Second
 

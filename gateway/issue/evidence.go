@@ -1,4 +1,4 @@
-package main
+package issue
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"sallyport/acme"
 	"sallyport/config"
@@ -17,17 +18,20 @@ import (
 // Evidence for keys whose certificates come from an authority: what quotes on this machine
 // is asked once per key, and what it says is kept and published as dstack publishes it, so
 // that whoever sees the certificate can find out that its key was made in here. How it is
-// published: acme_evidence_published.go.
+// published: published.go.
 
 // maxKeyEvidence bounds the evidence of one key in bytes, as JSON: it is stored with
 // the key's record, in a value of at most 200 KiB, and published with up to 63 others.
 // That of a dstack machine has some 60 kB.
 const maxKeyEvidence = 128 << 10
 
-// newACMEAttest makes an acme.Options.Attest of what quotes on this machine. It is nil
+// attestTimeout is for one quote; the kernel may wait 30 s for the host, more than once.
+const attestTimeout = 2 * time.Minute
+
+// newAttest makes an acme.Options.Attest of what quotes on this machine. It is nil
 // where nothing does: certificates are had without evidence too. A source that is there
 // and does not work is an error.
-func newACMEAttest(ctx context.Context, cfg *config.Config, log *slog.Logger) (func(context.Context, acme.Subject) (acme.Evidence, error), error) {
+func newAttest(ctx context.Context, cfg *config.Config, log *slog.Logger) (attestFunc, error) {
 	source, err := attester.Find(ctx, attester.Options{DstackSocket: cfg.RPC.DstackAgent})
 	if errors.Is(err, attester.ErrNoSource) {
 		log.Info("keys of certificates get no evidence: that takes a confidential VM, and the guest agent's socket in [rpc] dstack_agent or /var/run/dstack.sock, or the kernel's reports", "reason", err)

@@ -1,4 +1,4 @@
-package main
+package issue
 
 import (
 	"errors"
@@ -18,7 +18,6 @@ import (
 	"sallyport/internal/dnsquery"
 	"sallyport/internal/listenat"
 	"sallyport/internal/secretfile"
-	"sallyport/wg"
 )
 
 // What [acme] says, made into the parts that prove control of domains and the
@@ -34,14 +33,14 @@ type provers struct {
 	challenges *acme.ALPNChallenges // on the port for clients, for domains without wildcard
 }
 
-func newProvers(cfg *config.Config, log *slog.Logger) (p provers, err error) {
+func newProvers(cfg *config.Config, maxConnections int, log *slog.Logger) (p provers, err error) {
 	if p.resolver, err = resolverOf(cfg.ACME); err != nil {
 		return p, err
 	}
 	c := cfg.ACME
 	switch c.DNS {
 	case config.DNSEmbedded:
-		p.server, err = newNameserver(cfg, log)
+		p.server, err = newNameserver(cfg, maxConnections, log)
 	case config.DNSRFC2136:
 		r := c.RFC2136
 		p.provider, err = rfc2136.New(rfc2136.Options{Server: r.Server, KeyName: r.KeyName, SecretFile: r.SecretFile, Algorithm: r.Algorithm})
@@ -73,13 +72,9 @@ func resolverOf(c config.ACME) (dnsquery.Resolver, error) {
 	return r, nil
 }
 
-func newNameserver(cfg *config.Config, log *slog.Logger) (*nameserver.Server, error) {
-	budget, err := divide(cfg, wg.Mode(cfg.WireGuard.Mode)) // the share is the same in all modes
-	if err != nil {
-		return nil, err
-	}
+func newNameserver(cfg *config.Config, maxConnections int, log *slog.Logger) (*nameserver.Server, error) {
 	c := cfg.ACME.Embedded
-	return nameserver.New(nameserver.Options{Listen: listenat.Resolve(c.Listen), Zones: zones(c, cfg.Domains, nil), MaxConnections: budget.DNS, Log: log})
+	return nameserver.New(nameserver.Options{Listen: listenat.Resolve(c.Listen), Zones: zones(c, cfg.Domains, nil), MaxConnections: maxConnections, Log: log})
 }
 
 func newCloudflare(c config.Cloudflare) (dns01.Provider, error) {

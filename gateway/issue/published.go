@@ -1,4 +1,4 @@
-package main
+package issue
 
 import (
 	"bytes"
@@ -34,16 +34,26 @@ type issuedCertificates interface {
 	Info(domain string) (acme.Info, bool)
 }
 
-// published implements rpc.Certificates.
-type published struct {
+// Published is what is published of the served certificates.
+type Published struct {
 	certs  *certs.Index
 	issued issuedCertificates // nil: no domain has one of an authority
 }
 
-var _ rpc.Certificates = published{}
+var _ rpc.Certificates = Published{}
+
+// Publish returns what is published of the certificates in index. i is nil where no
+// domain has certificates of an authority.
+func Publish(index *certs.Index, i *Issuer) Published {
+	p := Published{certs: index}
+	if i != nil {
+		p.issued = i.manager
+	}
+	return p
+}
 
 // ACMEInfo implements rpc.Certificates. It reads memory alone.
-func (p published) ACMEInfo(domain string) (*gatewaypb.AcmeInfoResponse, bool) {
+func (p Published) ACMEInfo(domain string) (*gatewaypb.AcmeInfoResponse, bool) {
 	for _, s := range p.certs.Status() {
 		if domain != "" && s.Domain != domain {
 			continue
@@ -59,7 +69,7 @@ func (p published) ACMEInfo(domain string) (*gatewaypb.AcmeInfoResponse, bool) {
 }
 
 // servedInfo tells of a certificate that no authority gave to this gateway.
-func (p published) servedInfo(s certs.Status) *gatewaypb.AcmeInfoResponse {
+func (p Published) servedInfo(s certs.Status) *gatewaypb.AcmeInfoResponse {
 	out := &gatewaypb.AcmeInfoResponse{BaseDomain: s.Domain, Evidence: "none: there is no certificate yet"}
 	conf := p.certs.TLSConfig(s.Domain, "")
 	if s.NotAfter.IsZero() || conf == nil {
@@ -116,13 +126,4 @@ func issuedInfo(info acme.Info) *gatewaypb.AcmeInfoResponse {
 		out.Evidence = fmt.Sprintf("partial: of %d keys %d have quotes; no quote source answered when the others were made", all, quoted)
 	}
 	return out
-}
-
-// published is what the gateway tells of its certificates.
-func (g *gateway) published() published {
-	p := published{certs: g.certs}
-	if g.issuer != nil {
-		p.issued = g.issuer.manager
-	}
-	return p
 }

@@ -1,4 +1,4 @@
-package main
+package issue
 
 import (
 	"context"
@@ -17,24 +17,17 @@ import (
 	"sallyport/acme"
 	"sallyport/acme/caa"
 	"sallyport/config"
+	"sallyport/registry/store"
 )
 
-// Domains with acme = true: package acme gets their certificates, what is here joins
-// it to the store, to the index that serves them, and to what proves control of the
-// domains: a name server in this process (acme_zones.go), somebody else's DNS, or the
-// port for clients (acme_challenge.go).
-//
-// Before each order DNS is asked whether it can succeed: failed orders count at the
-// authority, and its reasons say less.
-
-// issuer keeps the certificates of the domains with acme = true.
-type issuer struct {
+// Issuer keeps the certificates of the domains with acme = true.
+type Issuer struct {
 	provers
 	cfg     config.ACME
 	log     *slog.Logger
 	manager *acme.Manager
 	zones   *zoneKeeper      // nil: no name server in this process
-	control *control         // nil until open; a command may ask there
+	control *control         // nil until Open; a command may ask there
 	addrs   []netip.AddrPort // of the name server
 }
 
@@ -48,37 +41,88 @@ const (
 // look themselves.
 const pinInterval = 10 * time.Minute
 
-// hasACME tells whether one of the domains is an authority's.
-func hasACME(domains []config.Domain) bool {
+// Options configure an Issuer.
+type Options struct {
+	Config *config.Config
+	// Store is the gateway's; an Issuer that is only checked needs none.
+	Store store.Store
+	// Served makes a certificate the one that is served for a domain: for the domain itself
+	// (apex), or for the names below it. nil: nothing is served.
+	Served func(domain string, apex bool, cert *tls.Certificate) error
+	// MaxDNSConnections bounds the TCP connections of the name server in this process;
+	// 0 is its default.
+	MaxDNSConnections int
+	Log               *slog.Logger
+}
+
+// HasACME reports whether one of the domains has certificates of an authority.
+func HasACME(domains []config.Domain) bool {
 	return slices.ContainsFunc(domains, func(d config.Domain) bool { return d.ACME })
+}
+
+// Check returns what of the configuration would stop New: files are read, and nothing is
+// opened or asked.
+func Check(cfg *config.Config) error {
+	_, err := newIssuer(Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}, nil)
+	return err
+}
+
+// Open makes an Issuer, opens its name server and its socket, and has the stored
+// certificates served. It is nil where no domain has certificates of an authority.
+// Nothing is ordered before Run. After an error nothing stays open.
+func Open(ctx context.Context, o Options) (*Issuer, error) {
+	if !HasACME(o.Config.Domains) {
+		return nil, nil
+	}
+	attest, err := newAttest(ctx, o.Config, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	i, err := newIssuer(o, attest)
+	if err != nil {
+		return nil, err
+	}
+	if err := i.listen(ctx); err != nil {
+		return nil, err
+	}
+	i.control = openControl(ctx, o.Config.Store.Path, i, o.Log)
+	if err := i.load(ctx); err != nil {
+		i.Close()
+		return nil, err
+	}
+	return i, nil
 }
 
 // attestFunc returns evidence of a key: see acme.Options.
 type attestFunc = func(context.Context, acme.Subject) (acme.Evidence, error)
 
-// newIssuer makes the parts; it is nil where no domain needs them. served is told of
-// each certificate; attest may be nil. Nothing is opened and nobody is asked.
-func newIssuer(cfg *config.Config, store acme.Store, served func(domain string, apex bool, cert *tls.Certificate) error, attest attestFunc, log *slog.Logger) (*issuer, error) {
-	if !hasACME(cfg.Domains) {
+// newIssuer makes the parts; it is nil where no domain needs them. attest may be nil.
+// Nothing is opened and nobody is asked.
+func newIssuer(o Options, attest attestFunc) (*Issuer, error) {
+	if !HasACME(o.Config.Domains) {
 		return nil, nil
 	}
-	i := &issuer{cfg: cfg.ACME, log: log}
-	opts, err := i.options(cfg)
+	i := &Issuer{cfg: o.Config.ACME, log: o.Log}
+	opts, err := i.options(o)
 	if err != nil {
 		return nil, err
 	}
-	opts.Store, opts.Attest = store, attest
+	opts.Store, opts.Attest = Store{o.Store}, attest
 	opts.OnCertificate = func(domain string, names []string, cert *tls.Certificate) {
-		if err := served(domain, !slices.Contains(names, "*."+domain), cert); err != nil {
-			log.Error("a certificate from the authority cannot be served", "domain", domain, "error", err)
+		if o.Served == nil {
+			return
+		}
+		if err := o.Served(domain, !slices.Contains(names, "*."+domain), cert); err != nil {
+			o.Log.Error("cannot serve a certificate from the authority", "domain", domain, "error", err)
 		}
 	}
-	return i, i.assemble(cfg, opts)
+	return i, i.assemble(o.Config, opts)
 }
 
 // options are the manager's, but for the store and whoever is told.
-func (i *issuer) options(cfg *config.Config) (o acme.Options, err error) {
-	if i.provers, err = newProvers(cfg, i.log); err != nil {
+func (i *Issuer) options(from Options) (o acme.Options, err error) {
+	cfg := from.Config
+	if i.provers, err = newProvers(cfg, from.MaxDNSConnections, i.log); err != nil {
 		return o, err
 	}
 	o = acme.Options{
@@ -91,7 +135,7 @@ func (i *issuer) options(cfg *config.Config) (o acme.Options, err error) {
 	return o, i.solve(&o, cfg.ACME)
 }
 
-func (i *issuer) assemble(cfg *config.Config, o acme.Options) (err error) {
+func (i *Issuer) assemble(cfg *config.Config, o acme.Options) (err error) {
 	if i.manager, err = acme.New(o); err != nil {
 		return fmt.Errorf("[acme] %w", err)
 	}
@@ -116,7 +160,7 @@ func issuedDomains(domains []config.Domain) []acme.Domain {
 }
 
 // listen opens the name server, if there is one here.
-func (i *issuer) listen(ctx context.Context) error {
+func (i *Issuer) listen(ctx context.Context) error {
 	if i.server == nil {
 		return nil
 	}
@@ -132,7 +176,7 @@ func (i *issuer) listen(ctx context.Context) error {
 }
 
 // load has the stored certificates served.
-func (i *issuer) load(ctx context.Context) error {
+func (i *Issuer) load(ctx context.Context) error {
 	missing, err := i.manager.Load(ctx)
 	for _, domain := range missing {
 		i.log.Info("no certificate yet: it is ordered as soon as the gateway runs", "domain", domain)
@@ -140,8 +184,8 @@ func (i *issuer) load(ctx context.Context) error {
 	return err
 }
 
-// run keeps the certificates, and answers, until ctx is done.
-func (i *issuer) run(ctx context.Context) error {
+// Run keeps the certificates, and answers, until ctx is done.
+func (i *Issuer) Run(ctx context.Context) error {
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return i.manager.Run(ctx) })
 	if i.server != nil {
@@ -159,21 +203,21 @@ func (i *issuer) run(ctx context.Context) error {
 	return parts.Wait()
 }
 
-// close gives back what was opened and never run.
-func (i *issuer) close() error {
+// Close closes what Open opened. It is for an Issuer that was never run; Run closes all
+// of it itself.
+func (i *Issuer) Close() {
 	if i.control != nil {
 		_ = i.control.listener.Close()
 	}
-	if i.server == nil {
-		return nil
+	if i.server != nil {
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = i.server.Serve(over) // it closes what Listen opened
 	}
-	over, cancel := context.WithCancel(context.Background())
-	cancel()
-	return i.server.Serve(over)
 }
 
 // keepPins publishes CAA records as the accounts are known.
-func (i *issuer) keepPins(ctx context.Context) error {
+func (i *Issuer) keepPins(ctx context.Context) error {
 	tick := time.NewTicker(pinInterval)
 	defer tick.Stop()
 	for {
@@ -188,8 +232,8 @@ func (i *issuer) keepPins(ctx context.Context) error {
 	}
 }
 
-// setDomains changes the domains. An error changes nothing.
-func (i *issuer) setDomains(domains []config.Domain) error {
+// SetDomains changes the domains. An error changes nothing.
+func (i *Issuer) SetDomains(domains []config.Domain) error {
 	if i.zones != nil {
 		if err := i.zones.setDomains(domains); err != nil {
 			return err
@@ -199,7 +243,7 @@ func (i *issuer) setDomains(domains []config.Domain) error {
 }
 
 // preflight asks DNS whether an order can succeed.
-func (i *issuer) preflight(ctx context.Context, o acme.Order) error {
+func (i *Issuer) preflight(ctx context.Context, o acme.Order) error {
 	wild := len(o.Name) > 2 && o.Name[:2] == "*."
 	domain := o.Name
 	if wild {
@@ -231,8 +275,23 @@ func (i *issuer) preflight(ctx context.Context, o acme.Order) error {
 	return err
 }
 
-// collectors are the metrics.
-func (i *issuer) collectors() []prometheus.Collector {
+// Status returns how it stands with each name's certificate.
+func (i *Issuer) Status() []acme.Status { return i.manager.Status() }
+
+// Addresses returns where the name server in this process listens.
+func (i *Issuer) Addresses() []netip.AddrPort { return i.addrs }
+
+// Challenge returns the certificate that answers a validation of name by tls-alpn-01,
+// if one is under way. It takes a lock that is never held for longer than a look.
+func (i *Issuer) Challenge(name string) (*tls.Certificate, bool) {
+	if i.challenges == nil {
+		return nil, false
+	}
+	return i.challenges.Certificate(name)
+}
+
+// Collectors returns the metrics.
+func (i *Issuer) Collectors() []prometheus.Collector {
 	list := i.manager.Collectors()
 	if i.server != nil {
 		list = append(list, i.server.Collectors()...)

@@ -1,4 +1,4 @@
-package main
+package issue
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 
 	"sallyport/acme"
 	"sallyport/config"
+	"sallyport/internal/gwtest/tdxpki"
 	"sallyport/ratls/attestation"
 	"sallyport/ratls/attester"
 	"sallyport/ratls/tdx"
@@ -26,7 +26,7 @@ import (
 // evidenceOf asks an agent's machine for the evidence of a thing.
 func evidenceOf(t *testing.T, socket string, s acme.Subject) (acme.Evidence, error) {
 	t.Helper()
-	attest, err := newACMEAttest(t.Context(), &config.Config{RPC: config.RPC{DstackAgent: socket}}, slog.New(slog.DiscardHandler))
+	attest, err := newAttest(t.Context(), &config.Config{RPC: config.RPC{DstackAgent: socket}}, slog.New(slog.DiscardHandler))
 	if err != nil || attest == nil {
 		t.Fatalf("nothing quotes: %v", err)
 	}
@@ -34,12 +34,12 @@ func evidenceOf(t *testing.T, socket string, s acme.Subject) (acme.Evidence, err
 }
 
 func TestEvidenceOfAKeyReadsAsTheGuestAgentsAnswer(t *testing.T) {
-	agent := newGuestAgent(t)
+	agent := tdxpki.NewAgent(t)
 	for _, s := range []acme.Subject{
 		{Kind: acme.SubjectCertificateKey, Data: []byte("a key")},
 		{Kind: acme.SubjectAccount, Data: []byte("https://ca.example/acct/1")},
 	} {
-		e, err := evidenceOf(t, agent.socket, s)
+		e, err := evidenceOf(t, agent.Socket, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func TestMachineWithoutQuotesDoesWithoutEvidence(t *testing.T) {
 	}
 	var log bytes.Buffer
 	cfg := &config.Config{RPC: config.RPC{DstackAgent: filepath.Join(t.TempDir(), "none.sock")}}
-	attest, err := newACMEAttest(t.Context(), cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	attest, err := newAttest(t.Context(), cfg, slog.New(slog.NewTextHandler(&log, nil)))
 	if attest != nil || err != nil {
 		t.Errorf("%v", err)
 	}
@@ -122,13 +122,13 @@ func TestMachineWithoutQuotesDoesWithoutEvidence(t *testing.T) {
 
 func TestQuoteSourceThatDoesNotWorkIsAnError(t *testing.T) {
 	cfg := &config.Config{RPC: config.RPC{DstackAgent: filepath.Join(t.TempDir(), strings.Repeat("x", 300))}}
-	attest, err := newACMEAttest(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	attest, err := newAttest(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if attest != nil || err == nil || !strings.Contains(err.Error(), "[acme] evidence of keys: ") {
 		t.Errorf("%v", err)
 	}
-	agent := newGuestAgent(t)
-	agent.broken.Store(true)
-	e, err := evidenceOf(t, agent.socket, acme.Subject{Kind: acme.SubjectAccount, Data: []byte("x")})
+	agent := tdxpki.NewAgent(t)
+	agent.Broken.Store(true)
+	e, err := evidenceOf(t, agent.Socket, acme.Subject{Kind: acme.SubjectAccount, Data: []byte("x")})
 	if (e != acme.Evidence{}) || err == nil || !strings.Contains(err.Error(), "out of quotes") {
 		t.Errorf("%v, %v", e, err)
 	}
@@ -136,13 +136,13 @@ func TestQuoteSourceThatDoesNotWorkIsAnError(t *testing.T) {
 
 // An RA-TLS certificate for a key of somebody else's choice must not come from here.
 func TestNothingButKeysAndAccountsGetsEvidence(t *testing.T) {
-	agent := newGuestAgent(t)
+	agent := tdxpki.NewAgent(t)
 	for _, kind := range []string{"", string(attestation.TagRATLSCert), string(attestation.TagAppData), string(attestation.TagKMSRootCA)} {
-		if _, err := evidenceOf(t, agent.socket, acme.Subject{Kind: kind, Data: []byte("x")}); err == nil {
+		if _, err := evidenceOf(t, agent.Socket, acme.Subject{Kind: kind, Data: []byte("x")}); err == nil {
 			t.Errorf("%q gets some", kind)
 		}
 	}
-	if n := agent.quotes.Load(); n != 0 {
+	if n := agent.Quotes.Load(); n != 0 {
 		t.Errorf("%d quotes were made", n)
 	}
 }
@@ -165,47 +165,4 @@ func TestSilentQuoteSourceIsGivenUp(t *testing.T) {
 			t.Errorf("%v after %v", err, took)
 		}
 	})
-}
-
-// keys makes the history of a domain: quotes are of so many bytes, 0 is none.
-func keys(quotes ...int) (info acme.Info) {
-	info = acme.Info{BaseDomain: "gw.test", AccountURI: "uri", AccountQuote: "q", AccountAttestation: "a", ActiveCert: "pem"}
-	for i, size := range quotes {
-		spki := []byte(fmt.Sprint("key ", i))
-		info.HistKeys = append(info.HistKeys, spki)
-		info.QuotedHistKeys = append(info.QuotedHistKeys, acme.QuotedKey{PublicKey: spki, Quote: strings.Repeat("x", size)})
-	}
-	return info
-}
-
-func TestPublishedEvidenceSaysWhatIsMissing(t *testing.T) {
-	const big = maxPublished / 2
-	for _, c := range []struct {
-		quotes []int
-		listed int
-		want   string
-	}{
-		{nil, 0, "none: there is no key yet"},
-		{[]int{1}, 1, "all"},
-		{[]int{1, 1, 1}, 3, "all"},
-		{[]int{0, 0}, 2, "none: no quote source answered when the keys were made"},
-		{[]int{0, 1}, 2, "partial: of 2 keys 1 have quotes; no quote source answered when the others were made"},
-		{[]int{big, big}, 2, "all"},
-		{[]int{1, big, big}, 2, "partial: of 3 keys 2 are told with quotes; the oldest 1 do not fit in"},
-		{[]int{maxPublished + 1}, 0, "partial: of 1 keys 0 are told with quotes; the oldest 1 do not fit in"},
-	} {
-		info := keys(c.quotes...)
-		got := issuedInfo(info)
-		if got.Evidence != c.want || len(got.HistKeys) != len(c.quotes) || len(got.QuotedHistKeys) != c.listed {
-			t.Errorf("%v: %q, %d keys, %d with evidence; want %q, %d", c.quotes, got.Evidence, len(got.HistKeys), len(got.QuotedHistKeys), c.want, c.listed)
-		}
-		for i, k := range got.QuotedHistKeys { // the newest stay, in their order
-			if !bytes.Equal(k.PublicKey, info.HistKeys[len(c.quotes)-c.listed+i]) {
-				t.Errorf("%v: %q is at %d", c.quotes, k.PublicKey, i)
-			}
-		}
-		if got.AccountUri != "uri" || got.AccountQuote != "q" || got.AccountAttestation != "a" || got.ActiveCert != "pem" || got.BaseDomain != "gw.test" {
-			t.Errorf("%v: %v", c.quotes, got)
-		}
-	}
 }

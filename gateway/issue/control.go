@@ -1,4 +1,4 @@
-package main
+package issue
 
 import (
 	"context"
@@ -22,12 +22,12 @@ import (
 // or 443, by which a rehearsal proves control. The socket is in the store's directory
 // and belongs to the gateway's user alone, as the store does.
 
-// controlSocket is its name in [store] path.
-const controlSocket = "acme.sock"
+// ControlSocket is its name in [store] path.
+const ControlSocket = "acme.sock"
 
 // control answers at the socket.
 type control struct {
-	issuer    *issuer
+	issuer    *Issuer
 	log       *slog.Logger
 	listener  net.Listener
 	path      string
@@ -36,8 +36,8 @@ type control struct {
 
 // openControl opens the socket in dir, nil if it cannot: certificates do not suffer
 // by it.
-func openControl(ctx context.Context, dir string, i *issuer, log *slog.Logger) *control {
-	c := &control{issuer: i, log: log, path: filepath.Join(dir, controlSocket)}
+func openControl(ctx context.Context, dir string, i *Issuer, log *slog.Logger) *control {
+	c := &control{issuer: i, log: log, path: filepath.Join(dir, ControlSocket)}
 	err := c.listen(ctx, dir)
 	if err != nil {
 		log.Warn("gateway acme cannot ask this gateway: its socket cannot be opened", "socket", c.path, "error", err)
@@ -55,7 +55,7 @@ func (c *control) listen(ctx context.Context, dir string) error {
 		return err
 	}
 	defer os.RemoveAll(private)
-	made := filepath.Join(private, controlSocket)
+	made := filepath.Join(private, ControlSocket)
 	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", made)
 	if err != nil {
 		return err
@@ -87,8 +87,8 @@ func (c *control) serve(ctx context.Context) {
 	}
 }
 
-// rehearsed is how one name's rehearsal went, as it is told over the socket.
-type rehearsed struct {
+// Rehearsal is how the rehearsal of one name went, as it goes over the socket.
+type Rehearsal struct {
 	Name      string  `json:"name"`
 	Directory string  `json:"directory"`
 	Seconds   float64 `json:"seconds"`
@@ -118,10 +118,10 @@ func (c *control) answer(w http.ResponseWriter, v any, err error) {
 	_ = json.NewEncoder(w).Encode(v) // to somebody who may have left
 }
 
-func rehearsals(list []acme.Rehearsal) []rehearsed {
-	out := make([]rehearsed, 0, len(list))
+func rehearsals(list []acme.Rehearsal) []Rehearsal {
+	out := make([]Rehearsal, 0, len(list))
 	for _, r := range list {
-		t := rehearsed{Name: r.Name, Directory: r.Directory, Seconds: r.Took.Seconds()}
+		t := Rehearsal{Name: r.Name, Directory: r.Directory, Seconds: r.Took.Seconds()}
 		if r.Err != nil {
 			t.Error = r.Err.Error()
 		}
@@ -138,7 +138,7 @@ const maxControl = 8 << 20
 
 // askGateway asks the gateway that has the store in dir.
 func askGateway(ctx context.Context, dir, method, path string, v any) error {
-	socket := filepath.Join(dir, controlSocket)
+	socket := filepath.Join(dir, ControlSocket)
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", socket)

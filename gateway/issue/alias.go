@@ -1,4 +1,4 @@
-package main
+package issue
 
 import (
 	"context"
@@ -27,7 +27,7 @@ func (immediate) Wait() {}
 
 // leadsHere asks DNS whether the challenges of domain are answered here. The error
 // says which records to set.
-func (i *issuer) leadsHere(ctx context.Context, domain string) error {
+func (i *Issuer) leadsHere(ctx context.Context, domain string) error {
 	missing := nameserver.Delegated(ctx, i.resolver, zone(i.cfg.Embedded, domain, nil))
 	if missing == nil {
 		return nil // and what is served here has no aliases

@@ -1,4 +1,4 @@
-package main
+package issue
 
 import (
 	"errors"
@@ -11,22 +11,23 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sallyport/internal/gwtest"
 	"sallyport/registry/store"
 )
 
-// newACMEStore is the adapter over the gateway's engine.
-func newACMEStore(t *testing.T) acmeStore {
+// newStore is the adapter over the gateway's engine.
+func newStore(t *testing.T) Store {
 	t.Helper()
-	b, err := store.OpenBolt(filepath.Join(t.TempDir(), storeFile))
+	b, err := store.OpenBolt(filepath.Join(t.TempDir(), "registry.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	return acmeStore{b}
+	return Store{b}
 }
 
 func TestACMEStoreKeepsToItsPrefix(t *testing.T) {
-	s, ctx := newACMEStore(t), t.Context()
+	s, ctx := newStore(t), t.Context()
 	if _, err := s.Get(ctx, "names/a"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v, want fs.ErrNotExist", err)
 	}
@@ -56,7 +57,7 @@ func TestACMEStoreKeepsToItsPrefix(t *testing.T) {
 }
 
 func TestACMELeaseHasOneOwnerUntilItEnds(t *testing.T) {
-	s, ctx := newACMEStore(t), t.Context()
+	s, ctx := newStore(t), t.Context()
 	lock := func(owner string, ttl time.Duration) bool {
 		t.Helper()
 		got, err := s.Lock(ctx, "locks/x", owner, ttl)
@@ -76,11 +77,11 @@ func TestACMELeaseHasOneOwnerUntilItEnds(t *testing.T) {
 	if err := s.Unlock(ctx, "locks/x", "a"); err != nil || !lock("b", time.Millisecond) {
 		t.Errorf("the lease was given back, and b does not get it: %v", err)
 	}
-	await(t, "the lease has ended by itself", func() bool { return lock("c", time.Hour) })
+	gwtest.Await(t, "the lease has ended by itself", func() bool { return lock("c", time.Hour) })
 }
 
 func TestOneOfManyGetsTheACMELease(t *testing.T) {
-	s := newACMEStore(t)
+	s := newStore(t)
 	var got atomic.Int32
 	var all sync.WaitGroup
 	for _, owner := range []string{"a", "b", "c", "d", "e", "f"} {

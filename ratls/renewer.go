@@ -1,0 +1,157 @@
+package ratls
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"time"
+)
+
+// How old a certificate with evidence in it may grow. Evidence does not expire by itself.
+// What Intel publishes about a platform (TCB info, revocations, good for 30 days) is the
+// verifier's to fetch, and is not in it. But it speaks of the past: of the firmware that ran
+// when it was asked for, and of a key that may have been stolen since. So it is renewed at
+// the age of 12 hours and ends at 24, both counted from its beginning as Policy.MaxAge is. A
+// verifier that wants evidence of at most a day never refuses, and a quote source that
+// fails has half a day to come back. For a shorter Policy.MaxAge, down to 10 minutes, it is
+// renewed earlier.
+const (
+	renewal        = 12 * time.Hour
+	minRenewal     = 2 * backdate // what a quote costs must not add up
+	lifeInRenewals = 2
+	backdate       = 5 * time.Minute // age of a new certificate: for clocks that are behind
+
+	makeTimeout  = 2 * time.Minute // one quote; the kernel may wait 30 s for the host, more than once
+	renewalLook  = time.Minute
+	firstBackoff = time.Minute
+	lastBackoff  = 30 * time.Minute
+)
+
+// Renewer makes certificates with evidence of this machine, and renews them in time. Its
+// methods are called one at a time.
+type Renewer struct {
+	// Attest returns evidence of this machine.
+	Attest AttestFunc
+	// Set makes a certificate the one that is served for a domain.
+	Set func(domain string, cert *tls.Certificate) error
+	// Renewal is the age at which a certificate is replaced, and Life the age at which it
+	// ends. NewRenewer sets both.
+	Renewal, Life time.Duration
+	// Look is how often Run looks at ages; 0 is a minute.
+	Look time.Duration
+	// Log gets a warning when a certificate was not renewed.
+	Log *slog.Logger
+
+	kept []*keptCertificate
+}
+
+// keptCertificate is one domain and the dates of what it serves.
+type keptCertificate struct {
+	domain       string
+	begins, ends time.Time
+	failures     int // in a row
+	retry        time.Time
+}
+
+// NewRenewer makes a Renewer for verifiers that want evidence of at most maxAge; 0 is any
+// age. Attest, Set and Log are to be set.
+func NewRenewer(maxAge time.Duration) *Renewer {
+	age := renewalFor(maxAge)
+	return &Renewer{Renewal: age, Life: lifeInRenewals * age}
+}
+
+// renewalFor is the age at which evidence is renewed: well before it is maxAge old.
+func renewalFor(maxAge time.Duration) time.Duration {
+	if maxAge == 0 {
+		return renewal
+	}
+	return max(minRenewal, min(renewal, maxAge/lifeInRenewals))
+}
+
+// Add makes the first certificate for a domain and the names below it, has it served, and
+// keeps it from now on. It returns the certificate.
+func (r *Renewer) Add(ctx context.Context, domain string) (*tls.Certificate, error) {
+	k := &keptCertificate{domain: domain}
+	cert, err := r.make(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	r.kept = append(r.kept, k)
+	return cert, nil
+}
+
+// Run renews until ctx is done.
+func (r *Renewer) Run(ctx context.Context) error {
+	look := r.Look
+	if look == 0 {
+		look = renewalLook
+	}
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			r.renew(ctx)
+		}
+	}
+}
+
+// renew makes the certificates that are due. One that cannot be made leaves the old one
+// in place.
+func (r *Renewer) renew(ctx context.Context) {
+	for _, k := range r.kept {
+		if !k.due(time.Now(), r.Renewal) {
+			continue
+		}
+		_, err := r.make(ctx, k)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			k.failures++
+			wait := backoff(k.failures)
+			k.retry = time.Now().Add(wait)
+			r.Log.Warn("certificate not renewed, the old one stays", "domain", k.domain, "not_after", k.ends,
+				"failures", k.failures, "next_try", wait.String(), "error", err)
+		default:
+			k.failures, k.retry = 0, time.Time{}
+		}
+	}
+}
+
+// make makes a certificate and has it served.
+func (r *Renewer) make(ctx context.Context, k *keptCertificate) (*tls.Certificate, error) {
+	ctx, cancel := context.WithTimeout(ctx, makeTimeout)
+	defer cancel()
+	cert, err := NewCertificate(ctx, r.Attest, []string{"*." + k.domain, k.domain}, r.Life-backdate)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Set(k.domain, &cert); err != nil {
+		return nil, err
+	}
+	k.begins, k.ends = cert.Leaf.NotBefore, cert.Leaf.NotAfter
+	return &cert, nil
+}
+
+// due goes by the clock on the wall, as clients do: it may have been set, or the machine
+// asleep. The pause after a failure does not.
+func (k *keptCertificate) due(now time.Time, renewal time.Duration) bool {
+	if now.Before(k.retry) {
+		return false
+	}
+	return now.Before(k.begins) || !now.Before(k.begins.Add(renewal))
+}
+
+// backoff is the pause after so many failures in a row.
+func backoff(failures int) time.Duration {
+	wait := firstBackoff
+	for range failures - 1 {
+		if wait *= 2; wait >= lastBackoff {
+			return lastBackoff
+		}
+	}
+	return wait
+}
