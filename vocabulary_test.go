@@ -47,7 +47,7 @@ var (
 	}
 	oldHelp     = []string{"cmd"}
 	oldComments = []string{
-		"acme/nameserver", "bench", "config", "gateway", "internal/gwtest", "ratls/doc.go", "registry", "rpc/internal", "wg",
+		"acme/nameserver", "bench", "config", "gateway", "internal/gwtest", "registry", "rpc/internal", "wg",
 	}
 )
 
