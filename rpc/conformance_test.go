@@ -119,7 +119,7 @@ func TestEncodingIsChosenAsInPRPC(t *testing.T) {
 		"nothing said":     {post("/prpc/RegisterCvm", string(message)), "application/octet-stream"},
 		"of an octet type": {withType("application/octet-stream", "/prpc/RegisterCvm", string(message)), "application/octet-stream"},
 		"GET": {
-			"GET /prpc/RegisterCvm?client_public_key=" + key + "&port_policy[ports][0][port]=80&other=1 HTTP/1.1\r\nhost: x\r\n\r\n",
+			"GET /prpc/RegisterCvm?client_public_key=" + key + "&other=1 HTTP/1.1\r\nhost: x\r\n\r\n",
 			"application/json",
 		},
 	} {

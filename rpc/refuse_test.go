@@ -41,7 +41,7 @@ func TestBadRegistrationIsToldWhy(t *testing.T) {
 		"not JSON":        {"\x08\x01", "invalid request: invalid JSON: invalid character '\\b' looking for beginning of value"},
 		"an array":        {"[]", "invalid request: want an object"},
 		"number as key":   {`{"client_public_key":1}`, "invalid request: client_public_key: want a string"},
-		"key twice":       {`{"client_public_key":"a","client_public_key":"b"}`, "invalid request: client_public_key: is there twice"},
+		"key twice":       {`{"client_public_key":"a","client_public_key":"b"}`, "invalid request: client_public_key: appears twice"},
 		"no base64":       {key("!" + guestKey[1:]), "client_public_key: invalid base64: want the standard alphabet with padding, as `wg pubkey` prints"},
 		"URL alphabet":    {key("-_" + guestKey[2:]), "client_public_key: invalid base64: want the standard alphabet with padding, as `wg pubkey` prints"},
 		"no padding":      {key(strings.TrimRight(guestKey, "=")), "client_public_key: invalid base64: want the standard alphabet with padding, as `wg pubkey` prints"},

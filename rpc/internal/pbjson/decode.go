@@ -65,7 +65,7 @@ func (d *decoder) message(first json.Token, m protoreflect.Message) error {
 		case f == nil:
 			err = d.skip()
 		case seen[f.Index()]:
-			err = fmt.Errorf("%s: is there twice", name)
+			err = fmt.Errorf("%s: appears twice", name)
 		default:
 			seen[f.Index()] = true
 			err = named(name, d.field(m, f))

@@ -84,8 +84,8 @@ func TestBadInputIsToldWhereAndWhy(t *testing.T) {
 		`{"port_policy":{"ports":[{"port":1e2}]}}`:          "want a whole number",
 		`{"port_policy":{"ports":[{"port":"80"}]}}`:         "port: want a number",
 		`{"port_policy":{"restrict_mode":1}}`:               "port_policy: restrict_mode: want true or false",
-		`{"client_public_key":"a","client_public_key":"b"}`: "client_public_key: is there twice",
-		`{"port_policy":null,"port_policy":{}}`:             "port_policy: is there twice",
+		`{"client_public_key":"a","client_public_key":"b"}`: "client_public_key: appears twice",
+		`{"port_policy":null,"port_policy":{}}`:             "port_policy: appears twice",
 		`{"x":` + deep:                                      "invalid JSON: invalid character '[' exceeded max depth",
 		`{"x":[{"a":]}`:                                     "invalid JSON: invalid character",
 		`{"x":`:                                             "invalid JSON: unexpected EOF",
@@ -170,48 +170,54 @@ func filled(d protoreflect.MessageDescriptor) proto.Message {
 	return m
 }
 
-func TestArgumentsOfAURLNest(t *testing.T) {
-	for in, want := range map[string]string{
-		"":                         `{"client_public_key":"","port_policy":null}`,
-		"client_public_key=a&json": `{"client_public_key":"a","port_policy":null}`,
-		"port_policy[restrict_mode]=true&unknown=1&port_policy[unknown]=1":                           `{"client_public_key":"","port_policy":{"ports":[],"restrict_mode":true}}`,
-		"port_policy[ports][1][port]=443&port_policy[ports][0][port]=80&port_policy[ports][1][pp]=1": `{"client_public_key":"","port_policy":{"ports":[{"port":80,"pp":false},{"port":443,"pp":true}],"restrict_mode":false}}`,
-		"port_policy%5Bports%5D%5B0%5D%5Bport%5D=80":                                                 `{"client_public_key":"","port_policy":{"ports":[{"port":80,"pp":false}],"restrict_mode":false}}`,
-		"port_policy]=1&port_policy[=2":                                                              `{"client_public_key":"","port_policy":null}`,
+func TestArgumentsOfAURLAreRead(t *testing.T) {
+	for in, want := range map[string]proto.Message{
+		"":                                   &gatewaypb.GatewayNodeInfo{},
+		"url=a%20b&json&unknown=1&unknown=2": &gatewaypb.GatewayNodeInfo{Url: "a b"},
+		"id=7&last_seen=18446744073709551615&uuid=0xABcd": &gatewaypb.GatewayNodeInfo{Id: 7, LastSeen: 1<<64 - 1, Uuid: []byte{0xab, 0xcd}},
+		"restrict_mode=true":                              &gatewaypb.PortPolicy{RestrictMode: true},
+		"unknown[0][x]=1&Client_public_key=a":             &gatewaypb.RegisterCvmRequest{},
 	} {
 		values, err := url.ParseQuery(in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var m gatewaypb.RegisterCvmRequest
-		if err := UnmarshalQuery(values, &m); err != nil {
-			t.Errorf("%s: %v", in, err)
-			continue
-		}
-		if got, _ := Marshal(&m); string(got) != want {
-			t.Errorf("%s:\ngot  %s\nwant %s", in, got, want)
+		got := proto.Clone(want)
+		if err := UnmarshalQuery(values, got); err != nil || !proto.Equal(got, want) {
+			t.Errorf("%s: got %v (%v), want %v", in, got, err, want)
 		}
 	}
 }
 
-func TestBadArgumentsOfAURLAreToldWhy(t *testing.T) {
+func TestErrorNamesTheBadArgumentOfAURL(t *testing.T) {
+	const nested = "cannot be an argument of GET"
 	for in, want := range map[string]string{
-		"client_public_key=a&client_public_key=b":    "is there twice",
-		"client_public_key[x]=a":                     "client_public_key[x]: has no fields",
-		"port_policy=1":                              "want the name of a field in brackets",
-		"port_policy[ports]=1":                       "want an index in brackets",
-		"port_policy[ports][1][port]=1":              `index "1"`,
-		"port_policy[ports][-1][port]=1":             `index "-1"`,
-		"port_policy[ports][99999999999999999999]=1": `index "99999999999999999999"`,
-		"port_policy[ports][0][port]=x":              "want a whole number",
-		"port_policy[ports][0][pp]=x":                "want true or false",
+		"client_public_key=a&client_public_key=b":    "client_public_key: appears twice",
+		"client_public_key[x]=a":                     "client_public_key[x]: " + nested,
+		"port_policy=1":                              "port_policy: " + nested,
+		"port_policy[restrict_mode]=true":            "port_policy[restrict_mode]: " + nested,
+		"port_policy%5Bports%5D%5B0%5D%5Bport%5D=80": "port_policy[ports][0][port]: " + nested,
+		"port_policy[=80":                            nested, // whether or not the brackets match
 	} {
-		values, err := url.ParseQuery(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := UnmarshalQuery(values, &gatewaypb.RegisterCvmRequest{}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", in, err, want)
-		}
+		checkBadArgument(t, in, want, &gatewaypb.RegisterCvmRequest{})
+	}
+	for in, want := range map[string]string{
+		"id=x":          "id: want a whole number",
+		"id=4294967296": "id: want a whole number in the range of uint32",
+		"uuid=0":        "uuid: want an even number of hex digits",
+	} {
+		checkBadArgument(t, in, want, &gatewaypb.GatewayNodeInfo{})
+	}
+	checkBadArgument(t, "restrict_mode=x", "restrict_mode: want true or false", &gatewaypb.PortPolicy{})
+}
+
+func checkBadArgument(t *testing.T, query, want string, m proto.Message) {
+	t.Helper()
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := UnmarshalQuery(values, m); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%s: %v, want %q", query, err, want)
 	}
 }
