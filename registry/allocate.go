@@ -48,10 +48,10 @@ func (t *table) allocate(q Request, node string, now time.Time) (change, error) 
 
 // addressLocked returns the address of e, or takes a free one.
 func (t *table) addressLocked(e *entry, now time.Time) (netip.Addr, error) {
-	if e != nil && e.rev > 0 && t.pool.usable(e.record.Addr) {
+	if e != nil && e.rev > 0 && t.pool.Usable(e.record.Addr) {
 		return e.record.Addr, nil
 	}
-	addr, ok := t.pool.take(now)
+	addr, ok := t.pool.Take(now)
 	if !ok {
 		return netip.Addr{}, ErrExhausted
 	}

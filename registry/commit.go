@@ -83,7 +83,7 @@ func (t *table) abandon(c change) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if c.next.Addr != c.old.Addr {
-		t.pool.free(c.next.Addr)
+		t.pool.Free(c.next.Addr)
 	}
 	e := t.instances[c.id]
 	if e == nil {
@@ -104,7 +104,7 @@ func (t *table) install(c change, until time.Time) {
 	defer t.mu.Unlock()
 	e := t.instances[c.id]
 	if c.old.Addr.IsValid() && c.old.Addr != c.next.Addr {
-		t.pool.rest(c.old.Addr, until)
+		t.pool.Rest(c.old.Addr, until)
 	}
 	if c.old.Key != c.next.Key && c.old.Key != e.set.key {
 		t.releaseLocked(e, c.old.Key)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/pool"
 	"sallyport/registry/store"
 )
 
@@ -52,6 +54,19 @@ func (s faultyStore) Commit(ctx context.Context, t store.Txn) (int64, error) {
 	return revision, err
 }
 
+// reserve takes a prefix from the addresses that instances may have, while the gateway runs.
+func (g *rig) reserve(t *testing.T, p netip.Prefix) {
+	t.Helper()
+	smaller, err := pool.New(g.opts.Network, g.opts.Pool, []netip.Prefix{p}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range g.table.instances {
+		smaller.Claim(e.record.Addr)
+	}
+	g.table.pool = smaller
+}
+
 // scenarios are operations on a gateway where "one" and "two" are registered.
 func scenarios() map[string]func(*testing.T, *rig) error {
 	register := func(t *testing.T, g *rig, q Request) error {
@@ -72,7 +87,7 @@ func scenarios() map[string]func(*testing.T, *rig) error {
 			return register(t, g, q)
 		},
 		"new address": func(t *testing.T, g *rig) error {
-			g.table.pool.reserved = append(g.table.pool.reserved, pfx("10.8.0.2/32"))
+			g.reserve(t, pfx("10.8.0.2/32"))
 			q := proven("app", "one", "new")
 			q.Compose = compose("another") // to be a change
 			return register(t, g, q)

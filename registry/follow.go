@@ -164,12 +164,12 @@ func (t *table) adopt(id vm.InstanceID, rec record, rev int64, until time.Time) 
 		t.releaseLocked(e, e.record.Key)
 	}
 	if old := e.record.Addr; old.IsValid() && old != rec.Addr {
-		t.pool.rest(old, until)
+		t.pool.Rest(old, until)
 	}
 	if holder, taken := t.keys[rec.Key]; !taken || (holder != "" && !t.static[holder]) { // not the gateway's own
 		t.keys[rec.Key] = id
 	}
-	t.pool.claim(rec.Addr)
+	t.pool.Claim(rec.Addr)
 	if e.adopt(rec, rev) {
 		t.wakeLocked()
 	}
@@ -195,9 +195,9 @@ func (t *table) occupied(a netip.Addr, holder vm.InstanceID, until time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if holder != "" {
-		t.pool.claim(a)
+		t.pool.Claim(a)
 	} else {
-		t.pool.rest(a, until.Add(restSlack))
+		t.pool.Rest(a, until.Add(restSlack))
 	}
 }
 

@@ -224,6 +224,8 @@ func (g *rig) commit(t testing.TB, changes ...store.Change) {
 
 func put(key, value string) store.Change { return store.Change{Key: key, Value: []byte(value)} }
 
+func pfx(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
 func wait(d time.Duration) { <-time.After(d) }
 
 // consistent checks that store, tunnel and data plane agree, and that nothing has two

@@ -123,7 +123,7 @@ func (t *table) restore(pairs []store.Pair, now time.Time, rest time.Duration) e
 		if _, taken := t.keys[e.record.Key]; !taken {
 			t.keys[e.record.Key] = id
 		}
-		t.pool.claim(e.record.Addr)
+		t.pool.Claim(e.record.Addr)
 	}
 	for key, id := range keys {
 		found.add(fmt.Errorf("%q belongs to instance %s, which does not have it", key, id))
@@ -179,7 +179,7 @@ func (t *table) restorePairLocked(p store.Pair, keys map[string]vm.InstanceID, n
 		if limit := now.Add(rest); until.After(limit) {
 			until = limit
 		}
-		t.pool.rest(addr, until.Add(restSlack))
+		t.pool.Rest(addr, until.Add(restSlack))
 	}
 	return nil
 }

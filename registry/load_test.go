@@ -68,8 +68,8 @@ func TestFullDiskRefusesRegistrationsAndKeepsRouting(t *testing.T) {
 			t.Fatalf("registration %d: %v", n, err)
 		}
 	}
-	if registered < 10 || row < 10 || len(g.board.all()) != registered || g.Pool().Used != registered {
-		t.Errorf("%d registered, %d published, pool %+v", registered, len(g.board.all()), g.Pool())
+	if registered < 10 || row < 10 || len(g.board.all()) != registered || g.table.poolStatus().Used != registered {
+		t.Errorf("%d registered, %d published, pool %+v", registered, len(g.board.all()), g.table.poolStatus())
 	}
 	g.register(t, request("app", "i0")) // unchanged: needs no disk
 	g.consistent(t)

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"sallyport/registry/pool"
 )
 
 type metrics struct {
@@ -49,10 +51,10 @@ func newMetrics(t *table) *metrics {
 		m.verdicts.WithLabelValues(verdict)
 	}
 	m.collectors = []prometheus.Collector{registrations, m.fetches, m.recycled, m.verdicts}
-	for state, count := range map[string]func(PoolStatus) int{
-		"free":    func(p PoolStatus) int { return p.Size - p.Used - p.Resting },
-		"used":    func(p PoolStatus) int { return p.Used },
-		"resting": func(p PoolStatus) int { return p.Resting },
+	for state, count := range map[string]func(pool.Status) int{
+		"free":    func(p pool.Status) int { return p.Size - p.Used - p.Resting },
+		"used":    func(p pool.Status) int { return p.Used },
+		"resting": func(p pool.Status) int { return p.Resting },
 	} {
 		m.collectors = append(m.collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "gateway_pool_addresses",

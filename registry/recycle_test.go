@@ -40,8 +40,8 @@ func TestSilentInstanceIsRecycledAndItsAddressRests(t *testing.T) {
 			t.Fatal("removed though it had registered")
 		}
 		wait(time.Hour + 6*time.Minute)
-		if len(g.board.all()) != 0 || len(g.dev.all()) != 0 || g.Pool().Resting != 1 {
-			t.Fatalf("still there: %v, %v, %+v", g.board.all(), g.dev.all(), g.Pool())
+		if len(g.board.all()) != 0 || len(g.dev.all()) != 0 || g.table.poolStatus().Resting != 1 {
+			t.Fatalf("still there: %v, %v, %+v", g.board.all(), g.dev.all(), g.table.poolStatus())
 		}
 		if a := g.register(t, request("app", "two")).Spec.Addr; a == first {
 			t.Error("its address was given to another at once")
@@ -71,7 +71,7 @@ func TestRestLastsOverARestartWithoutRun(t *testing.T) {
 		}
 		wait(9 * time.Minute)
 		g.restart(t)
-		if p := g.Pool(); p.Resting != 1 || p.Used != 0 {
+		if p := g.table.poolStatus(); p.Resting != 1 || p.Used != 0 {
 			t.Errorf("pool %+v", p)
 		}
 		wait(time.Minute + 2*restSlack)
@@ -117,8 +117,8 @@ func TestPeerThatCannotBeRemovedKeepsItsAddress(t *testing.T) {
 		if err := g.sweep(t.Context()); !errors.Is(err, stuck) {
 			t.Errorf("sweep: %v", err)
 		}
-		if len(g.board.all()) != 0 || g.Pool().Used != 1 {
-			t.Errorf("%v, pool %+v", g.board.all(), g.Pool())
+		if len(g.board.all()) != 0 || g.table.poolStatus().Used != 1 {
+			t.Errorf("%v, pool %+v", g.board.all(), g.table.poolStatus())
 		}
 		g.dev.before = nil
 		g.register(t, request("app", "one")) // it is back, as it was

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/pool"
 )
 
 func TestRegisteredInstanceHasPeerAndIsPublished(t *testing.T) {
@@ -107,8 +108,8 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { g.refuses(t, c.q, c.want) })
 	}
-	if len(g.board.all()) != 2 || len(g.dev.all()) != 2 || g.Pool().Used != 1 {
-		t.Errorf("refusals left something: %v %v %+v", g.board.all(), g.dev.all(), g.Pool())
+	if len(g.board.all()) != 2 || len(g.dev.all()) != 2 || g.table.poolStatus().Used != 1 {
+		t.Errorf("refusals left something: %v %v %+v", g.board.all(), g.dev.all(), g.table.poolStatus())
 	}
 	g.register(t, request("app", "two")) // nor have they claimed anything
 	g.restart(t)
@@ -204,7 +205,7 @@ func TestExhaustedPoolRefusesOnlyNewcomers(t *testing.T) {
 	q := request("app", "one")
 	q.Key = key("another")
 	g.register(t, q)
-	if p := g.Pool(); p != (PoolStatus{Size: 2, Used: 2}) {
+	if p := g.table.poolStatus(); p != (pool.Status{Size: 2, Used: 2}) {
 		t.Errorf("pool %+v", p)
 	}
 }

@@ -29,11 +29,10 @@ func (t *table) shareLocked(e *entry, app vm.AppID, now time.Time) error {
 	if e == nil && t.maxPerApp > 0 && t.apps[app] >= t.maxPerApp {
 		return fmt.Errorf("%w: it has %d", ErrAppFull, t.apps[app])
 	}
-	if e != nil && e.rev > 0 && t.pool.usable(e.record.Addr) || t.poolShare >= 100 {
+	if e != nil && e.rev > 0 && t.pool.Usable(e.record.Addr) || t.poolShare >= 100 {
 		return nil
 	}
-	t.pool.wake(now)
-	free := t.pool.left()
+	free := t.pool.Left(now)
 	if free == 0 {
 		return nil // the error of an exhausted pool says more
 	}
@@ -52,7 +51,7 @@ func (t *table) fits(own, free int) bool { return (own+1)*100 <= t.poolShare*(ow
 // addressesLocked counts the addresses of this pool that an app has.
 func (t *table) addressesLocked(app vm.AppID) (n int) {
 	for _, e := range t.instances {
-		if _, ok := t.pool.index(e.record.Addr); e.app == app && (ok || e.rev == 0) { // or about to have one
+		if e.app == app && (t.pool.Contains(e.record.Addr) || e.rev == 0) { // or about to have one
 			n++
 		}
 	}

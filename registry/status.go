@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/pool"
 )
 
 // Status tells operators of one registered instance.
@@ -33,13 +34,6 @@ type Status struct {
 	RefusedFrom time.Time // when it is refused for that, unless it registers again
 }
 
-// PoolStatus tells operators of the address pool.
-type PoolStatus struct {
-	Size    int // addresses that can be handed out
-	Used    int
-	Resting int
-}
-
 // Status lists the registered instances, by app and id. Static ones are not among them.
 func (r *Registry) Status() []Status {
 	all := r.table.status()
@@ -48,9 +42,6 @@ func (r *Registry) Status() []Status {
 	})
 	return all
 }
-
-// Pool tells how full the pool is.
-func (r *Registry) Pool() PoolStatus { return r.table.poolStatus() }
 
 func (t *table) status() []Status {
 	t.mu.Lock()
@@ -79,11 +70,9 @@ func (t *table) status() []Status {
 	return all
 }
 
-func (t *table) poolStatus() PoolStatus {
+// poolStatus counts the addresses of the pool.
+func (t *table) poolStatus() pool.Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.pool.wake(time.Now())
-	return PoolStatus{
-		Size: int(t.pool.size - t.pool.blocked), Used: int(t.pool.used), Resting: len(t.pool.resting),
-	}
+	return t.pool.Status(time.Now())
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/pool"
 )
 
 // A table holds what is unique among the instances: ids, WireGuard keys, addresses, names, and
@@ -32,7 +33,7 @@ type table struct {
 	apps      map[vm.AppID]int           // the number of instances
 	names     map[vm.AppID]bool          // apps that have or ever had instances
 	overrides map[vm.InstanceID]override
-	pool      *pool
+	pool      *pool.Pool
 	demands   uint64 // how often Reattest was called
 
 	authorities map[Fingerprint]bool // the roots in force; nil: not known
@@ -73,7 +74,7 @@ func newTable(o Options) (*table, error) {
 		addrs = append(addrs, s.Addr)
 	}
 	var err error
-	t.pool, err = newPool(o.Network, o.Pool, o.Reserved, addrs)
+	t.pool, err = pool.New(o.Network, o.Pool, o.Reserved, addrs)
 	return t, err
 }
 
@@ -141,7 +142,7 @@ func (t *table) addLocked(id vm.InstanceID, app vm.AppID, now time.Time) *entry 
 func (t *table) forget(id vm.InstanceID, until time.Time) {
 	t.with(id, func(e *entry) {
 		t.dropLocked(e)
-		t.pool.rest(e.record.Addr, until)
+		t.pool.Rest(e.record.Addr, until)
 	})
 }
 
@@ -195,7 +196,7 @@ func (t *table) problemLocked(e *entry) string {
 		return ErrName.Error()
 	case holder != e.id:
 		return ErrKeyTaken.Error()
-	case !t.pool.usable(e.record.Addr):
+	case !t.pool.Usable(e.record.Addr):
 		return "its address " + e.record.Addr.String() + " is reserved, static, or outside of the tunnel network"
 	}
 	return ""

@@ -1,4 +1,4 @@
-package registry
+package pool
 
 import (
 	"math/rand/v2"
@@ -28,7 +28,7 @@ func TestPoolHandsOutTheRightAddresses(t *testing.T) {
 		"static":            {"10.8.0.1/29", "10.8.0.0/29", nil, []netip.Addr{netip.MustParseAddr("10.8.0.2"), netip.MustParseAddr("10.8.0.4")}, "10.8.0.3", "10.8.0.6", 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := newPool(pfx(c.network), pfx(c.pool), c.reserved, c.static)
+			p, err := New(pfx(c.network), pfx(c.pool), c.reserved, c.static)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -36,7 +36,7 @@ func TestPoolHandsOutTheRightAddresses(t *testing.T) {
 				t.Errorf("says %d addresses, want %d", size, c.count)
 			}
 			var all []netip.Addr
-			for a, ok := p.take(time.Now()); ok; a, ok = p.take(time.Now()) {
+			for a, ok := p.Take(time.Now()); ok; a, ok = p.Take(time.Now()) {
 				if n := len(all); n > 0 && !all[n-1].Less(a) {
 					t.Fatalf("%s after %s", a, all[n-1])
 				}
@@ -59,29 +59,29 @@ func TestBadPoolIsRefused(t *testing.T) {
 		"IPv6":                   {"fd00::1/64", "fd00::/64"},
 		"huge":                   {"10.0.0.1/4", "10.0.0.0/4"},
 	} {
-		if _, err := newPool(pfx(c[0]), pfx(c[1]), nil, nil); err == nil {
+		if _, err := New(pfx(c[0]), pfx(c[1]), nil, nil); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
 }
 
 func TestFreedAddressRests(t *testing.T) {
-	p, err := newPool(pfx("10.8.0.1/29"), pfx("10.8.0.0/29"), nil, nil) // .2 to .6
+	p, err := New(pfx("10.8.0.1/29"), pfx("10.8.0.0/29"), nil, nil) // .2 to .6
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	a, _ := p.take(now)
-	p.rest(a, now.Add(time.Minute))
-	p.rest(a, now.Add(time.Hour)) // it rests already
-	if b, _ := p.take(now); b == a {
+	a, _ := p.Take(now)
+	p.Rest(a, now.Add(time.Minute))
+	p.Rest(a, now.Add(time.Hour)) // it rests already
+	if b, _ := p.Take(now); b == a {
 		t.Error("handed out at once")
 	}
-	p.free(a) // must not end its rest
-	if b, _ := p.take(now.Add(59 * time.Second)); b == a {
+	p.Free(a) // must not end its rest
+	if b, _ := p.Take(now.Add(59 * time.Second)); b == a {
 		t.Error("handed out too early")
 	}
-	if b, _ := p.take(now.Add(time.Minute)); b != a {
+	if b, _ := p.Take(now.Add(time.Minute)); b != a {
 		t.Errorf("handed out %s, want %s, the lowest", b, a)
 	}
 }
@@ -89,7 +89,7 @@ func TestFreedAddressRests(t *testing.T) {
 // The pool against a plain map, over random changes.
 func TestPoolAgreesWithAMap(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	p, err := newPool(pfx("10.8.0.1/16"), pfx("10.8.0.0/24"), []netip.Prefix{pfx("10.8.0.64/26")}, nil)
+	p, err := New(pfx("10.8.0.1/16"), pfx("10.8.0.0/24"), []netip.Prefix{pfx("10.8.0.64/26")}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,29 +100,29 @@ func TestPoolAgreesWithAMap(t *testing.T) {
 		now = now.Add(time.Duration(random.IntN(3)) * time.Second)
 		p.wake(now)
 		some := address(p.base + uint32(random.IntN(300))) // now and then beyond the pool
-		inPool := p.usable(some) && pfx("10.8.0.0/24").Contains(some)
+		inPool := p.Usable(some) && pfx("10.8.0.0/24").Contains(some)
 		switch random.IntN(6) {
 		case 0, 1, 2:
-			a, ok := p.take(now)
+			a, ok := p.Take(now)
 			until, resting := state[a].(time.Time)
-			if ok && (state[a] == held || (resting && until.After(now)) || !p.usable(a)) {
+			if ok && (state[a] == held || (resting && until.After(now)) || !p.Usable(a)) {
 				t.Fatalf("%s handed out, which is %v", a, state[a])
 			}
 			if ok {
 				state[a] = held
 			}
 		case 3:
-			if p.free(some); state[some] == held {
+			if p.Free(some); state[some] == held {
 				delete(state, some)
 			}
 		case 4:
 			until := now.Add(time.Duration(random.IntN(100)) * time.Second)
-			p.rest(some, until)
+			p.Rest(some, until)
 			if old, resting := state[some].(time.Time); inPool && (!resting || !old.After(now)) {
 				state[some] = until
 			}
 		case 5:
-			if p.claim(some); inPool {
+			if p.Claim(some); inPool {
 				state[some] = held
 			}
 		}
@@ -146,18 +146,18 @@ func TestPoolAgreesWithAMap(t *testing.T) {
 }
 
 func BenchmarkPoolNearlyFull(b *testing.B) {
-	p, err := newPool(pfx("10.8.0.1/16"), pfx("10.8.0.0/16"), nil, nil)
+	p, err := New(pfx("10.8.0.1/16"), pfx("10.8.0.0/16"), nil, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
 	now := time.Now()
 	var last netip.Addr
-	for a, ok := p.take(now); ok; a, ok = p.take(now) {
+	for a, ok := p.Take(now); ok; a, ok = p.Take(now) {
 		last = a
 	}
 	for b.Loop() {
-		p.free(last)
-		if _, ok := p.take(now); !ok {
+		p.Free(last)
+		if _, ok := p.Take(now); !ok {
 			b.Fatal("none")
 		}
 	}

@@ -1,8 +1,9 @@
-package registry
+// Package pool hands out IPv4 addresses of a prefix, and lets those that come back rest before it
+// hands them out again. It is pure: its owner locks, and gives the time.
+package pool
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/bits"
 	"net/netip"
@@ -10,13 +11,13 @@ import (
 	"time"
 )
 
-// pool hands out the addresses of one prefix, lowest first. It is a bit per address
-// (8 kB for a /16) and a queue of those at rest, so that taking, claiming and freeing
-// cost a few nanoseconds, however full it is. It has one owner, who locks.
+// Pool is the addresses of one prefix, handed out lowest first. It is a bit per address (8 kB
+// for a /16) and a queue of those at rest, so that each call takes a few nanoseconds, however full
+// the pool is. It has one owner, who locks.
 //
-// Never handed out are the tunnel network's own address, its first and its last
-// one, the gateway's, reserved networks, and the addresses of static instances.
-type pool struct {
+// It never hands out the tunnel network's own address, its first and its last one, the gateway's,
+// reserved networks, and the addresses of static instances.
+type Pool struct {
 	network  netip.Prefix // the tunnel's; its address is the gateway's own
 	reserved []netip.Prefix
 	static   map[netip.Addr]bool
@@ -40,17 +41,26 @@ type rest struct {
 // maxPoolBits bounds the pool to a /8.
 const maxPoolBits = 24
 
-func newPool(network, prefix netip.Prefix, reserved []netip.Prefix, static []netip.Addr) (*pool, error) {
+// Status counts addresses.
+type Status struct {
+	Size    int // that can be handed out
+	Used    int
+	Resting int
+}
+
+// New returns the pool of prefix, which must lie in network. static are the addresses of static
+// instances.
+func New(network, prefix netip.Prefix, reserved []netip.Prefix, static []netip.Addr) (*Pool, error) {
 	prefix = prefix.Masked()
 	switch {
 	case !network.Addr().Is4() || !prefix.Addr().Is4():
-		return nil, errors.New("want an IPv4 tunnel network and pool")
+		return nil, fmt.Errorf("tunnel network %s, pool %s: both must be IPv4", network, prefix)
 	case prefix.Bits() < network.Bits() || !network.Contains(prefix.Addr()):
 		return nil, fmt.Errorf("pool %s is not inside the tunnel network %s", prefix, network.Masked())
 	case 32-prefix.Bits() > maxPoolBits:
-		return nil, fmt.Errorf("pool %s is larger than a /%d", prefix, 32-maxPoolBits)
+		return nil, fmt.Errorf("pool %s is larger than a /%d: use a smaller prefix", prefix, 32-maxPoolBits)
 	}
-	p := &pool{
+	p := &Pool{
 		network: network, reserved: reserved, static: make(map[netip.Addr]bool),
 		base: number(prefix.Addr()), size: 1 << (32 - prefix.Bits()), asleep: make(map[uint32]bool),
 	}
@@ -59,20 +69,20 @@ func newPool(network, prefix netip.Prefix, reserved []netip.Prefix, static []net
 	}
 	p.taken = make([]uint64, (p.size+63)/64)
 	for i := range p.size {
-		if !p.usable(address(p.base + i)) {
+		if !p.Usable(address(p.base + i)) {
 			p.set(i)
 			p.blocked++
 		}
 	}
-	for i := p.size; i < uint32(len(p.taken))*64; i++ { // of a prefix smaller than a word
+	for i := p.size; i < uint32(len(p.taken))*64; i++ { // a prefix may be smaller than a word
 		p.set(i)
 	}
 	return p, nil
 }
 
-// usable reports whether an instance may have the address: one of this pool, or of
-// another gateway's in the same network.
-func (p *pool) usable(a netip.Addr) bool {
+// Usable reports whether an instance may have the address: one of this pool, or of another node's
+// pool in the same network.
+func (p *Pool) Usable(a netip.Addr) bool {
 	if !a.Is4() || !p.network.Contains(a) || a == p.network.Addr() || p.static[a] {
 		return false
 	}
@@ -89,8 +99,8 @@ func (p *pool) usable(a netip.Addr) bool {
 	return true
 }
 
-// take hands out the lowest free address. It reports false if there is none.
-func (p *pool) take(now time.Time) (netip.Addr, bool) {
+// Take hands out the lowest address that is free by now. It reports false if there is none.
+func (p *Pool) Take(now time.Time) (netip.Addr, bool) {
 	p.wake(now)
 	for ; p.hint < uint32(len(p.taken)); p.hint++ {
 		if word := p.taken[p.hint]; word != ^uint64(0) {
@@ -103,13 +113,28 @@ func (p *pool) take(now time.Time) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// left is how many addresses could be taken.
-func (p *pool) left() int { return int(p.size-p.blocked-p.used) - len(p.asleep) }
+// Left returns how many addresses Take could hand out now.
+func (p *Pool) Left(now time.Time) int {
+	p.wake(now)
+	return int(p.size-p.blocked-p.used) - len(p.asleep)
+}
 
-// claim takes the very address, also from its rest; of another pool it does nothing.
-func (p *pool) claim(a netip.Addr) {
+// Status returns the counts as of now.
+func (p *Pool) Status(now time.Time) Status {
+	p.wake(now)
+	return Status{Size: int(p.size - p.blocked), Used: int(p.used), Resting: len(p.resting)}
+}
+
+// Contains reports whether a is an address of the prefix.
+func (p *Pool) Contains(a netip.Addr) bool {
+	_, ok := p.index(a)
+	return ok
+}
+
+// Claim takes a itself, also from its rest. An address of another pool is ignored.
+func (p *Pool) Claim(a netip.Addr) {
 	i, ok := p.index(a)
-	if !ok || !p.usable(a) {
+	if !ok || !p.Usable(a) {
 		return
 	}
 	if p.asleep[i] {
@@ -122,19 +147,19 @@ func (p *pool) claim(a netip.Addr) {
 	p.used++
 }
 
-// free gives back an address that nobody has heard of.
-func (p *pool) free(a netip.Addr) {
-	if i, ok := p.index(a); ok && p.usable(a) && p.has(i) && !p.asleep[i] {
+// Free takes a back at once: no other machine has seen it.
+func (p *Pool) Free(a netip.Addr) {
+	if i, ok := p.index(a); ok && p.Usable(a) && p.has(i) && !p.asleep[i] {
 		p.clear(i)
 		p.used--
 	}
 }
 
-// rest gives back an address that is still known under its last holder's key in
-// other places. It may be held or free before.
-func (p *pool) rest(a netip.Addr, until time.Time) {
+// Rest takes a back, but not before until: elsewhere it is still known with its last holder's key.
+// It may be held or free before.
+func (p *Pool) Rest(a netip.Addr, until time.Time) {
 	i, ok := p.index(a)
-	if !ok || !p.usable(a) || p.asleep[i] {
+	if !ok || !p.Usable(a) || p.asleep[i] {
 		return
 	}
 	if p.has(i) {
@@ -150,7 +175,7 @@ func (p *pool) rest(a netip.Addr, until time.Time) {
 }
 
 // wake frees the addresses that have rested.
-func (p *pool) wake(now time.Time) {
+func (p *Pool) wake(now time.Time) {
 	n := 0
 	for ; n < len(p.resting) && !p.resting[n].until.After(now); n++ {
 		i, _ := p.index(p.resting[n].addr)
@@ -160,7 +185,7 @@ func (p *pool) wake(now time.Time) {
 	p.resting = slices.Delete(p.resting, 0, n)
 }
 
-func (p *pool) index(a netip.Addr) (uint32, bool) {
+func (p *Pool) index(a netip.Addr) (uint32, bool) {
 	if !a.Is4() {
 		return 0, false
 	}
@@ -168,10 +193,10 @@ func (p *pool) index(a netip.Addr) (uint32, bool) {
 	return i, i < p.size
 }
 
-func (p *pool) has(i uint32) bool { return p.taken[i/64]&(1<<(i%64)) != 0 }
-func (p *pool) set(i uint32)      { p.taken[i/64] |= 1 << (i % 64) }
+func (p *Pool) has(i uint32) bool { return p.taken[i/64]&(1<<(i%64)) != 0 }
+func (p *Pool) set(i uint32)      { p.taken[i/64] |= 1 << (i % 64) }
 
-func (p *pool) clear(i uint32) {
+func (p *Pool) clear(i uint32) {
 	p.taken[i/64] &^= 1 << (i % 64)
 	p.hint = min(p.hint, i/64)
 }
