@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 )
 
 // admit refuses what no state of the table could allow, and asks Authorize. Whether
@@ -27,7 +28,7 @@ func (r *Registry) admit(ctx context.Context, q *Request) error {
 		return err
 	}
 	var err error
-	if q.facts, err = encodeFacts(q.Facts); err != nil {
+	if q.facts, err = record.EncodeFacts(q.Facts); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return r.authorize(ctx, q)

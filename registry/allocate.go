@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 )
 
 // change is the next record of an instance, on its way to the store. The table keeps its key
 // and address claimed until install or abandon.
 type change struct {
 	id   vm.InstanceID
-	old  record // zero: the instance is new
-	next record
+	old  record.Record // zero: the instance is new
+	next record.Record
 	rev  int64 // of old in the store, 0: the instance is new; later of next
 
 	evidence []byte // stored with it; nil: the stored evidence stays
@@ -61,7 +62,7 @@ func (t *table) addressLocked(e *entry, now time.Time) (netip.Addr, error) {
 // newChange returns the record that q makes of e's.
 func newChange(e *entry, q Request, node string, addr netip.Addr, now time.Time) change {
 	c := change{id: q.Instance, old: e.record, rev: e.rev, judged: q.judged, asOf: q.asOf, admitted: true}
-	c.next = record{
+	c.next = record.Record{
 		App: q.App, Key: q.Key, Addr: addr, Compose: q.Compose, Node: node,
 		Facts: q.facts, Root: q.Proof.Root, Until: storedUntil(e, q, now),
 		Evidence: c.old.Evidence, Refused: c.old.Refused, Undecided: c.old.Undecided,

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
 
@@ -27,7 +27,7 @@ import (
 // in. That is stored: a restart lets nobody in.
 
 // Fingerprint is the SHA-256 of a root's certificate.
-type Fingerprint [sha256.Size]byte
+type Fingerprint = record.Fingerprint
 
 // Proof is the chain by which an instance is known. The zero Proof is of no root.
 type Proof struct {
@@ -252,7 +252,7 @@ func (t *table) supervised(now time.Time, ask bool) (ended []revocation, unasked
 		}
 		if e.ask.After(now) {
 			wait = min(wait, e.ask.Sub(now))
-		} else if facts, err := decodeFacts(e.record.Facts); err == nil { // as every record's, since it was read
+		} else if facts, err := record.DecodeFacts(e.record.Facts); err == nil { // as every record's, since it was read
 			unasked = append(unasked, Request{App: e.app, Instance: e.id, Compose: e.record.Compose, Key: e.record.Key, Facts: facts})
 		}
 	}

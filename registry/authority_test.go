@@ -48,7 +48,7 @@ func (a *gate) heard() []string {
 	return asked
 }
 
-var errDeniedHere = fmt.Errorf("%w: the webhook answers status 403", ErrDenied)
+var errDeniedHere = fmt.Errorf("%w: the webhook answered with status 403", ErrDenied)
 
 func newGateRig(t testing.TB, change func(*Options)) (*rig, *gate) {
 	t.Helper()
@@ -95,7 +95,7 @@ func TestDenialAtARegistrationRefusesTheInstance(t *testing.T) {
 	if s, _ := g.board.get("two"); s.Refused != "" {
 		t.Errorf("a bystander became %+v", s)
 	}
-	g.outOf(t, "one", "authorization: registration is not authorized: the webhook answers status 403")
+	g.outOf(t, "one", "authorization: registration is not authorized: the webhook answered with status 403")
 	webhook.says("one", nil)
 	if got := g.register(t, q).Spec; got != was {
 		t.Errorf("admitted again as %+v, was %+v", got, was)
@@ -137,7 +137,7 @@ func TestWebhookIsAskedAgainAboutWhoDoesNotRegister(t *testing.T) {
 			t.Errorf("a bystander became %+v", s)
 		}
 		stop()
-		g.outOf(t, "silent", "authorization: registration is not authorized: the webhook answers status 403")
+		g.outOf(t, "silent", "authorization: registration is not authorized: the webhook answered with status 403")
 		webhook.heard()
 		stop = g.run(t)
 		synctest.Wait()
@@ -154,7 +154,7 @@ func TestErrorOfTheWebhookChangesNothing(t *testing.T) {
 		q := known("app", "one", 1, inYears())
 		g.register(t, q)
 		before := g.board.all()
-		webhook.says("one", errors.New("the webhook answers status 502"))
+		webhook.says("one", errors.New("the webhook answered with status 502"))
 		g.refuses(t, q, ErrAuthorizer)
 		defer g.run(t)()
 		pass(10 * time.Minute)
@@ -341,33 +341,4 @@ func TestGatewaysHeedEachOthersRevocations(t *testing.T) {
 			t.Errorf("the other gateway serves %+v", s)
 		}
 	})
-}
-
-func TestFactsAreReadBack(t *testing.T) {
-	for _, f := range []Facts{
-		{},
-		{DeviceID: []byte{1}, MRSystem: []byte{2}, MRAggregated: []byte{3}, OSImageHash: []byte{4}, KeyProviderInfo: []byte(`{"<":1}`)},
-		{InitScriptHashes: [][]byte{}},
-		{InitScriptHashes: [][]byte{{1}, {2}}},
-	} {
-		text, err := encodeFacts(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if text == "" {
-			continue
-		}
-		got, err := decodeFacts(text)
-		if again, _ := encodeFacts(got); err != nil || again != text {
-			t.Errorf("%s: read back as %s, %v", text, again, err)
-		}
-	}
-	if _, err := encodeFacts(Facts{KeyProviderInfo: make([]byte, maxFacts)}); err == nil {
-		t.Error("facts of any size are stored")
-	}
-	for _, bad := range []string{"null x", `{"device_id":"0"}`, `{"other":1}`} {
-		if _, err := decodeFacts(bad); err == nil {
-			t.Errorf("%s is read", bad)
-		}
-	}
 }

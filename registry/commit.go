@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
 
@@ -18,9 +19,9 @@ const restSlack = time.Second
 // maxTries bounds how often a change is tried that is in conflict with another node's.
 const maxTries = 5
 
-// record allocates and stores. After a conflict with another node it learns what that has
+// store allocates and stores. After a conflict with another node it learns what that has
 // stored, and tries again.
-func (r *Registry) record(ctx context.Context, q Request) error {
+func (r *Registry) store(ctx context.Context, q Request) error {
 	err := store.ErrConflict
 	for try := 0; try < maxTries && errors.Is(err, store.ErrConflict); try++ {
 		var c change
@@ -60,18 +61,18 @@ func (r *Registry) refresh(ctx context.Context, c change) error {
 	if err := r.learn(ctx, c.id); err != nil {
 		return err
 	}
-	p, ok, err := r.o.Store.Get(ctx, wgKeyKey(c.next.Key))
+	p, ok, err := r.o.Store.Get(ctx, record.PeerKey(c.next.Key))
 	if err != nil {
 		return err
 	}
 	if ok && string(p.Value) != string(c.id) {
 		return ErrKeyTaken
 	}
-	p, ok, err = r.o.Store.Get(ctx, addrKey(c.next.Addr))
+	p, ok, err = r.o.Store.Get(ctx, record.AddrKey(c.next.Addr))
 	if err != nil || !ok {
 		return err
 	}
-	id, until, err := decodeHolder(p.Value)
+	id, until, err := record.DecodeHolder(p.Value)
 	if err == nil && id != c.id {
 		r.table.occupied(c.next.Addr, id, until)
 	}
@@ -114,7 +115,7 @@ func (t *table) install(c change, until time.Time) {
 	case c.judged:
 		now := time.Now()
 		e.judge(c.next.Refused, now, t.nextLocked(c.asOf, now.Add(cmp.Or(t.interval, never))))
-	case c.next.Evidence != digest{} && e.next.IsZero(): // another node has accepted it, not this one
+	case c.next.Evidence != record.Digest{} && e.next.IsZero(): // another node has accepted it, not this one
 		t.wakeLocked()
 	}
 }
@@ -125,28 +126,28 @@ func (c change) transaction(rest time.Duration) (store.Txn, error) {
 	if c.rev > 0 && c.old == c.next && c.evidence == nil {
 		return store.Txn{}, nil
 	}
-	value, err := encodeRecord(c.next)
+	value, err := record.Encode(c.next)
 	if err != nil {
 		return store.Txn{}, err
 	}
 	t := store.Txn{
-		If:   []store.Condition{{Key: instanceKey(c.id), Revision: c.rev}},
-		Then: []store.Change{{Key: instanceKey(c.id), Value: value}},
+		If:   []store.Condition{{Key: record.InstanceKey(c.id), Revision: c.rev}},
+		Then: []store.Change{{Key: record.InstanceKey(c.id), Value: value}},
 	}
 	if c.evidence != nil {
-		t.Then = append(t.Then, store.Change{Key: evidenceKey(c.id), Value: c.evidence})
+		t.Then = append(t.Then, store.Change{Key: record.EvidenceKey(c.id), Value: c.evidence})
 	}
 	holder := []byte(c.id)
 	if c.old.Key != c.next.Key {
-		t.If = append(t.If, store.Condition{Key: wgKeyKey(c.next.Key)})
-		t.Then = append(t.Then, store.Change{Key: wgKeyKey(c.next.Key), Value: holder})
+		t.If = append(t.If, store.Condition{Key: record.PeerKey(c.next.Key)})
+		t.Then = append(t.Then, store.Change{Key: record.PeerKey(c.next.Key), Value: holder})
 		if c.rev > 0 {
-			t.Then = append(t.Then, store.Change{Key: wgKeyKey(c.old.Key)})
+			t.Then = append(t.Then, store.Change{Key: record.PeerKey(c.old.Key)})
 		}
 	}
 	if c.old.Addr != c.next.Addr {
-		t.If = append(t.If, store.Condition{Key: addrKey(c.next.Addr)})
-		t.Then = append(t.Then, store.Change{Key: addrKey(c.next.Addr), Value: holder})
+		t.If = append(t.If, store.Condition{Key: record.AddrKey(c.next.Addr)})
+		t.Then = append(t.Then, store.Change{Key: record.AddrKey(c.next.Addr), Value: holder})
 		if c.rev > 0 {
 			t.Then = append(t.Then, tombstone(c.old, rest))
 		}
@@ -156,19 +157,19 @@ func (c change) transaction(rest time.Duration) (store.Txn, error) {
 
 // removal returns what deletes an instance with its evidence, marks its address as resting, and
 // the name of its app as taken.
-func removal(id vm.InstanceID, r record, rev int64, rest time.Duration) store.Txn {
+func removal(id vm.InstanceID, r record.Record, rev int64, rest time.Duration) store.Txn {
 	t := store.Txn{
-		If:   []store.Condition{{Key: instanceKey(id), Revision: rev}},
-		Then: []store.Change{{Key: instanceKey(id)}, {Key: wgKeyKey(r.Key)}, tombstone(r, rest)},
+		If:   []store.Condition{{Key: record.InstanceKey(id), Revision: rev}},
+		Then: []store.Change{{Key: record.InstanceKey(id)}, {Key: record.PeerKey(r.Key)}, tombstone(r, rest)},
 	}
-	if r.Evidence != (digest{}) {
-		t.Then = append(t.Then, store.Change{Key: evidenceKey(id)})
+	if r.Evidence != (record.Digest{}) {
+		t.Then = append(t.Then, store.Change{Key: record.EvidenceKey(id)})
 	}
-	t.Then = append(t.Then, store.Change{Key: appKey(r.App), Value: []byte{'1'}})
+	t.Then = append(t.Then, store.Change{Key: record.AppKey(r.App), Value: []byte{'1'}})
 	return t
 }
 
 // tombstone marks the address of r as resting.
-func tombstone(r record, rest time.Duration) store.Change {
-	return store.Change{Key: addrKey(r.Addr), Value: encodeResting(time.Now().Add(rest)), TTL: rest}
+func tombstone(r record.Record, rest time.Duration) store.Change {
+	return store.Change{Key: record.AddrKey(r.Addr), Value: record.EncodeResting(time.Now().Add(rest)), TTL: rest}
 }

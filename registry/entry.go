@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 )
 
 // An entry is an instance in the table, from its first registration until it is removed.
@@ -36,10 +37,10 @@ type entry struct {
 	id  vm.InstanceID
 	app vm.AppID
 
-	record  record // as stored
-	rev     int64  // of record in the store; 0: claimed, and not stored yet
-	set     tunnel // what the tunnel may have
-	shown   bool   // it is published
+	record  record.Record // as stored
+	rev     int64         // of record in the store; 0: claimed, and not stored yet
+	set     tunnel        // what the tunnel may have
+	shown   bool          // it is published
 	settled bool
 
 	seen    time.Time // the last registration, or the start
@@ -87,13 +88,13 @@ func (e *entry) claim(now, ask time.Time) {
 func (e *entry) renew(now, ask time.Time) { e.seen, e.ask = now, ask }
 
 // restore makes rec, which a start has read, the record of a new entry.
-func (e *entry) restore(rec record, rev int64) {
+func (e *entry) restore(rec record.Record, rev int64) {
 	e.record, e.rev, e.refused, e.revoked = rec, rev, rec.Refused, rec.Revoked
 }
 
 // install makes rec, which this node has stored, the record. A registration that was admitted
 // has authority again.
-func (e *entry) install(rec record, rev int64, admitted bool) {
+func (e *entry) install(rec record.Record, rev int64, admitted bool) {
 	e.record, e.rev, e.problem = rec, rev, ""
 	if admitted && e.revoked != "" {
 		e.revoked, e.settled = "", false
@@ -102,7 +103,7 @@ func (e *entry) install(rec record, rev int64, admitted bool) {
 
 // adopt makes rec, which another node has stored, the record. It reports whether the evidence
 // is another.
-func (e *entry) adopt(rec record, rev int64) (evidence bool) {
+func (e *entry) adopt(rec record.Record, rev int64) (evidence bool) {
 	if evidence = e.record.Evidence != rec.Evidence; evidence {
 		e.appraisal = appraisal{}
 	}
@@ -210,7 +211,7 @@ func (e *entry) undecidedSince() time.Time {
 
 // hasEvidence reports whether the instance has shown evidence to the node.
 func (e *entry) hasEvidence(node string) bool {
-	return e.rev != 0 && e.record.Evidence != (digest{}) && e.record.Node == node
+	return e.rev != 0 && e.record.Evidence != (record.Digest{}) && e.record.Node == node
 }
 
 // refusal returns why the instance gets no traffic; "": it gets some. With required an
@@ -227,7 +228,7 @@ func (e *entry) unproven(required bool) string {
 	switch {
 	case e.refused != "":
 		return "attestation: " + e.refused
-	case required && e.record.Evidence == (digest{}):
+	case required && e.record.Evidence == (record.Digest{}):
 		return "attestation: none was provided, and it is required"
 	}
 	return ""
@@ -240,5 +241,5 @@ func (e *entry) lacksEvidence(q Request, required bool) bool {
 		return false
 	}
 	moved := e.record.Compose != q.Compose || e.record.Key != q.Key
-	return e.unproven(required) != "" || moved && e.record.Evidence != (digest{})
+	return e.unproven(required) != "" || moved && e.record.Evidence != (record.Digest{})
 }

@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 )
 
 // Each transition of the diagram in entry.go.
 func TestTransitionsOfAnEntry(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	rec := record{App: "app", Key: key("one"), Evidence: digestOf([]byte("evidence"))}
+	rec := record.Record{App: "app", Key: key("one"), Evidence: record.DigestOf([]byte("evidence"))}
 	wanted := vm.Spec{ID: "one", App: "app", Key: rec.Key}
 	for name, c := range map[string]struct {
 		do      func(e *entry)

@@ -2,13 +2,13 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
 	"unicode"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
 
@@ -27,19 +27,6 @@ import (
 // MaxEvidence is the most evidence of one registration, in bytes.
 const MaxEvidence = store.MaxValue
 
-// maxRefusal bounds the text of why evidence is refused, in bytes.
-const maxRefusal = 300
-
-// digest is the SHA-256 of evidence; zero if there is none.
-type digest [sha256.Size]byte
-
-func digestOf(evidence []byte) digest {
-	if len(evidence) == 0 {
-		return digest{}
-	}
-	return sha256.Sum256(evidence)
-}
-
 // checkEvidence holds what can be told without looking into it, and computes its digest.
 func (r *Registry) checkEvidence(q *Request) error {
 	if len(q.Evidence) > MaxEvidence {
@@ -48,7 +35,7 @@ func (r *Registry) checkEvidence(q *Request) error {
 	if r.o.RequireEvidence && len(q.Evidence) == 0 {
 		return ErrNoEvidence
 	}
-	q.digest = digestOf(q.Evidence)
+	q.digest = record.DigestOf(q.Evidence)
 	return nil
 }
 
@@ -94,8 +81,8 @@ func refusalText(err error) string {
 		}
 		return r
 	}, strings.ToValidUTF8(err.Error(), "?"))
-	if len(text) > maxRefusal {
-		text = strings.ToValidUTF8(text[:maxRefusal], "")
+	if len(text) > record.MaxReason {
+		text = strings.ToValidUTF8(text[:record.MaxReason], "")
 	}
 	if text = strings.TrimSpace(text); text == "" {
 		return "no reason given"

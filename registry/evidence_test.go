@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 )
 
 // court judges evidence in a test: what it has no verdict on is accepted.
@@ -72,7 +73,7 @@ func proven(app, instance, evidence string) Request {
 // stored is the evidence in the store; "" if there is none.
 func (g *rig) stored(t testing.TB, id vm.InstanceID) string {
 	t.Helper()
-	p, _, err := g.store.Get(t.Context(), evidenceKey(id))
+	p, _, err := g.store.Get(t.Context(), record.EvidenceKey(id))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func (g *rig) stored(t testing.TB, id vm.InstanceID) string {
 
 func (g *rig) revision(t testing.TB) int64 {
 	t.Helper()
-	_, revision, err := g.store.List(t.Context(), storePrefix)
+	_, revision, err := g.store.List(t.Context(), record.Prefix)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +264,7 @@ func TestRefusalTextIsFitForATerminal(t *testing.T) {
 		"app \x1b[2J\n\u202ename\xff ": "app  [2J  name?",
 		"":                             "no reason given",
 		"\n":                           "no reason given",
-		strings.Repeat("€", 200):       strings.Repeat("€", maxRefusal/3),
+		strings.Repeat("€", 200):       strings.Repeat("€", record.MaxReason/3),
 	} {
 		if got := refusalText(errors.New(in)); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
 
@@ -55,7 +56,7 @@ func (r *Registry) watch(ctx context.Context, after *int64) error {
 
 // resync looks at every instance that is here or in the store.
 func (r *Registry) resync(ctx context.Context) (revision int64, err error) {
-	pairs, revision, err := r.o.Store.List(ctx, storePrefix)
+	pairs, revision, err := r.o.Store.List(ctx, record.Prefix)
 	if err != nil {
 		return r.since, err
 	}
@@ -107,12 +108,12 @@ func (r *Registry) learn(ctx context.Context, id vm.InstanceID) error {
 	if err := r.learnOverride(ctx, id); err != nil {
 		return err
 	}
-	p, ok, err := r.o.Store.Get(ctx, instanceKey(id))
+	p, ok, err := r.o.Store.Get(ctx, record.InstanceKey(id))
 	if err != nil {
 		return err
 	}
 	if ok {
-		rec, err := decodeRecord(p.Value)
+		rec, err := record.Decode(p.Value)
 		if err != nil {
 			return fmt.Errorf("%s in the store: %w", p.Key, err)
 		}
@@ -132,7 +133,7 @@ func (r *Registry) learn(ctx context.Context, id vm.InstanceID) error {
 }
 
 func (r *Registry) learnOverride(ctx context.Context, id vm.InstanceID) error {
-	p, ok, err := r.o.Store.Get(ctx, overrideKey(id))
+	p, ok, err := r.o.Store.Get(ctx, record.OverrideKey(id))
 	if err != nil {
 		return err
 	}
@@ -140,7 +141,7 @@ func (r *Registry) learnOverride(ctx context.Context, id vm.InstanceID) error {
 		r.table.override(id, nil, 0)
 		return nil
 	}
-	policy, err := decodePolicy(p.Value)
+	policy, err := record.DecodePolicy(p.Value)
 	if err != nil {
 		return fmt.Errorf("%s in the store: %w", p.Key, err)
 	}
@@ -150,7 +151,7 @@ func (r *Registry) learnOverride(ctx context.Context, id vm.InstanceID) error {
 
 // adopt makes what another node has stored the record of an instance. Its old address rests until
 // then.
-func (t *table) adopt(id vm.InstanceID, rec record, rev int64, until time.Time) {
+func (t *table) adopt(id vm.InstanceID, rec record.Record, rev int64, until time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.instances[id]
@@ -205,7 +206,7 @@ func (t *table) occupied(a netip.Addr, holder vm.InstanceID, until time.Time) {
 func (t *table) knows(id vm.InstanceID, ev store.Event) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if strings.HasPrefix(ev.Key, overridePrefix) {
+	if strings.HasPrefix(ev.Key, record.OverridePrefix) {
 		o, ok := t.overrides[id]
 		return ok == (ev.Value != nil) && (!ok || o.rev == ev.Revision)
 	}
@@ -218,9 +219,9 @@ func (t *table) knows(id vm.InstanceID, ev store.Event) bool {
 
 // instanceOf returns the instance whose record or override a key is.
 func instanceOf(key string) (vm.InstanceID, bool) {
-	id, ok := strings.CutPrefix(key, instancePrefix)
+	id, ok := strings.CutPrefix(key, record.InstancePrefix)
 	if !ok {
-		id, ok = strings.CutPrefix(key, overridePrefix)
+		id, ok = strings.CutPrefix(key, record.OverridePrefix)
 	}
 	return vm.InstanceID(id), ok && isLabel(id)
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
 
@@ -249,7 +250,7 @@ func (g *rig) consistent(t testing.TB) {
 			t.Errorf("instance %s is published as refused %q; its tunnel is there: %v", id, s.Refused, there)
 		}
 	}
-	pairs, _, err := g.store.List(t.Context(), storePrefix)
+	pairs, _, err := g.store.List(t.Context(), record.Prefix)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,13 +280,13 @@ func (g *rig) consistent(t testing.TB) {
 // evidenceFits checks that there is evidence for each record that tells of it, and no other.
 func (g *rig) evidenceFits(t testing.TB, check *table) {
 	t.Helper()
-	pairs, _, err := g.store.List(t.Context(), evidencePrefix)
+	pairs, _, err := g.store.List(t.Context(), record.EvidencePrefix)
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept := make(map[vm.InstanceID]digest)
+	kept := make(map[vm.InstanceID]record.Digest)
 	for _, p := range pairs {
-		kept[vm.InstanceID(strings.TrimPrefix(p.Key, evidencePrefix))] = digestOf(p.Value)
+		kept[vm.InstanceID(strings.TrimPrefix(p.Key, record.EvidencePrefix))] = record.DigestOf(p.Value)
 	}
 	for id, e := range check.instances {
 		if e.record.Evidence != kept[id] {

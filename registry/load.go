@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
 
@@ -19,7 +20,7 @@ const maxProblems = 10
 // load makes table, tunnel and data plane what the store and the configuration say,
 // before any traffic.
 func (r *Registry) load(ctx context.Context) error {
-	pairs, revision, err := r.o.Store.List(ctx, storePrefix)
+	pairs, revision, err := r.o.Store.List(ctx, record.Prefix)
 	if err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func (t *table) restore(pairs []store.Pair, now time.Time, rest time.Duration) e
 		}
 	}
 	for id, e := range t.instances {
-		for _, key := range []string{wgKeyKey(e.record.Key), addrKey(e.record.Addr)} {
+		for _, key := range []string{record.PeerKey(e.record.Key), record.AddrKey(e.record.Addr)} {
 			if keys[key] != id {
 				found.add(fmt.Errorf("instance %s has %s, which belongs to %q", id, key, string(keys[key])))
 			}
@@ -132,8 +133,8 @@ func (t *table) restore(pairs []store.Pair, now time.Time, rest time.Duration) e
 }
 
 func (t *table) restorePairLocked(p store.Pair, keys map[string]vm.InstanceID, now time.Time, rest time.Duration) error {
-	if id, ok := strings.CutPrefix(p.Key, instancePrefix); ok {
-		rec, err := decodeRecord(p.Value)
+	if id, ok := strings.CutPrefix(p.Key, record.InstancePrefix); ok {
+		rec, err := record.Decode(p.Value)
 		if err == nil && !isLabel(id) {
 			err = errors.New("not an instance id")
 		}
@@ -144,32 +145,32 @@ func (t *table) restorePairLocked(p store.Pair, keys map[string]vm.InstanceID, n
 		e.restore(rec, p.Revision)
 		return nil
 	}
-	if id, ok := strings.CutPrefix(p.Key, overridePrefix); ok {
-		policy, err := decodePolicy(p.Value)
+	if id, ok := strings.CutPrefix(p.Key, record.OverridePrefix); ok {
+		policy, err := record.DecodePolicy(p.Value)
 		if err == nil && !isLabel(id) {
 			err = errors.New("not an instance id")
 		}
 		t.overrides[vm.InstanceID(id)] = override{policy, p.Revision}
 		return err
 	}
-	if id, ok := strings.CutPrefix(p.Key, appPrefix); ok {
+	if id, ok := strings.CutPrefix(p.Key, record.AppPrefix); ok {
 		if !isLabel(id) {
 			return errors.New("not an app id")
 		}
 		t.names[vm.AppID(id)] = true
 		return nil
 	}
-	if strings.HasPrefix(p.Key, keyPrefix) {
+	if strings.HasPrefix(p.Key, record.PeerPrefix) {
 		id, err := vm.ParseInstanceID(string(p.Value))
 		keys[p.Key] = id
 		return err
 	}
-	text, ok := strings.CutPrefix(p.Key, addrPrefix)
+	text, ok := strings.CutPrefix(p.Key, record.AddrPrefix)
 	if !ok {
 		return errors.New("unknown kind of key")
 	}
-	addr, err1 := parseAddr(text)
-	id, until, err2 := decodeHolder(p.Value)
+	addr, err1 := record.ParseAddr(text)
+	id, until, err2 := record.DecodeHolder(p.Value)
 	switch err := errors.Join(err1, err2); {
 	case err != nil:
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
 
@@ -43,21 +44,21 @@ func (r *Registry) SetOverride(ctx context.Context, id vm.InstanceID, policy *vm
 func (r *Registry) storeOverride(ctx context.Context, id vm.InstanceID, policy *vm.PortPolicy) error {
 	_, instance := r.table.stored(id)
 	before := r.table.overrideRevision(id)
-	t := store.Txn{If: []store.Condition{{Key: overrideKey(id), Revision: before}}}
+	t := store.Txn{If: []store.Condition{{Key: record.OverrideKey(id), Revision: before}}}
 	switch {
 	case policy == nil && before == 0:
 		return nil
 	case policy == nil:
-		t.Then = []store.Change{{Key: overrideKey(id)}}
+		t.Then = []store.Change{{Key: record.OverrideKey(id)}}
 	case instance == 0:
 		return ErrUnknown
 	default:
-		value, err := encodePolicy(*policy)
+		value, err := record.EncodePolicy(*policy)
 		if err != nil {
 			return err
 		}
-		t.If = append(t.If, store.Condition{Key: instanceKey(id), Revision: instance})
-		t.Then = []store.Change{{Key: overrideKey(id), Value: value}}
+		t.If = append(t.If, store.Condition{Key: record.InstanceKey(id), Revision: instance})
+		t.Then = []store.Change{{Key: record.OverrideKey(id), Value: value}}
 	}
 	revision, err := r.o.Store.Commit(ctx, t)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
 
@@ -112,7 +113,7 @@ func (r *Registry) judge(ctx context.Context, id vm.InstanceID) error {
 	err = store.ErrConflict
 	for try := 0; try < maxTries && errors.Is(err, store.ErrConflict); try++ { // another gateway may be faster
 		rec, rev := r.table.stored(id)
-		if rev == 0 || rec.Evidence == (digest{}) || rec.Node != r.o.Node {
+		if rev == 0 || rec.Evidence == (record.Digest{}) || rec.Node != r.o.Node {
 			return nil // no longer ours to judge
 		}
 		err = r.judgeRecord(ctx, change{id: id, old: rec, next: rec, rev: rev, judged: true, asOf: asOf})
@@ -142,12 +143,12 @@ func (r *Registry) judgeRecord(ctx context.Context, c change) (err error) {
 }
 
 // reappraise tells why what an instance has registered with is refused now; "": it is not.
-func (r *Registry) reappraise(ctx context.Context, id vm.InstanceID, rec record, rev int64) (refusal string, err error) {
-	p, _, err := r.o.Store.Get(ctx, evidenceKey(id))
+func (r *Registry) reappraise(ctx context.Context, id vm.InstanceID, rec record.Record, rev int64) (refusal string, err error) {
+	p, _, err := r.o.Store.Get(ctx, record.EvidenceKey(id))
 	if err != nil {
 		return "", err
 	}
-	if digestOf(p.Value) == rec.Evidence {
+	if record.DigestOf(p.Value) == rec.Evidence {
 		return r.appraise(ctx, id, rec.App, p.Value)
 	}
 	if err := r.catchUp(ctx, id); err != nil {

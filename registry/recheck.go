@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 )
 
 // A recheck applies to stored evidence what can be told at once (Options.Recheck): a policy
@@ -87,11 +88,11 @@ var errUnread = errors.New("evidence cannot be read")
 // recheck applies Options.Recheck to what an instance has registered with.
 func (r *Registry) recheck(ctx context.Context, id vm.InstanceID) error {
 	rec, _ := r.table.stored(id)
-	p, _, err := r.o.Store.Get(ctx, evidenceKey(id))
+	p, _, err := r.o.Store.Get(ctx, record.EvidenceKey(id))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnread, err)
 	}
-	if digestOf(p.Value) != rec.Evidence {
+	if record.DigestOf(p.Value) != rec.Evidence {
 		return errMissing
 	}
 	return r.o.Recheck(id, rec.App, p.Value)

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
 
@@ -228,7 +229,7 @@ func TestInstanceWhoseEvidenceIsLostIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, _ := newCourtRig(t, nil)
 		g.register(t, proven("app", "one", "good"))
-		g.commit(t, store.Change{Key: evidenceKey("one")})
+		g.commit(t, store.Change{Key: record.EvidenceKey("one")})
 		g.o.Store = faultyStore{g.store, &faults{at: 1}} // nor can the refusal be stored
 		g.Reattest("test")
 		defer g.run(t)()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 )
 
 // Request is a registration as its attestation proves it.
@@ -31,13 +32,16 @@ type Request struct {
 	// Proof is the chain of the guest's certificate, which the caller has verified now.
 	Proof Proof
 
-	digest      digest // of Evidence, from admit on
-	facts       string // Facts as they are stored, from admit on
-	revocations uint64 // of the instance before Authorize was asked
+	digest      record.Digest // of Evidence, from admit on
+	facts       string        // Facts as they are stored, from admit on
+	revocations uint64        // of the instance before Authorize was asked
 
 	judged bool   // Evidence is accepted anew, from prove on
 	asOf   uint64 // the demand that this answers
 }
+
+// Facts are the rest of the attested app info.
+type Facts = record.Facts
 
 // Grant is what a guest gets.
 type Grant struct {
@@ -73,7 +77,7 @@ func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error)
 	// From here on the guest's patience does not count: a change is made whole.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
-	if err := r.record(ctx, q); err != nil {
+	if err := r.store(ctx, q); err != nil {
 		return Grant{}, err
 	}
 	spec, err := r.apply(ctx, q.Instance)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
 
@@ -126,7 +127,7 @@ type Options struct {
 }
 
 // MaxNode is the longest name of a node in bytes.
-const MaxNode = 63
+const MaxNode = record.MaxNode
 
 const (
 	defaultAddressRest  = 10 * time.Minute

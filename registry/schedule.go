@@ -7,6 +7,7 @@ import (
 
 	"sallyport/internal/backoff"
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 )
 
 // never is when evidence is judged again where only Reattest asks for it.
@@ -61,7 +62,7 @@ func (t *table) demandAll() (n int) {
 	t.demands++
 	for _, e := range t.instances {
 		e.schedule(time.Time{})
-		if e.record.Evidence != (digest{}) {
+		if e.record.Evidence != (record.Digest{}) {
 			n++
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"sallyport/internal/vm"
 	"sallyport/registry/pool"
+	"sallyport/registry/record"
 )
 
 // Status tells operators of one registered instance.
@@ -57,7 +58,7 @@ func (t *table) status() []Status {
 		row := Status{
 			Instance: e.id, App: e.app, Key: s.Key, Addr: s.Addr, Compose: s.Compose, Node: e.record.Node,
 			Policy: s.Policy, Overridden: overridden, Registered: e.seen, Served: e.settled && s.Refused == "", Problem: e.problem, Unnamed: t.unnamedLocked(e.id),
-			Evidence: e.record.Evidence != (digest{}), Judged: e.judged, Undecided: t.undecidedEndLocked(e), Refused: s.Refused,
+			Evidence: e.record.Evidence != (record.Digest{}), Judged: e.judged, Undecided: t.undecidedEndLocked(e), Refused: s.Refused,
 		}
 		if e.record.Until != 0 {
 			row.Proven = time.Unix(e.record.Until, 0)

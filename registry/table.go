@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/vm"
 	"sallyport/registry/pool"
+	"sallyport/registry/record"
 )
 
 // A table holds what is unique among the instances: ids, WireGuard keys, addresses, names, and
@@ -88,7 +89,7 @@ func (t *table) with(id vm.InstanceID, do func(e *entry)) {
 }
 
 // stored returns the record of id and its revision in the store; 0: there is none.
-func (t *table) stored(id vm.InstanceID) (rec record, rev int64) {
+func (t *table) stored(id vm.InstanceID) (rec record.Record, rev int64) {
 	t.with(id, func(e *entry) { rec, rev = e.record, e.rev })
 	return rec, rev
 }
@@ -118,7 +119,7 @@ func (t *table) ids() map[vm.InstanceID]bool {
 
 // specLocked returns what should be published of e.
 func (t *table) specLocked(e *entry) vm.Spec {
-	policy := e.record.ports()
+	policy := e.record.Ports()
 	if o, ok := t.overrides[e.id]; ok {
 		policy = o.policy
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/record"
 )
 
 // Evidence that was accepted and cannot be judged now, because what Intel publishes cannot
@@ -26,7 +27,7 @@ func (r *Registry) undecided(ctx context.Context, id vm.InstanceID, why error) e
 		}
 	}
 	rec, rev := r.table.stored(id)
-	if rev == 0 || rec.Evidence == (digest{}) || rec.Node != r.o.Node || r.table.refusal(id) != "" {
+	if rev == 0 || rec.Evidence == (record.Digest{}) || rec.Node != r.o.Node || r.table.refusal(id) != "" {
 		return nil
 	}
 	now := time.Now()

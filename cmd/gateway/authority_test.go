@@ -44,7 +44,7 @@ func TestDenialOfTheWebhookTakesAMachineOut(t *testing.T) {
 	s.run()
 	v := s.serveEcho()
 	denies.Store(true)
-	v.wantOut("authorization: registration is not authorized: the webhook answers status 403")
+	v.wantOut("authorization: registration is not authorized: the webhook answered with status 403")
 }
 
 func TestChangeOfClientCATakesItsMachinesOut(t *testing.T) {

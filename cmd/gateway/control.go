@@ -26,7 +26,9 @@ import (
 	"sallyport/internal/vm"
 	"sallyport/ratls"
 	"sallyport/registry"
+	"sallyport/registry/record"
 	"sallyport/registry/store"
+	"sallyport/registry/webhook"
 	"sallyport/rpc"
 	"sallyport/wg"
 )
@@ -97,11 +99,11 @@ func (g *gateway) openRegistry(ctx context.Context) error {
 		opts.Handshakes = g.tunnel.Handshakes
 	}
 	if hook := g.cfg.RPC.Auth; hook.URL != nil {
-		webhook, err := registry.NewWebhook(hook.URL.String(), hook.Timeout)
+		w, err := webhook.New(hook.URL.String(), hook.Timeout)
 		if err != nil {
 			return err
 		}
-		opts.Authorize = webhook.Authorize
+		opts.Authorize = w.Authorize
 	}
 	var err error
 	g.registry, err = registry.Open(ctx, opts)
@@ -269,10 +271,10 @@ func (r registrar) Register(ctx context.Context, c rpc.Caller, in rpc.Registrati
 func facts(info ratls.AppInfo) registry.Facts {
 	f := registry.Facts{
 		DeviceID: info.DeviceID[:], MRSystem: info.MRSystem[:], MRAggregated: info.MRAggregated[:],
-		OSImageHash: info.OSImageHash[:], KeyProviderInfo: info.KeyProviderInfo,
+		OSImageHash: info.OSImageHash[:], KeyProviderInfo: []byte(info.KeyProviderInfo),
 	}
 	if info.InitScriptHashes != nil {
-		f.InitScriptHashes = [][]byte{}
+		f.InitScriptHashes = []record.Hex{}
 	}
 	for _, h := range info.InitScriptHashes {
 		f.InitScriptHashes = append(f.InitScriptHashes, h[:])

@@ -67,7 +67,7 @@ func own(n Needs) int {
 	const (
 		files     = 64 // logs, store, files that are read anew, the tunnel, netlink, orders of certificates
 		loop      = 3  // epoll, inbox, the reserve for a connection that finds none
-		webhook   = 32 // registry.Webhook's connections
+		webhook   = 32 // registry/webhook
 		verifying = 64 // ratls/pccs: 32 fetches of collateral
 	)
 	sum := files + AdminConnections + n.Loops*(loop+n.Listeners) + 2*n.DNS

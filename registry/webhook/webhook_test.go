@@ -1,4 +1,4 @@
-package registry
+package webhook
 
 import (
 	"encoding/json"
@@ -11,11 +11,16 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sallyport/registry"
+	"sallyport/registry/record"
 )
 
-func webhook(t testing.TB, url string, timeout time.Duration) *Webhook {
+func request() registry.Request { return registry.Request{App: "app", Instance: "one"} }
+
+func newWebhook(t testing.TB, url string, timeout time.Duration) *Webhook {
 	t.Helper()
-	w, err := NewWebhook(url, timeout)
+	w, err := New(url, timeout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,11 +38,11 @@ func TestWebhookIsToldTheAppInfo(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	w := webhook(t, server.URL+"/app-auth", 0)
-	q := request("app", "one")
-	q.Facts = Facts{
+	w := newWebhook(t, server.URL+"/app-auth", 0)
+	q := request()
+	q.Facts = registry.Facts{
 		DeviceID: []byte{1, 2}, MRSystem: []byte{3}, MRAggregated: []byte{4}, OSImageHash: nil,
-		KeyProviderInfo: []byte("{}"), InitScriptHashes: [][]byte{{5}, {6, 7}},
+		KeyProviderInfo: []byte("{}"), InitScriptHashes: []record.Hex{{5}, {6, 7}},
 	}
 	want := map[string]any{
 		"app_id": "app", "instance_id": "one", "compose_hash": q.Compose.String(), "device_id": "0102", "mr_system": "03",
@@ -49,7 +54,7 @@ func TestWebhookIsToldTheAppInfo(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	for _, none := range [][][]byte{nil, {}} {
+	for _, none := range [][]record.Hex{nil, {}} {
 		q.Facts.InitScriptHashes = none
 		if err := w.Authorize(t.Context(), q); err != nil {
 			t.Fatal(err)
@@ -68,18 +73,18 @@ func TestWebhookSpeaksByStatusAlone(t *testing.T) {
 		w.Header().Set("Location", "/allowed")
 		w.WriteHeader(status)
 		if status != http.StatusNoContent {
-			_, _ = io.WriteString(w, strings.Repeat("x", 2*maxWebhookAnswer))
+			_, _ = io.WriteString(w, strings.Repeat("x", 2*maxAnswer))
 		}
 	}))
 	defer server.Close()
-	w := webhook(t, server.URL, 0)
+	w := newWebhook(t, server.URL, 0)
 	for code, says := range map[int]string{
 		200: "allow", 204: "allow", 299: "allow", 400: "deny", 401: "deny", 403: "deny", 404: "deny", 499: "deny",
 		301: "nothing", 307: "nothing", 408: "nothing", 425: "nothing", 429: "nothing", 500: "nothing", 503: "nothing",
 	} {
 		status, hits = code, 0
-		err := w.Authorize(t.Context(), request("app", "one"))
-		if (err == nil) != (says == "allow") || errors.Is(err, ErrDenied) != (says == "deny") || hits != 1 {
+		err := w.Authorize(t.Context(), request())
+		if (err == nil) != (says == "allow") || errors.Is(err, registry.ErrDenied) != (says == "deny") || hits != 1 {
 			t.Errorf("status %d should %s: %v after %d requests", code, says, err, hits)
 		}
 	}
@@ -88,21 +93,21 @@ func TestWebhookSpeaksByStatusAlone(t *testing.T) {
 func TestWebhookThatDoesNotAnswerSaysNothing(t *testing.T) {
 	leave := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-leave }))
-	w := webhook(t, server.URL, 20*time.Millisecond)
-	if err := w.Authorize(t.Context(), request("app", "one")); err == nil || errors.Is(err, ErrDenied) {
+	w := newWebhook(t, server.URL, 20*time.Millisecond)
+	if err := w.Authorize(t.Context(), request()); err == nil || errors.Is(err, registry.ErrDenied) {
 		t.Errorf("silence: %v", err)
 	}
 	close(leave)
 	server.Close()
-	err := w.Authorize(t.Context(), request("app", "one"))
-	if err == nil || errors.Is(err, ErrDenied) || strings.Contains(err.Error(), server.URL) {
+	err := w.Authorize(t.Context(), request())
+	if err == nil || errors.Is(err, registry.ErrDenied) || strings.Contains(err.Error(), server.URL) {
 		t.Errorf("a closed port: %v", err)
 	}
 }
 
 func TestBadWebhookIsRefused(t *testing.T) {
 	for _, bad := range []string{"", "localhost/auth", "ftp://host/", "http://", "http:///path", "http://%zz"} {
-		if _, err := NewWebhook(bad, 0); err == nil {
+		if _, err := New(bad, 0); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}
 	}
