@@ -39,7 +39,6 @@ func TestFIFOInPlaceOfAFileIsRefusedByName(t *testing.T) {
 		{"join --cert", func(fifo string) error { return join(joinFlags{cert: fifo, key: key, ca: ca}) }},
 		{"join --key", func(fifo string) error { return join(joinFlags{cert: cert, key: fifo, ca: ca}) }},
 		{"join --ca", func(fifo string) error { return join(joinFlags{cert: cert, key: key, ca: fifo}) }},
-		{"bench --ca", func(fifo string) error { _, err := readRoots(fifo); return err }},
 		{"--collateral", func(fifo string) error { _, err := pccs.File(fifo, nil); return err }},
 		{"--policy", func(fifo string) error { _, err := config.LoadAttestation(fifo); return err }},
 		{"insecure_root_ca", func(fifo string) error {

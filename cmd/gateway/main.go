@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sallyport/cmd/gateway/bench"
 	"sallyport/cmd/gateway/cli"
 	"sallyport/cmd/gateway/pki"
 )
@@ -45,7 +46,7 @@ To run it:          gateway run --config /etc/gateway/gateway.toml`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usage(err) })
-	root.AddCommand(newRun(), newACME(), newBench(), newCheck(), newDemo(), newJoin(), pki.New(), newStatus(), newVerify(), newVersion())
+	root.AddCommand(newRun(), newACME(), bench.New(), newCheck(), newDemo(), newJoin(), pki.New(), newStatus(), newVerify(), newVersion())
 	for _, c := range root.Commands() {
 		c.Args = cli.UsageArgs(c.Args)
 	}

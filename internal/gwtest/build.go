@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -11,10 +12,21 @@ import (
 // returns its file. Command is its folder, such as "cmd/gateway".
 func Build(t testing.TB, command string) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), path.Base(command))
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", file, "sallyport/"+command).CombinedOutput()
-	if err != nil {
-		t.Fatalf("build %s: %v\n%s", command, err, out)
+	return BuildOnce(t.TempDir(), command)(t)
+}
+
+// BuildOnce returns a function that builds a command as Build does, when it is called for
+// the first time. The caller removes dir when the last test has ended.
+func BuildOnce(dir, command string) func(testing.TB) string {
+	file := filepath.Join(dir, path.Base(command))
+	build := sync.OnceValues(func() ([]byte, error) {
+		return exec.Command("go", "build", "-o", file, "sallyport/"+command).CombinedOutput()
+	})
+	return func(t testing.TB) string {
+		t.Helper()
+		if out, err := build(); err != nil {
+			t.Fatalf("build %s: %v\n%s", command, err, out)
+		}
+		return file
 	}
-	return file
 }

@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
+
+	"sallyport/internal/gwtest"
 )
 
-// built builds the gateway that is measured, once for all tests.
-var built func() (string, error)
+// gateway returns the binary of the gateway.
+var gateway func(testing.TB) string
 
 // TestMain lets the test binary be the program, and the parts that it starts of itself.
 func TestMain(m *testing.M) {
@@ -23,21 +23,8 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	built = sync.OnceValues(func() (string, error) {
-		file := filepath.Join(dir, "gateway")
-		return file, exec.Command("go", "build", "-o", file, "sallyport/cmd/gateway").Run()
-	})
+	gateway = gwtest.BuildOnce(dir, "cmd/gateway")
 	m.Run()
-}
-
-// gateway is the binary of the gateway.
-func gateway(t *testing.T) string {
-	t.Helper()
-	file, err := built()
-	if err != nil {
-		t.Fatalf("build the gateway: %v", err)
-	}
-	return file
 }
 
 // command is the program with these arguments, not yet started.

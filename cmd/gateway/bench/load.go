@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -27,7 +27,7 @@ type loadFlags struct {
 	json                           bool
 }
 
-func newBenchLoad() *cobra.Command {
+func newLoad() *cobra.Command {
 	var f loadFlags
 	cmd := &cobra.Command{
 		Use:   "load --target HOST:PORT",

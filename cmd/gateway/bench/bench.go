@@ -1,4 +1,7 @@
-package main
+// Package bench is the command bench: it puts load on a gateway, or attacks it. What
+// it does there is of packages bench/load, bench/attack and bench/backend. The
+// comparison with other proxies is a program of its own, bench/cmd/measure.
+package bench
 
 import (
 	"errors"
@@ -11,7 +14,8 @@ import (
 	"sallyport/cmd/gateway/cli"
 )
 
-func newBench() *cobra.Command {
+// New returns the command.
+func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Put load on a gateway, or attack it",
@@ -26,7 +30,7 @@ TLS by server name. It sends only to the address that it is given.
 			return cli.Usage(errors.New("bench: load or backend is needed"))
 		},
 	}
-	cmd.AddCommand(newBenchLoad(), newBenchBackend())
+	cmd.AddCommand(newLoad(), newBackend())
 	for _, c := range cmd.Commands() {
 		c.Args = cli.UsageArgs(c.Args)
 	}

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"encoding/json"
@@ -10,10 +10,10 @@ import (
 )
 
 func TestBenchAttacksAGateway(t *testing.T) {
-	gateway, port, _ := benchGateway(t)
+	address, port, _ := benchGateway(t)
 	for _, form := range attack.Forms {
 		t.Run(string(form), func(t *testing.T) {
-			args := "bench load --json --duration 300ms --connections 5 --rate 100 --workload " + string(form) + " --target " + gateway
+			args := "load --json --duration 300ms --connections 5 --rate 100 --workload " + string(form) + " --target " + address
 			args += " --source 127.0.0.2 --sni app-" + port
 			switch form {
 			case attack.KeyUpdate, attack.TinyRecords:
@@ -54,15 +54,15 @@ func TestAttackIsNotForOthersNorWithoutEnd(t *testing.T) {
 		"--target 127.0.0.1:443 --rate 1 --tls 1.3":    "speaks no TLS",
 		"--target 127.0.0.1:1 --rate 9 --duration 24h": "want up to",
 	} {
-		code, stdout, stderr := outcome(t, append([]string{"bench", "load", "--workload", "silent", "--sni", "app.gw.test"}, strings.Fields(args)...)...)
+		code, stdout, stderr := outcome(t, append([]string{"load", "--workload", "silent", "--sni", "app.gw.test"}, strings.Fields(args)...)...)
 		if code != cli.ExitUsage || !strings.Contains(stderr, says) {
 			t.Errorf("%s: exit code %d: %s%s", args, code, stdout, stderr)
 		}
 	}
-	if code, _, stderr := outcome(t, "bench", "load", "--target", "127.0.0.1:1", "--source", "127.0.0.2"); code != cli.ExitUsage || !strings.Contains(stderr, "source") {
+	if code, _, stderr := outcome(t, "load", "--target", "127.0.0.1:1", "--source", "127.0.0.2"); code != cli.ExitUsage || !strings.Contains(stderr, "source") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
-	if code, _, stderr := outcome(t, strings.Fields("bench load --workload silent --sni a.b --target 127.0.0.1:1 --rate 9 --duration 50ms")...); code != cli.ExitFailed || !strings.Contains(stderr, "connection refused") {
+	if code, _, stderr := outcome(t, strings.Fields("load --workload silent --sni a.b --target 127.0.0.1:1 --rate 9 --duration 50ms")...); code != cli.ExitFailed || !strings.Contains(stderr, "connection refused") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bufio"
@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -18,13 +19,17 @@ import (
 	"sallyport/internal/gwtest"
 )
 
+// gateway is the gateway with these arguments, not yet started.
+func gateway(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	return exec.CommandContext(t.Context(), program(t), args...)
+}
+
 // service starts a long-running command that says where it is on standard output or, if
 // logs is set, on standard error, and returns the text that pattern finds there. At the
 // end of the test it is asked to stop, once, and must end well.
-func service(t *testing.T, logs bool, pattern string, args ...string) []string {
+func service(t *testing.T, logs bool, pattern string, cmd *exec.Cmd) []string {
 	t.Helper()
-	t.Setenv("GORACE", "atexit_sleep_ms=0") // or every process ends a second later
-	cmd := command(t, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	pipe := cmd.StdoutPipe
 	if logs {
@@ -55,8 +60,7 @@ func service(t *testing.T, logs bool, pattern string, args ...string) []string {
 // loaded runs bench load for a moment and returns its result.
 func loaded(t *testing.T, args ...string) load.Result {
 	t.Helper()
-	t.Setenv("GORACE", "atexit_sleep_ms=0")
-	args = append([]string{"bench", "load", "--json", "--warmup", "50ms", "--duration", "200ms", "--connections", "4"}, args...)
+	args = append([]string{"load", "--json", "--warmup", "50ms", "--duration", "200ms", "--connections", "4"}, args...)
 	code, stdout, stderr := outcome(t, args...)
 	var r load.Result
 	if err := json.Unmarshal([]byte(stdout), &r); code != 0 || err != nil || r.Errors > 0 || r.Empty() {
@@ -67,7 +71,7 @@ func loaded(t *testing.T, args ...string) load.Result {
 
 // benchGateway runs a gateway for *.gw.test that dials a backend directly. It returns
 // where it listens and the backend's port.
-func benchGateway(t *testing.T) (gateway, port, ca string) {
+func benchGateway(t *testing.T) (address, port, ca string) {
 	t.Helper()
 	dir := t.TempDir()
 	authority := gwtest.NewCA(t)
@@ -97,20 +101,20 @@ listen = "127.0.0.1:0"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	at := service(t, false, `^127\.0\.0\.1:(\d+)$`, "bench", "backend")
-	gateway = service(t, true, `listening for clients.* address=(\S+)`, "run", "--config", file)[1]
-	return gateway, at[1], ca
+	at := service(t, false, `^127\.0\.0\.1:(\d+)$`, command(t, "backend"))
+	address = service(t, true, `listening for clients.* address=(\S+)`, gateway(t, "run", "--config", file))[1]
+	return address, at[1], ca
 }
 
 func TestBenchRunsEveryWorkloadThroughAGateway(t *testing.T) {
-	gateway, port, ca := benchGateway(t)
+	address, port, ca := benchGateway(t)
 	for name, args := range map[string][]string{
 		"passed through": {"--sni", "app-" + port + "s.gw.test"},
 		"ended":          {"--sni", "app-" + port + ".gw.test", "--tls", "1.3", "--ca", ca},
 	} {
 		for _, workload := range load.Workloads {
 			t.Run(name+" "+string(workload), func(t *testing.T) {
-				r := loaded(t, append(args, "--target", gateway, "--workload", string(workload), "--bulk-connections", "2")...)
+				r := loaded(t, append(args, "--target", address, "--workload", string(workload), "--bulk-connections", "2")...)
 				if r.Resumed > 0 {
 					t.Errorf("%d of %d handshakes resumed", r.Resumed, r.Handshakes)
 				}
@@ -120,10 +124,10 @@ func TestBenchRunsEveryWorkloadThroughAGateway(t *testing.T) {
 }
 
 func TestBenchResumesSessionsOfAGateway(t *testing.T) {
-	gateway, port, _ := benchGateway(t)
+	address, port, _ := benchGateway(t)
 	// A client that sends nothing has its ticket a second later.
 	for _, version := range []string{"1.2", "1.3", "1.3 --curve x25519mlkem768", "1.3 --size 0 --warmup 1500ms"} {
-		args := "--workload connect --resume --target " + gateway + " --sni app-" + port + ".gw.test --tls " + version
+		args := "--workload connect --resume --target " + address + " --sni app-" + port + ".gw.test --tls " + version
 		if r := loaded(t, strings.Fields(args)...); r.Resumed+4 < r.Handshakes || r.Resumed == 0 {
 			t.Errorf("TLS %s: %d of %d handshakes resumed", version, r.Resumed, r.Handshakes)
 		}
@@ -131,20 +135,21 @@ func TestBenchResumesSessionsOfAGateway(t *testing.T) {
 }
 
 func TestBenchMeasuresTheDemo(t *testing.T) {
-	at := service(t, false, `A gateway listens on (\S+) for`, "demo", "--listen", "127.0.0.1:0")[1]
-	echo := loaded(t, "--target", at, "--sni", demoApp+"-7."+demoDomain, "--tls", "1.3")
+	const app, domain = "deadbeef111111111111111111111111deadbeef", "gw.localhost"
+	at := service(t, false, `A gateway listens on (\S+) for`, gateway(t, "demo", "--listen", "127.0.0.1:0"))[1]
+	echo := loaded(t, "--target", at, "--sni", app+"-7."+domain, "--tls", "1.3")
 	if echo.Latency.Count == 0 {
 		t.Errorf("the raw echo: %+v", echo)
 	}
 	// Passed through: TLS ends at the machine.
-	machine := loaded(t, "--target", at, "--sni", demoApp+"-443s."+demoDomain, "--tls", "1.3", "--workload", "connect", "--size", "0")
+	machine := loaded(t, "--target", at, "--sni", app+"-443s."+domain, "--tls", "1.3", "--workload", "connect", "--size", "0")
 	if machine.Handshakes == 0 {
 		t.Errorf("the machine's TLS: %+v", machine)
 	}
 }
 
 func TestBenchThatMeasuresNothingFails(t *testing.T) {
-	gateway, port, ca := benchGateway(t)
+	address, port, ca := benchGateway(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -152,6 +157,10 @@ func TestBenchThatMeasuresNothingFails(t *testing.T) {
 	defer ln.Close() // and nobody accepts
 	other := filepath.Join(t.TempDir(), "other.pem")
 	gwtest.NewCA(t).WriteRoot(t, other)
+	fifo := filepath.Join(t.TempDir(), "fifo") // nobody writes into it
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		args string
 		code int
@@ -159,16 +168,17 @@ func TestBenchThatMeasuresNothingFails(t *testing.T) {
 	}{
 		{"--target 127.0.0.1:1", 1, "connection refused"},
 		{"--duration 50ms --target " + ln.Addr().String(), 1, "not one operation ended"},
-		{"--sni nobody.gw.test --target " + gateway, 1, "unrecognized name"},
-		{"--sni nobody.gw.test --workload connect --target " + gateway, 1, "failures in a row (alert 1"},
-		{"--sni app-" + port + ".gw.test --tls 1.3 --ca " + other + " --target " + gateway, 1, "certificate signed by unknown authority"},
-		{"--sni app-" + port + ".gw.test --tls 1.3 --ca " + ca + "x --target " + gateway, 2, "no such file"},
-		{"--workload rest --target " + gateway, 2, "want one of"},
-		{"--tls 1.1 --target " + gateway, 2, "want 1.2 or 1.3"},
-		{"--cpu x --target " + gateway, 2, "want numbers"},
+		{"--sni nobody.gw.test --target " + address, 1, "unrecognized name"},
+		{"--sni nobody.gw.test --workload connect --target " + address, 1, "failures in a row (alert 1"},
+		{"--sni app-" + port + ".gw.test --tls 1.3 --ca " + other + " --target " + address, 1, "certificate signed by unknown authority"},
+		{"--sni app-" + port + ".gw.test --tls 1.3 --ca " + ca + "x --target " + address, 2, "no such file"},
+		{"--sni app-" + port + ".gw.test --tls 1.3 --ca " + fifo + " --target " + address, 2, fifo + ": want a regular file"},
+		{"--workload rest --target " + address, 2, "want one of"},
+		{"--tls 1.1 --target " + address, 2, "want 1.2 or 1.3"},
+		{"--cpu x --target " + address, 2, "want numbers"},
 		{"", 2, "target"},
 	} {
-		args := append([]string{"bench", "load", "--warmup", "0s"}, strings.Fields(test.args)...)
+		args := append([]string{"load", "--warmup", "0s"}, strings.Fields(test.args)...)
 		code, stdout, stderr := outcome(t, args...)
 		if code != test.code || !strings.Contains(stderr, test.says) {
 			t.Errorf("gateway bench load %s: exit code %d, want %d and %q; it says %s%s", test.args, code, test.code, test.says, stdout, stderr)
@@ -177,8 +187,8 @@ func TestBenchThatMeasuresNothingFails(t *testing.T) {
 }
 
 func TestInterruptedBenchTellsWhatThereIs(t *testing.T) {
-	at := service(t, false, `^127\.0\.0\.1:\d+$`, "bench", "backend")[0]
-	cmd := command(t, "bench", "load", "--target", at, "--warmup", "0s", "--duration", "1h")
+	at := service(t, false, `^127\.0\.0\.1:\d+$`, command(t, "backend"))[0]
+	cmd := command(t, "load", "--target", at, "--warmup", "0s", "--duration", "1h")
 	progress, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

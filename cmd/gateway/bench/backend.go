@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"sallyport/cmd/gateway/cli"
 )
 
-func newBenchBackend() *cobra.Command {
+func newBackend() *cobra.Command {
 	var (
 		listen string
 		cpu    int
