@@ -131,7 +131,7 @@ func TestHostWithoutEvidenceIsToldApart(t *testing.T) {
 			"of the 1 keys at /.dstack/acme-info none is the certificate's",
 		},
 		"key without evidence": {p.serve(publishedKey{PublicKey: own.PublicKey}), "no hardware could vouch for it"},
-		"evidence of no form":  {p.serve(bad), "evidence of its certificate's key: is JSON, but no answer of GetQuote"},
+		"evidence of no form":  {p.serve(bad), "evidence of its certificate's key: answer to GetQuote in JSON: invalid"},
 	} {
 		t.Run(name, func(*testing.T) { p.wantError([]string{test.at}, test.says) })
 	}

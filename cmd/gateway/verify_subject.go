@@ -192,35 +192,18 @@ func certificateSubject(cert *x509.Certificate) (*subject, error) {
 	return &subject{what: fmt.Sprintf("certificate %q", cert.Subject), evidence: e, certificate: cert}, nil
 }
 
-// getQuote is the answer of the guest agent, which /.dstack/acme-info has too.
-type getQuote struct {
-	Quote       string `json:"quote"`
-	EventLog    string `json:"event_log"`
-	VMConfig    string `json:"vm_config"`
-	Attestation string `json:"attestation"`
-}
-
 // parseGetQuote prefers the attestation, which is complete.
 func parseGetQuote(text []byte) (*subject, error) {
-	var doc getQuote
-	if err := json.Unmarshal(text, &doc); err != nil {
-		return nil, fmt.Errorf("is JSON, but no answer of GetQuote: %w", err)
+	var q attestation.QuoteAnswer
+	if err := json.Unmarshal(text, &q); err != nil {
+		return nil, fmt.Errorf("answer to GetQuote in JSON: %w", err)
 	}
-	for _, field := range []struct{ name, value string }{{"attestation", doc.Attestation}, {"quote", doc.Quote}} {
-		raw, err := hex.DecodeString(strings.TrimPrefix(field.value, "0x"))
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("%s: is no hex: %w", field.name, err)
-		case len(raw) == 0:
-			continue
-		case field.name == "attestation":
-			return &subject{what: "an attestation", evidence: ratls.Evidence{Attestation: raw}}, nil
-		}
-		s := &subject{what: "a quote", evidence: ratls.Evidence{Quote: raw, EventLog: []byte(doc.EventLog), VMConfig: doc.VMConfig}}
-		if doc.EventLog != "" {
-			s.what = "a quote with its event log"
-		}
-		return s, nil
+	if len(q.Attestation) > 0 {
+		return &subject{what: "an attestation", evidence: ratls.Evidence{Attestation: q.Attestation}}, nil
 	}
-	return nil, errors.New("is JSON, but has neither attestation nor quote")
+	s := &subject{what: "a quote", evidence: ratls.Evidence{Quote: q.Quote, EventLog: []byte(q.EventLog), VMConfig: q.VMConfig}}
+	if q.EventLog != "" {
+		s.what = "a quote with its event log"
+	}
+	return s, nil
 }

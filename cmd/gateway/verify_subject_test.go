@@ -119,9 +119,9 @@ func TestWhatIsNoEvidenceIsToldInOneLine(t *testing.T) {
 		"cut certificate":     {v.write("cut", cut[:len(cut)-1]), "is no certificate"},
 		"plain certificate":   {v.write("plain", ca.cert.Raw), "has no evidence in it: no attestation provided"},
 		"key":                 {v.write("key", []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")), "is PEM, but has no certificate"},
-		"other JSON":          {v.write("json", []byte(`{"quote": ""}`)), "is JSON, but has neither attestation nor quote"},
-		"JSON of other types": {v.write("types", []byte(`{"quote": 1}`)), "is JSON, but no answer of GetQuote"},
-		"JSON without hex":    {v.write("nohex", []byte(`{"quote": "xyz"}`)), "quote: is no hex"},
+		"other JSON":          {v.write("json", []byte(`{"quote": ""}`)), "answer to GetQuote in JSON: it has neither attestation nor quote"},
+		"JSON of other types": {v.write("types", []byte(`{"quote": 1}`)), "answer to GetQuote in JSON: json: cannot unmarshal"},
+		"JSON without hex":    {v.write("nohex", []byte(`{"quote": "xyz"}`)), "quote: want hex"},
 		"no host":             {"127.0.0.1:1", "is no file, and as a host: "},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -61,24 +61,13 @@ func (k keyAttester) attest(ctx context.Context, s acme.Subject) (acme.Evidence,
 	return keyEvidence(e)
 }
 
-// quoteText are the members of the guest agent's answer to GetQuote. The kernel knows no
-// event log and no configuration: theirs are empty then.
-type quoteText struct {
-	Quote       string `json:"quote"`
-	EventLog    string `json:"event_log"`
-	ReportData  string `json:"report_data"`
-	VMConfig    string `json:"vm_config"`
-	Attestation string `json:"attestation"`
-}
-
 // keyEvidence writes evidence as it is published: two texts, which are JSON again.
-func keyEvidence(e attester.Evidence) (acme.Evidence, error) {
-	whole := hex.EncodeToString(e.Attestation)
-	quote, err := json.Marshal(quoteText{hex.EncodeToString(e.Quote), e.EventLog, hex.EncodeToString(e.ReportData[:]), e.VMConfig, whole})
+func keyEvidence(q attestation.QuoteAnswer) (acme.Evidence, error) {
+	quote, err := json.Marshal(q)
 	if err != nil {
 		return acme.Evidence{}, err
 	}
-	out := acme.Evidence{Quote: string(quote), Attestation: `{"attestation":"` + whole + `"}`}
+	out := acme.Evidence{Quote: string(quote), Attestation: `{"attestation":"` + hex.EncodeToString(q.Attestation) + `"}`}
 	stored, err := json.Marshal(out)
 	if err == nil && len(stored) > maxKeyEvidence {
 		err = fmt.Errorf("the evidence has %d bytes, above the %d that are kept of a key: is the event log that long?", len(stored), maxKeyEvidence)

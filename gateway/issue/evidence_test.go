@@ -19,7 +19,6 @@ import (
 	"sallyport/config"
 	"sallyport/internal/gwtest/tdxpki"
 	"sallyport/ratls/attestation"
-	"sallyport/ratls/attester"
 	"sallyport/ratls/tdx"
 )
 
@@ -43,7 +42,12 @@ func TestEvidenceOfAKeyReadsAsTheGuestAgentsAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var q quoteText
+		var q struct { // as other programs read it
+			Quote       string
+			EventLog    string `json:"event_log"`
+			ReportData  string `json:"report_data"`
+			Attestation string
+		}
 		var whole struct{ Attestation string }
 		if err := errors.Join(json.Unmarshal([]byte(e.Quote), &q), json.Unmarshal([]byte(e.Attestation), &whole)); err != nil {
 			t.Fatal(err)
@@ -58,7 +62,7 @@ func TestEvidenceOfAKeyReadsAsTheGuestAgentsAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if quote.TD.ReportData != want || q.ReportData != hex.EncodeToString(want[:]) {
-			t.Errorf("%s: report data %x, told as %s, want %x", s.Kind, quote.TD.ReportData, q.ReportData, want)
+			t.Errorf("%s: report data %x, published as %s, want %x", s.Kind, quote.TD.ReportData, q.ReportData, want)
 		}
 		raw, err = hex.DecodeString(whole.Attestation)
 		if err != nil {
@@ -84,7 +88,7 @@ func mustHex(t *testing.T, text string) []byte {
 }
 
 func TestEvidenceOfTheKernelHasNeitherLogNorConfiguration(t *testing.T) {
-	e, err := keyEvidence(attester.Evidence{Quote: []byte{1}, ReportData: [64]byte{2}, Attestation: []byte{3}})
+	e, err := keyEvidence(attestation.QuoteAnswer{Quote: []byte{1}, ReportData: [64]byte{2}, Attestation: []byte{3}})
 	want := acme.Evidence{
 		Quote:       `{"quote":"01","event_log":"","report_data":"02` + strings.Repeat("00", 63) + `","vm_config":"","attestation":"03"}`,
 		Attestation: `{"attestation":"03"}`,
@@ -96,7 +100,7 @@ func TestEvidenceOfTheKernelHasNeitherLogNorConfiguration(t *testing.T) {
 
 func TestEvidenceThatCannotBeKeptIsRefused(t *testing.T) {
 	for size, fits := range map[int]bool{maxKeyEvidence / 5: true, maxKeyEvidence: false} {
-		e, err := keyEvidence(attester.Evidence{EventLog: strings.Repeat("x", size)})
+		e, err := keyEvidence(attestation.QuoteAnswer{EventLog: strings.Repeat("x", size)})
 		if (err == nil) != fits || (e != acme.Evidence{}) != fits {
 			t.Errorf("%d bytes: %v", size, err)
 		}
@@ -150,9 +154,9 @@ func TestNothingButKeysAndAccountsGetsEvidence(t *testing.T) {
 // silentSource never answers.
 type silentSource struct{}
 
-func (silentSource) Attest(ctx context.Context, _ [64]byte) (attester.Evidence, error) {
+func (silentSource) Attest(ctx context.Context, _ [64]byte) (attestation.QuoteAnswer, error) {
 	<-ctx.Done()
-	return attester.Evidence{}, ctx.Err()
+	return attestation.QuoteAnswer{}, ctx.Err()
 }
 
 func (silentSource) String() string { return "silent" }

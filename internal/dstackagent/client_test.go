@@ -62,12 +62,6 @@ func TestMethodsSpeakTheAgentsLanguage(t *testing.T) {
 			`{"key":"K","certificate_chain":["A","B"]}`,
 		},
 		{
-			func(ctx context.Context) (any, error) { return c.GetQuote(ctx, []byte{0xab, 1}) },
-			`{"quote":"04FF","event_log":"[]","report_data":"0xab01","vm_config":"{}"}`,
-			`POST /GetQuote?json {"report_data":"ab01"}`,
-			`{"quote":"04ff","event_log":"[]","report_data":"ab01","vm_config":"{}","attestation":""}`,
-		},
-		{
 			func(ctx context.Context) (any, error) { return c.Info(ctx) },
 			`{"app_id":"01","instance_id":null,"app_cert":"c","tcb_info":"t","app_name":"n","device_id":"02","mr_aggregated":"03","os_image_hash":"","key_provider_info":"k","compose_hash":"04","vm_config":"v","cloud_vendor":"a","cloud_product":"b"}`,
 			`POST /Info?json {}`,
@@ -110,8 +104,8 @@ func TestBadAnswerIsAnErrorThatTellsNoKey(t *testing.T) {
 			t.Errorf("%.20q: %v, %v; want %q", answer, got, err, want)
 		}
 	}
-	if _, err := saying(t, `{"quote":"0g"}`).GetQuote(t.Context(), nil); err == nil {
-		t.Error("took what is no hex")
+	if _, err := saying(t, `{"app_id":"0g"}`).Info(t.Context()); err == nil {
+		t.Error("took text that is not hex")
 	}
 }
 

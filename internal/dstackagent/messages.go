@@ -46,27 +46,6 @@ func (c *Client) GetTLSKey(ctx context.Context, r TLSKeyRequest) (TLSKey, error)
 	return k, nil
 }
 
-// Quote is what the hardware says about this VM. Nothing in it is verified.
-type Quote struct {
-	Quote       Hex    `json:"quote"`       // raw DCAP quote
-	EventLog    string `json:"event_log"`   // JSON
-	ReportData  Hex    `json:"report_data"` // 64 bytes, as they are in the quote
-	VMConfig    string `json:"vm_config"`   // JSON
-	Attestation Hex    `json:"attestation"` // VersionedAttestation; old agents have none
-}
-
-// GetQuote asks for a quote over reportData, up to 64 bytes.
-func (c *Client) GetQuote(ctx context.Context, reportData []byte) (Quote, error) {
-	question := struct {
-		ReportData Hex `json:"report_data"`
-	}{reportData}
-	var q Quote
-	if err := c.Call(ctx, "GetQuote", question, &q); err != nil {
-		return Quote{}, err
-	}
-	return q, nil
-}
-
 // Info is what the agent says about this VM.
 type Info struct {
 	AppID           Hex    `json:"app_id"`

@@ -15,23 +15,13 @@ import (
 // An Attester has the hardware say what this machine is. Both sources of this package
 // may be used concurrently.
 type Attester interface {
-	// Attest quotes reportData: what the evidence is to be bound to, such as
-	// attestation.ReportData of a public key.
-	Attest(ctx context.Context, reportData [64]byte) (Evidence, error)
+	// Attest returns evidence that is bound to reportData, such as
+	// attestation.ReportData of a public key: a quote of it, and an attestation of
+	// everything, not stripped. EventLog and VMConfig are empty if the source has none.
+	Attest(ctx context.Context, reportData [64]byte) (attestation.QuoteAnswer, error)
 
 	// String names the source, for logs.
 	String() string
-}
-
-// Evidence is what the hardware and the log of this machine say. Attestation has all
-// of it in the form for certificates; the others are what dstack publishes beside a
-// key.
-type Evidence struct {
-	ReportData  [64]byte // what was asked for; it is in the quote
-	Quote       []byte   // raw DCAP quote
-	EventLog    string   // JSON, as attestation.ParseEventLog reads it; "" if the source has none
-	VMConfig    string   // JSON; "" if the source has none
-	Attestation []byte   // dstack's VersionedAttestation; not stripped
 }
 
 // ErrNoSource says that nothing on this machine can make a quote.
@@ -98,41 +88,42 @@ func isThere(name string, want fs.FileMode) (bool, error) {
 	return err == nil && st.Mode().Type() == want, err
 }
 
-// complete checks that the quote in e is about e.ReportData, and adds an attestation
-// where the source gave none.
-func (e Evidence) complete() (Evidence, error) {
-	if err := quotes(e.Quote, e.ReportData); err != nil {
-		return Evidence{}, err
+// complete checks that the quote in q is of reportData, and adds an attestation where the
+// source gave none.
+func complete(q attestation.QuoteAnswer, reportData [64]byte) (attestation.QuoteAnswer, error) {
+	if err := checkReportData(q.Quote, reportData); err != nil {
+		return attestation.QuoteAnswer{}, err
 	}
-	if len(e.Attestation) > 0 {
-		a, err := attestation.Parse(e.Attestation)
+	q.ReportData = reportData
+	if len(q.Attestation) > 0 {
+		a, err := attestation.Parse(q.Attestation)
 		if err == nil {
-			err = quotes(a.Quote, e.ReportData)
+			err = checkReportData(a.Quote, reportData)
 		}
 		if err != nil {
-			return Evidence{}, fmt.Errorf("attestation: %w", err)
+			return attestation.QuoteAnswer{}, fmt.Errorf("attestation: %w", err)
 		}
-		return e, nil
+		return q, nil
 	}
-	log := e.EventLog
+	log := q.EventLog
 	if log == "" {
 		log = "[]"
 	}
-	a, err := attestation.Legacy(e.Quote, e.ReportData, []byte(log))
+	a, err := attestation.Legacy(q.Quote, reportData, []byte(log))
 	if err != nil {
-		return Evidence{}, err
+		return attestation.QuoteAnswer{}, err
 	}
-	a.Config = e.VMConfig
-	e.Attestation, err = a.Marshal()
+	a.Config = q.VMConfig
+	q.Attestation, err = a.Marshal()
 	if err != nil {
-		return Evidence{}, err
+		return attestation.QuoteAnswer{}, err
 	}
-	return e, nil
+	return q, nil
 }
 
-// quotes says why quote is not one of reportData. Evidence that is bound to something
-// else would be refused by whoever sees it: better here.
-func quotes(quote []byte, reportData [64]byte) error {
+// checkReportData returns an error unless quote is of reportData: a verifier would refuse
+// evidence that is bound to something else.
+func checkReportData(quote []byte, reportData [64]byte) error {
 	q, err := tdx.Parse(quote)
 	if err != nil {
 		return err

@@ -2,9 +2,11 @@ package attester
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"sallyport/internal/dstackagent"
+	"sallyport/ratls/attestation"
 )
 
 // dstack asks the guest agent of this VM.
@@ -21,20 +23,21 @@ func (d dstack) String() string { return "dstack guest agent at " + d.socket }
 
 // Attest asks for a quote. Old agents send it without an attestation, which is then
 // made of the quote and the event log.
-func (d dstack) Attest(ctx context.Context, reportData [64]byte) (Evidence, error) {
-	q, err := d.agent.GetQuote(ctx, reportData[:])
-	if err != nil {
-		return Evidence{}, err
+func (d dstack) Attest(ctx context.Context, reportData [64]byte) (attestation.QuoteAnswer, error) {
+	question := struct {
+		ReportData dstackagent.Hex `json:"report_data"`
+	}{reportData[:]}
+	var answer json.RawMessage
+	if err := d.agent.Call(ctx, "GetQuote", question, &answer); err != nil {
+		return attestation.QuoteAnswer{}, err
 	}
-	e, err := Evidence{
-		ReportData:  reportData,
-		Quote:       q.Quote,
-		EventLog:    q.EventLog,
-		VMConfig:    q.VMConfig,
-		Attestation: q.Attestation,
-	}.complete()
-	if err != nil {
-		return Evidence{}, fmt.Errorf("evidence from the %s: %w", d, err)
+	var q attestation.QuoteAnswer
+	err := json.Unmarshal(answer, &q)
+	if err == nil {
+		q, err = complete(q, reportData)
 	}
-	return e, nil
+	if err != nil {
+		return attestation.QuoteAnswer{}, fmt.Errorf("evidence from the %s: %w", d, err)
+	}
+	return q, nil
 }

@@ -11,15 +11,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sallyport/internal/dstackagent"
 	"sallyport/internal/gwtest/tdxpki"
 	"sallyport/ratls/attestation"
 )
 
 func TestEvidenceOfTheAgentIsWhole(t *testing.T) {
 	given := []byte(nil)
-	socket := agent(t, func(q *dstackagent.Quote) {
-		a, err := attestation.Legacy(q.Quote, [64]byte(q.ReportData), []byte("[]"))
+	socket := agent(t, func(q *attestation.QuoteAnswer) {
+		a, err := attestation.Legacy(q.Quote, q.ReportData, []byte("[]"))
 		if err != nil {
 			t.Error(err)
 		}
@@ -65,11 +64,11 @@ func TestRealAnswerMakesAnAttestationThatReplays(t *testing.T) {
 	if err != nil {
 		t.Skip("the fixtures are not here: ", err)
 	}
-	var real dstackagent.Quote
+	var real attestation.QuoteAnswer
 	if err := json.Unmarshal(data, &real); err != nil {
 		t.Fatal(err)
 	}
-	e, err := newDstack(agent(t, func(q *dstackagent.Quote) { *q = real })).Attest(t.Context(), [64]byte(real.ReportData))
+	e, err := newDstack(agent(t, func(q *attestation.QuoteAnswer) { *q = real })).Attest(t.Context(), real.ReportData)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,15 +84,15 @@ func TestRealAnswerMakesAnAttestationThatReplays(t *testing.T) {
 func TestEvidenceThatIsNotAboutTheQuestionIsRefused(t *testing.T) {
 	other := quoteOf(tdxpki.New(1, time.Now()), []byte{9})
 	for name, x := range map[string]struct {
-		change func(*dstackagent.Quote)
+		change func(*attestation.QuoteAnswer)
 		want   string
 	}{
-		"no quote":        {func(q *dstackagent.Quote) { q.Quote = nil }, "quote"},
-		"cut quote":       {func(q *dstackagent.Quote) { q.Quote = q.Quote[:600] }, "quote"},
-		"another's quote": {func(q *dstackagent.Quote) { q.Quote = other }, "other report data"},
-		"bad log":         {func(q *dstackagent.Quote) { q.EventLog = "{" }, "event log"},
-		"bad attestation": {func(q *dstackagent.Quote) { q.Attestation = []byte{0, 0} }, "attestation"},
-		"another's attestation": {func(q *dstackagent.Quote) {
+		"no quote":        {func(q *attestation.QuoteAnswer) { q.Quote = nil }, "quote"},
+		"cut quote":       {func(q *attestation.QuoteAnswer) { q.Quote = q.Quote[:600] }, "quote"},
+		"another's quote": {func(q *attestation.QuoteAnswer) { q.Quote = other }, "other report data"},
+		"bad log":         {func(q *attestation.QuoteAnswer) { q.EventLog = "{" }, "event log"},
+		"bad attestation": {func(q *attestation.QuoteAnswer) { q.Attestation = []byte{0, 0} }, "attestation"},
+		"another's attestation": {func(q *attestation.QuoteAnswer) {
 			a, err := attestation.Legacy(other, [64]byte{9}, []byte("[]"))
 			if err != nil {
 				t.Error(err)
@@ -107,7 +106,7 @@ func TestEvidenceThatIsNotAboutTheQuestionIsRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), x.want) || !strings.Contains(err.Error(), "dstack guest agent at ") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(Evidence{}, e); diff != "" {
+		if diff := cmp.Diff(attestation.QuoteAnswer{}, e); diff != "" {
 			t.Errorf("%s: evidence with an error:\n%s", name, diff)
 		}
 	}
@@ -116,7 +115,7 @@ func TestEvidenceThatIsNotAboutTheQuestionIsRefused(t *testing.T) {
 func TestAgentIsWaitedForNoLongerThanTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := make(chan struct{})
-	socket := agent(t, func(*dstackagent.Quote) {
+	socket := agent(t, func(*attestation.QuoteAnswer) {
 		cancel()
 		<-gone // no answer before that
 	})

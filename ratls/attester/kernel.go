@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-configfs-tsm/report"
 
 	"sallyport/internal/regularfile"
+	"sallyport/ratls/attestation"
 	"sallyport/ratls/tdx"
 )
 
@@ -55,29 +56,29 @@ func (k kernel) String() string { return "kernel, " + k.root }
 
 // Attest waits for its turn no longer than ctx, then for the kernel, which gives up
 // after 30 s.
-func (k kernel) Attest(ctx context.Context, reportData [64]byte) (Evidence, error) {
+func (k kernel) Attest(ctx context.Context, reportData [64]byte) (attestation.QuoteAnswer, error) {
 	select {
 	case k.turn <- struct{}{}:
 		defer func() { <-k.turn }()
 	case <-ctx.Done():
-		return Evidence{}, fmt.Errorf("wait for a quote: %w", context.Cause(ctx))
+		return attestation.QuoteAnswer{}, fmt.Errorf("wait for a quote: %w", context.Cause(ctx))
 	}
 	e, err := k.quote(ctx, reportData)
 	if err != nil {
-		return Evidence{}, fmt.Errorf("quote from the %s: %w", k, err)
+		return attestation.QuoteAnswer{}, fmt.Errorf("quote from the %s: %w", k, err)
 	}
 	return e, nil
 }
 
-func (k kernel) quote(ctx context.Context, reportData [64]byte) (Evidence, error) {
+func (k kernel) quote(ctx context.Context, reportData [64]byte) (attestation.QuoteAnswer, error) {
 	r, err := report.Get(k.open(ctx, k.root), &report.Request{InBlob: reportData[:]})
 	if err != nil {
-		return Evidence{}, err
+		return attestation.QuoteAnswer{}, err
 	}
 	if provider := strings.TrimSpace(r.Provider); provider != tdxProvider {
-		return Evidence{}, fmt.Errorf("the report is of %.40q, want %q", provider, tdxProvider)
+		return attestation.QuoteAnswer{}, fmt.Errorf("the report is of %.40q, want %q", provider, tdxProvider)
 	}
-	return Evidence{ReportData: reportData, Quote: r.OutBlob}.complete()
+	return complete(attestation.QuoteAnswer{Quote: r.OutBlob}, reportData)
 }
 
 // provider is who makes the reports: tdx_guest, sev_guest, …

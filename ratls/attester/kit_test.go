@@ -19,6 +19,7 @@ import (
 
 	"sallyport/internal/dstackagent"
 	"sallyport/internal/gwtest/tdxpki"
+	"sallyport/ratls/attestation"
 )
 
 var reportData = [64]byte{1, 2, 3, 63: 64}
@@ -30,7 +31,7 @@ func quoteOf(pki *tdxpki.PKI, reportData []byte) []byte {
 }
 
 // agent answers GetQuote on a Unix socket until the test ends. change may be nil.
-func agent(t *testing.T, change func(*dstackagent.Quote)) (socket string) {
+func agent(t *testing.T, change func(*attestation.QuoteAnswer)) (socket string) {
 	t.Helper()
 	pki := tdxpki.New(1, time.Now())
 	socket = filepath.Join(t.TempDir(), "dstack.sock")
@@ -45,10 +46,10 @@ func agent(t *testing.T, change func(*dstackagent.Quote)) (socket string) {
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.RequestURI != "/GetQuote?json" {
 			t.Errorf("%s: %v", r.RequestURI, err)
 		}
-		q := dstackagent.Quote{
+		q := attestation.QuoteAnswer{
 			Quote:      quoteOf(pki, in.ReportData),
 			EventLog:   `[{"imr":0,"event_type":1,"digest":"` + strings.Repeat("ab", 48) + `"},{"imr":3,"event_type":134217729,"event":"app-id","event_payload":"00ff"}]`,
-			ReportData: in.ReportData,
+			ReportData: [64]byte(in.ReportData),
 			VMConfig:   `{"cpu_count":2}`,
 		}
 		if change != nil {

@@ -50,8 +50,9 @@ func (a *Agent) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m := a.World.Guest(Guest{ChangeQuote: func(q *Quote) { copy(q.TD.ReportData[:], in.ReportData) }})
-	_ = json.NewEncoder(w).Encode(dstackagent.Quote{ // the client may have left
-		Quote: m.Quote, EventLog: string(m.Log.JSON()), ReportData: in.ReportData, Attestation: m.Attestation.V0(),
+	_ = json.NewEncoder(w).Encode(map[string]any{ // the client may have left
+		"quote": dstackagent.Hex(m.Quote), "event_log": string(m.Log.JSON()), "report_data": in.ReportData,
+		"vm_config": "", "attestation": dstackagent.Hex(m.Attestation.V0()),
 	})
 	a.Quotes.Add(1)
 }
