@@ -15,6 +15,7 @@ import (
 
 	"sallyport/internal/certfile"
 	"sallyport/internal/ciphers"
+	"sallyport/internal/follow"
 )
 
 // Source says where the certificate of a base domain comes from: two files, or whoever
@@ -96,6 +97,7 @@ type domain struct {
 	source  Source
 	index   *Index
 	served  atomic.Pointer[pair] // nil: no certificate yet
+	problem follow.Problem       // with the files, as Run logged it; guarded by Index.changing
 	toldAt  atomic.Int64         // when it was last logged that there is none, in seconds since 1970
 	configs [len(ready)]*tls.Config
 

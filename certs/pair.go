@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sallyport/internal/certfile"
+	"sallyport/internal/follow"
 )
 
 // A pair of files → a certificate that clients of *.domain will accept, as far
@@ -28,7 +29,7 @@ const maxChain = 10
 // pair is a checked certificate with its key. It is never changed.
 type pair struct {
 	cert *tls.Certificate
-	sum  [32]byte // of the files it came from
+	sum  follow.Sum // of the files it came from
 }
 
 // checkPair makes a pair of files, or returns all that is wrong with them.

@@ -32,10 +32,10 @@ type AllowedMeasurement struct {
 
 const maxKeyProvider = 4096 // bytes of an id
 
-// LoadAllow reads and checks an allow file. The error is Errors, unless the file
-// cannot be read.
-func LoadAllow(path string) (*Allow, error) {
-	return loadFile(path, func(root table) *Allow {
+// ParseAllow checks the text of an allow file; file is its name, for errors. The error is
+// Errors.
+func ParseAllow(file string, data []byte) (*Allow, error) {
+	return parseWith(file, data, func(root table) *Allow {
 		a := readAllow(root)
 		root.reportUnknown()
 		return a

@@ -266,7 +266,7 @@ func TestLoadTellsWhyAFileCannotBeRead(t *testing.T) {
 }
 
 func TestFileAboveOneMebibyteIsRefused(t *testing.T) {
-	comment := "#" + strings.Repeat("x", maxSize-len(smallest)-2) + "\n"
+	comment := "#" + strings.Repeat("x", MaxSize-len(smallest)-2) + "\n"
 	if _, err := Parse("f", []byte(smallest+comment)); err != nil {
 		t.Errorf("at the limit: %v", err)
 	}

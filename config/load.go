@@ -7,9 +7,9 @@ import (
 	"sallyport/internal/regularfile"
 )
 
-// maxSize bounds a configuration file in bytes, and with it all that is made
+// MaxSize bounds a configuration file in bytes, and with it all that is made
 // from it.
-const maxSize = 1 << 20
+const MaxSize = 1 << 20
 
 // Load reads and checks the file at path. The error is Errors, unless the file
 // cannot be read.
@@ -43,7 +43,7 @@ func loadFile[T any](path string, schema func(root table) *T) (*T, error) {
 }
 
 func read(path string) ([]byte, error) {
-	data, _, err := regularfile.Read(path, maxSize)
+	data, _, err := regularfile.Read(path, MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
@@ -52,8 +52,8 @@ func read(path string) ([]byte, error) {
 
 func parseWith[T any](file string, data []byte, schema func(root table) *T) (*T, error) {
 	r := &report{file: file}
-	if len(data) > maxSize {
-		r.add(position{1, 1}, "", "the file is larger than %d bytes", maxSize)
+	if len(data) > MaxSize {
+		r.add(position{1, 1}, "", "the file is larger than %d bytes", MaxSize)
 		return nil, r.err()
 	}
 	root := parseTree(data, r)

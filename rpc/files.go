@@ -3,11 +3,10 @@ package rpc
 import (
 	"context"
 	"crypto/x509"
-	"errors"
-	"os"
 	"time"
 
 	"sallyport/internal/certfile"
+	"sallyport/internal/follow"
 )
 
 // Files names PEM files. They are followed by content: one that is replaced is
@@ -28,19 +27,15 @@ type fileSource struct{ Files }
 
 func (s fileSource) wait(*x509.Certificate, time.Time, int) time.Duration { return lookInterval }
 
-func (s fileSource) load(context.Context) (m material, err error) {
-	var errs [3]error
-	var mode os.FileMode
-	m.cert, _, errs[0] = certfile.Read(s.Cert)
-	m.key, mode, errs[1] = certfile.Read(s.Key)
-	m.ca, _, errs[2] = certfile.Read(s.ClientCA)
-	if err := errors.Join(errs[:]...); err != nil {
+func (s fileSource) load(context.Context) (material, error) {
+	r, err := follow.Read(certfile.MaxSize, s.Cert, s.Key, s.ClientCA)
+	if err != nil {
 		return material{}, err
 	}
-	if err := certfile.CheckKeyMode(mode); err != nil {
+	if err := certfile.CheckKeyMode(r.Files[1].Mode); err != nil {
 		return material{}, wrap(s.Key, err)
 	}
-	return m, nil
+	return material{cert: r.Files[0].Data, key: r.Files[1].Data, ca: r.Files[2].Data}, nil
 }
 
 // ReadRoots reads the authorities of a PEM file as those of Files.ClientCA are.

@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -15,6 +14,7 @@ import (
 
 	"sallyport/internal/certfile"
 	"sallyport/internal/ciphers"
+	"sallyport/internal/follow"
 )
 
 // The server's certificate, its key, and the authority whose certificates it
@@ -60,7 +60,7 @@ type material struct {
 
 // keys is material that was found good. It is never changed.
 type keys struct {
-	sum    [sha256.Size]byte // of the material
+	sum    follow.Sum // of the material
 	leaf   *x509.Certificate
 	roots  authorities // guests' certificates lead to one of them
 	config *tls.Config
@@ -115,7 +115,8 @@ func (id *Identity) Reload(ctx context.Context) (changed bool, err error) {
 // Run keeps the certificate fresh until ctx ends, and returns nil then. Problems
 // are logged, each once.
 func (id *Identity) Run(ctx context.Context) error {
-	failures, told := 0, ""
+	failures := 0
+	var problem follow.Problem
 	for {
 		timer := time.NewTimer(id.source.wait(id.Leaf(), time.Now(), failures))
 		select {
@@ -125,18 +126,18 @@ func (id *Identity) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		changed, err := id.Reload(ctx)
-		switch {
-		case err == nil:
-			failures, told = 0, ""
-		case ctx.Err() == nil:
-			failures++
-			if text := err.Error(); text != told {
-				id.log.Warn("rpc certificate not replaced, the old one stays", "not_after", id.Leaf().NotAfter, "error", err)
-				told = text
-			}
-		}
 		if changed {
 			id.log.Info("rpc certificate replaced", "not_after", id.Leaf().NotAfter, "serial", id.Leaf().SerialNumber.Text(16))
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		failures++
+		if err == nil {
+			failures = 0
+		}
+		if problem.IsNew(err) {
+			id.log.Warn("rpc certificate not replaced, the old one stays", "not_after", id.Leaf().NotAfter, "error", err)
 		}
 	}
 }
@@ -161,14 +162,7 @@ func (id *Identity) serverConfig() *tls.Config {
 	}
 }
 
-func (m material) sum() [sha256.Size]byte {
-	h := sha256.New()
-	for _, part := range [][]byte{m.cert, m.key, m.ca} {
-		s := sha256.Sum256(part)
-		h.Write(s[:])
-	}
-	return [sha256.Size]byte(h.Sum(nil))
-}
+func (m material) sum() follow.Sum { return follow.SumOf(m.cert, m.key, m.ca) }
 
 // checkKeys makes keys of material, or says what is wrong. Warnings are what
 // guests will not like, or others should not read.

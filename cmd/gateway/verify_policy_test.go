@@ -71,7 +71,7 @@ func TestPolicyIsTheSectionOfAnyConfiguration(t *testing.T) {
 		"[proxy]\n": "attestation: is missing: want a section [attestation]",
 		"[attestation]\ntcb_statuses = [\"Fine\"]\n":                             `policy.toml:2:17: attestation.tcb_statuses: "Fine" is no TCB status`,
 		"[attestation]\nallowfile = \"x\"\n":                                     "policy.toml:2:1: attestation.allowfile: ",
-		"[attestation]\nallow_file = \"none.toml\"\n":                            "allow_file: stat " + v.dir + "/none.toml: no such file",
+		"[attestation]\nallow_file = \"none.toml\"\n":                            "allow_file: open " + v.dir + "/none.toml: no such file",
 		"[attestation]\ncollateral_file = \"none.json\"\n":                       "none.json: no such file",
 		strings.Replace(section, "intel.pem", "policy.toml", 1):                  "insecure_root_ca: ",
 		strings.Replace(section, "collateral.json", "policy.toml", 1):            "collateral_file: ",

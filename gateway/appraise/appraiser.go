@@ -20,6 +20,7 @@ import (
 
 	"sallyport/config"
 	"sallyport/internal/certfile"
+	"sallyport/internal/follow"
 	"sallyport/internal/vm"
 	"sallyport/ratls"
 	"sallyport/ratls/pccs"
@@ -55,7 +56,7 @@ type Options struct {
 func New(o Options) (*Appraiser, error) {
 	section := o.Config.Attestation
 	a := &Appraiser{policies: newPolicies(section, o.Log), log: o.Log}
-	opts, err := VerifierOptions(section)
+	opts, seen, err := verifierOptions(section)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func New(o Options) (*Appraiser, error) {
 	if a.verifier, err = ratls.NewVerifier(opts); err != nil {
 		return nil, err
 	}
-	a.policies.inForce = opts.Policy
+	a.policies.inForce, a.policies.seen = opts.Policy, seen
 	a.policies.use = func(p *ratls.Policy, reason string) {
 		a.verifier.SetPolicy(p)
 		o.OnChange(reason)
@@ -103,23 +104,29 @@ func NewPCCS(c config.Attestation, o pccs.Options) (*pccs.Client, error) {
 // VerifierOptions returns what the section says, except for the servers of collateral:
 // Collateral is nil where they are to be asked (see NewPCCS). It waits up to 5 s for an
 // allow file that is being written.
-func VerifierOptions(c config.Attestation) (opts ratls.VerifierOptions, err error) {
-	if opts.Policy, err = newWholePolicy(c); err != nil {
-		return opts, err
+func VerifierOptions(c config.Attestation) (ratls.VerifierOptions, error) {
+	opts, _, err := verifierOptions(c)
+	return opts, err
+}
+
+// verifierOptions also returns the Sum of the allow file.
+func verifierOptions(c config.Attestation) (opts ratls.VerifierOptions, allow follow.Sum, err error) {
+	if opts.Policy, allow, err = firstPolicy(c); err != nil {
+		return opts, allow, err
 	}
 	if c.InsecureRootCA != "" {
 		if opts.Root, err = readRoot(c.InsecureRootCA); err != nil {
-			return opts, fmt.Errorf("[attestation] insecure_root_ca: %w", err)
+			return opts, allow, fmt.Errorf("[attestation] insecure_root_ca: %w", err)
 		}
 	}
 	if c.CollateralFile != "" {
 		fixed, err := pccs.File(c.CollateralFile, opts.Root)
 		if err != nil {
-			return opts, fmt.Errorf("[attestation] collateral_file: %w", err)
+			return opts, allow, fmt.Errorf("[attestation] collateral_file: %w", err)
 		}
 		opts.Collateral = fixed
 	}
-	return opts, nil
+	return opts, allow, nil
 }
 
 func readRoot(path string) (*x509.Certificate, error) {

@@ -5,36 +5,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/url"
-	"os"
 	"reflect"
 	"slices"
 	"time"
 
 	"sallyport/config"
+	"sallyport/internal/follow"
 	"sallyport/ratls"
 	"sallyport/ratls/qvl"
 )
 
-// The policy by which evidence is judged: what the section [attestation] says, and
+// The policy by which evidence is appraised: what the section [attestation] says, and
 // the allow file that it names. Both may change while the gateway runs: the file is
-// looked at again and again, the section is read at SIGHUP. A policy that cannot be
-// read leaves the one before in force, whatever it says.
+// read again and again (package follow), the section at SIGHUP. The file must have
+// settled: one that is cut off allows more than is meant where a list is missing. A
+// policy that cannot be read leaves the previous one in force.
 
-// lookAgain is how often the allow file is looked at.
+// lookAgain is how often the allow file is read.
 const lookAgain = 2 * time.Second
-
-// settled is how long ago the allow file was written when it is believed to be whole. One
-// that is cut off allows more than is meant where a list is missing.
-const settled = time.Second
-
-// settleTime is how long a start waits for an allow file that is being written.
-const settleTime = 5 * time.Second
-
-// errUnsettled is an allow file that may not be whole.
-var errUnsettled = errors.New("is being written: what is there now may not be whole; want a file that is put into its place by renaming it")
 
 // policies is the policy in force and where it is from. What is not a channel is of
 // the goroutine of follow, once that runs.
@@ -44,18 +34,14 @@ type policies struct {
 	use     func(p *ratls.Policy, reason string) // puts a policy into force
 	log     *slog.Logger
 
-	allow   fs.FileInfo // of the allow file when it was read; nil: it is to be read
-	problem string      // with the allow file, as it was told
+	seen    follow.Sum     // of the allow file that was read last; zero: read it in any case
+	problem follow.Problem // with the policy, as it was logged
 
 	reloads chan config.Attestation
 }
 
-// newPolicies looks at the allow file before it is read, so that a change in between
-// is seen.
 func newPolicies(c config.Attestation, log *slog.Logger) *policies {
-	p := &policies{section: c, log: log, reloads: make(chan config.Attestation, 1)}
-	p.allow, _ = os.Stat(c.AllowFile)
-	return p
+	return &policies{section: c, log: log, reloads: make(chan config.Attestation, 1)}
 }
 
 // reload has c's policy read. It does not block; of several the last one counts. One
@@ -80,49 +66,38 @@ func (p *policies) follow(ctx context.Context) {
 			return
 		case c := <-p.reloads:
 			p.warnOfRestart(c)
-			p.section, p.problem = c, ""
+			p.section, p.seen, p.problem = c, follow.Sum{}, follow.Problem{}
 			p.read("configuration reloaded")
 		case <-tick.C:
-			if p.allowChanged() {
+			if p.section.AllowFile != "" {
 				p.read("allow file changed")
 			}
 		}
 	}
 }
 
-// allowChanged reports whether the allow file is to be read again.
-func (p *policies) allowChanged() bool {
-	if p.section.AllowFile == "" {
-		return false
-	}
-	now, err := os.Stat(p.section.AllowFile)
-	if err != nil {
-		return true // reading it says what is wrong
-	}
-	if p.allow != nil && sameFile(now, p.allow) {
-		return false
-	}
-	age := time.Since(now.ModTime())
-	return age < 0 || age >= settled
-}
-
-// read puts the policy into force, if it can be read and is another one.
+// read puts the policy into force, if the allow file has changed and can be used, and the
+// policy is another one.
 func (p *policies) read(reason string) {
-	p.allow, _ = os.Stat(p.section.AllowFile)
-	policy, err := newPolicy(p.section)
-	if errors.Is(err, errUnsettled) {
-		p.allow = nil // to be read as soon as it is whole
+	allow, err := readAllow(p.section, follow.Read)
+	if err == nil && p.seen != (follow.Sum{}) && allow.Sum == p.seen {
 		return
+	}
+	p.seen = follow.Sum{}
+	if err == nil && !allow.Settled {
+		return // it is read again soon
+	}
+	var policy *ratls.Policy
+	if err == nil {
+		policy, err = newPolicy(p.section, allow)
+	}
+	if p.problem.IsNew(err) {
+		p.log.Error("the attestation policy cannot be used: the previous one stays in force", "error", err)
 	}
 	if err != nil {
-		p.allow = nil
-		if text := err.Error(); text != p.problem { // once, not every two seconds
-			p.log.Error("the attestation policy cannot be used: the one before stays in force", "error", err)
-			p.problem = text
-		}
 		return
 	}
-	p.problem = ""
+	p.seen = allow.Sum
 	other := !reflect.DeepEqual(policy, p.inForce)
 	p.log.Info("attestation policy read", "reason", reason, "changed", other)
 	if other {
@@ -140,21 +115,31 @@ func (p *policies) warnOfRestart(c config.Attestation) {
 	}
 }
 
-// newWholePolicy is newPolicy for who has no policy yet: it waits while the allow file is
-// being written.
-func newWholePolicy(c config.Attestation) (*ratls.Policy, error) {
-	tick := time.NewTicker(settled / 10)
-	defer tick.Stop()
-	for began := time.Now(); ; <-tick.C {
-		p, err := newPolicy(c)
-		if !errors.Is(err, errUnsettled) || time.Since(began) > settleTime {
-			return p, err
-		}
+// firstPolicy reads the policy of a section where there is no previous one: it waits
+// while the allow file is being written. The Sum is that of the allow file.
+func firstPolicy(c config.Attestation) (*ratls.Policy, follow.Sum, error) {
+	allow, err := readAllow(c, follow.ReadSettled)
+	if err != nil {
+		return nil, follow.Sum{}, err
 	}
+	p, err := newPolicy(c, allow)
+	return p, allow.Sum, err
 }
 
-// newPolicy reads the allow file, if there is one.
-func newPolicy(c config.Attestation) (*ratls.Policy, error) {
+// readAllow reads the allow file, if the section names one.
+func readAllow(c config.Attestation, read func(limit int64, names ...string) (follow.Reading, error)) (follow.Reading, error) {
+	if c.AllowFile == "" {
+		return follow.Reading{Settled: true}, nil
+	}
+	r, err := read(config.MaxSize, c.AllowFile)
+	if err != nil {
+		return r, fmt.Errorf("[attestation] allow_file: %w", err)
+	}
+	return r, nil
+}
+
+// newPolicy makes the policy of a section and its allow file.
+func newPolicy(c config.Attestation, read follow.Reading) (*ratls.Policy, error) {
 	p := &ratls.Policy{Advisories: c.RefusedAdvisories, MaxAge: c.MaxAge}
 	for _, word := range c.TCBStatuses {
 		status, err := qvl.ParseStatus(word)
@@ -166,7 +151,7 @@ func newPolicy(c config.Attestation) (*ratls.Policy, error) {
 	if c.AllowFile == "" {
 		return p, nil
 	}
-	allow, err := readAllow(c.AllowFile)
+	allow, err := parseAllow(c.AllowFile, read.Files[0].Data)
 	if err != nil {
 		return nil, fmt.Errorf("[attestation] allow_file: %w", err)
 	}
@@ -190,41 +175,13 @@ func newPolicy(c config.Attestation) (*ratls.Policy, error) {
 	return p, nil
 }
 
-// readAllow reads an allow file. One that lists nothing is a mistake: it would allow
-// all, as a file does that somebody has just begun to write. One that may be changing is not
-// read.
-func readAllow(name string) (*config.Allow, error) {
-	before, err := statRegular(name)
-	if err != nil {
-		return nil, err
-	}
-	allow, err := config.LoadAllow(name)
-	after, statErr := statRegular(name)
-	if statErr != nil {
-		return nil, statErr
-	}
-	age := time.Since(before.ModTime())
-	if age >= 0 && age < settled || !sameFile(before, after) {
-		return nil, fmt.Errorf("%s: %w", name, errUnsettled)
-	}
+// parseAllow refuses a file that lists nothing, which is a mistake: it would allow all.
+func parseAllow(name string, data []byte) (*config.Allow, error) {
+	allow, err := config.ParseAllow(name, data)
 	if err == nil && reflect.DeepEqual(allow, &config.Allow{}) {
 		return nil, errors.New(name + ": lists nothing, and so would allow all: list what may run, or remove allow_file")
 	}
 	return allow, err
-}
-
-// sameFile reports whether a file was not written or replaced between a and b.
-func sameFile(a, b fs.FileInfo) bool {
-	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
-}
-
-// statRegular refuses what may never end, or would be waited for, such as a FIFO.
-func statRegular(name string) (fs.FileInfo, error) {
-	st, err := os.Stat(name)
-	if err == nil && !st.Mode().IsRegular() {
-		err = fmt.Errorf("%s: want a regular file", name)
-	}
-	return st, err
 }
 
 func register(b []byte) *[48]byte {

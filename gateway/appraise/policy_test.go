@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sallyport/config"
+	"sallyport/internal/follow"
 	"sallyport/internal/gwtest"
 	"sallyport/ratls"
 )
@@ -31,8 +32,8 @@ type followed struct {
 	last *ratls.Policy
 }
 
-// follow runs f while the policy of a file with this text is followed.
-func follow(t *testing.T, text string, f func(t *testing.T, w *followed)) {
+// following runs f while the policy of a file with this text is followed.
+func following(t *testing.T, text string, f func(t *testing.T, w *followed)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &followed{t: t, file: filepath.Join(t.TempDir(), "allow.toml")}
@@ -40,7 +41,7 @@ func follow(t *testing.T, text string, f func(t *testing.T, w *followed)) {
 		section := config.Attestation{AllowFile: w.file}
 		w.policies = newPolicies(section, slog.New(slog.NewTextHandler(&w.log, nil)))
 		var err error
-		if w.inForce, err = newWholePolicy(section); err != nil {
+		if w.inForce, w.seen, err = firstPolicy(section); err != nil {
 			t.Fatal(err)
 		}
 		w.last = w.inForce
@@ -72,9 +73,9 @@ func (w *followed) write(text string) {
 	}
 }
 
-// betweenLooks is less than settled, and no multiple of it is the moment of a look: a
+// betweenLooks is less than a file takes to settle, and no multiple of it is the moment of a look: a
 // write is two calls, and a look between them would see the time of the real clock.
-const betweenLooks = settled/2 - 7*time.Millisecond
+const betweenLooks = time.Second/2 - 7*time.Millisecond
 
 // pass lets so many looks pass.
 func (w *followed) pass(looks int) {
@@ -100,7 +101,7 @@ const (
 )
 
 func TestChangedAllowFileIsPutIntoForce(t *testing.T) {
-	follow(t, appsA, func(_ *testing.T, w *followed) {
+	following(t, appsA, func(_ *testing.T, w *followed) {
 		w.pass(3)
 		w.want(0, 0xaa)
 		w.write(appsB)
@@ -113,7 +114,7 @@ func TestChangedAllowFileIsPutIntoForce(t *testing.T) {
 }
 
 func TestAllowFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
-	follow(t, appsA, func(_ *testing.T, w *followed) {
+	following(t, appsA, func(_ *testing.T, w *followed) {
 		for range 10 { // somebody who writes and writes
 			<-time.After(betweenLooks)
 			w.write(appsB)
@@ -136,7 +137,7 @@ func TestStartWaitsForAWholeAllowFile(t *testing.T) {
 			<-time.After(betweenLooks)
 			w.write(whole)
 		}()
-		p, err := newWholePolicy(config.Attestation{AllowFile: w.file})
+		p, _, err := firstPolicy(config.Attestation{AllowFile: w.file})
 		if err != nil || len(p.Measurements) != 1 {
 			t.Errorf("%+v, %v", p, err)
 		}
@@ -156,8 +157,8 @@ func TestAllowFileThatIsNeverWholeStopsTheStart(t *testing.T) {
 				w.write(appsA)
 			}
 		})
-		p, err := newWholePolicy(config.Attestation{AllowFile: w.file})
-		if p != nil || !errors.Is(err, errUnsettled) {
+		p, _, err := firstPolicy(config.Attestation{AllowFile: w.file})
+		if p != nil || !errors.Is(err, follow.ErrUnsettled) {
 			t.Errorf("%+v, %v", p, err)
 		}
 		cancel()
@@ -167,7 +168,7 @@ func TestAllowFileThatIsNeverWholeStopsTheStart(t *testing.T) {
 
 // A reload that comes meanwhile leaves the policy before in force until the file is whole.
 func TestReloadWaitsForAWholeAllowFile(t *testing.T) {
-	follow(t, appsA, func(t *testing.T, w *followed) {
+	following(t, appsA, func(t *testing.T, w *followed) {
 		w.write(appsB)
 		w.reload(config.Attestation{AllowFile: w.file})
 		synctest.Wait()
@@ -187,7 +188,7 @@ func TestUnusableAllowFileLeavesThePolicyInForceAndIsToldOnce(t *testing.T) {
 		": want a regular file": func(w *followed) { _ = os.Remove(w.file); _ = syscall.Mkfifo(w.file, 0o700) },
 	} {
 		t.Run(strings.Trim(says, " :"), func(t *testing.T) {
-			follow(t, appsA, func(t *testing.T, w *followed) {
+			following(t, appsA, func(t *testing.T, w *followed) {
 				breakIt(w)
 				w.pass(5)
 				w.want(0, 0xaa)
@@ -205,7 +206,7 @@ func TestUnusableAllowFileLeavesThePolicyInForceAndIsToldOnce(t *testing.T) {
 
 // After a reload its allow file is followed, even if that could not be used then.
 func TestReloadedAllowFileIsFollowed(t *testing.T) {
-	follow(t, appsA, func(t *testing.T, w *followed) {
+	following(t, appsA, func(t *testing.T, w *followed) {
 		w.file = filepath.Join(t.TempDir(), "other.toml")
 		w.reload(config.Attestation{AllowFile: w.file})
 		w.pass(3)

@@ -65,7 +65,7 @@ func (k *kmsRoots) knowSystems(section config.Attestation) error {
 	if k.section.ClientCA != "" || k.section.DstackAgent != "" && k.section.Listen.IsValid() {
 		return nil
 	}
-	policy, err := newWholePolicy(section)
+	policy, _, err := firstPolicy(section)
 	if err == nil && !policy.NamesSystems() {
 		err = ErrUnknownSystems
 	}
