@@ -50,6 +50,21 @@ func Identify(ctx context.Context, chain []*x509.Certificate, opts Options) (Ide
 	return id, nil
 }
 
+// CheckApp returns an error unless cert is a certificate of app, or of any app if app is
+// zero. It judges nothing else: the caller has verified the chain.
+func CheckApp(cert *x509.Certificate, app AppID) error {
+	ext, err := ParseExtensions(cert.Extensions)
+	switch {
+	case err != nil:
+		return fmt.Errorf("certificate: %w", err)
+	case ext.AppID.IsZero():
+		return errors.New("certificate: it has no app id")
+	case !app.IsZero() && ext.AppID != app:
+		return fmt.Errorf("certificate: its app id is %s, want %s", ext.AppID, app)
+	}
+	return nil
+}
+
 func identify(ctx context.Context, chain []*x509.Certificate, opts Options) (Identity, error) {
 	if len(chain) < 2 {
 		return Identity{}, fmt.Errorf("chain of %d certificates, want leaf, app CA and root", len(chain))

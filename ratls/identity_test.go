@@ -238,3 +238,17 @@ func TestMachineIsKnownOverTLS(t *testing.T) {
 		t.Errorf("%+v, %v, want app %s", id, err, testApp)
 	}
 }
+
+func TestCertificateIsCheckedForItsApp(t *testing.T) {
+	a := newAuthority(t)
+	app, other := AppID{1}, AppID{2}
+	leaf := issue(t, a, Request{AppID: app}).Leaf
+	for want, ok := range map[AppID]bool{{}: true, app: true, other: false} {
+		if err := CheckApp(leaf, want); (err == nil) != ok {
+			t.Errorf("want %s: %v", want, err)
+		}
+	}
+	if err := CheckApp(a.Root(), AppID{}); err == nil {
+		t.Error("the root has no app id, and is taken")
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/coder/websocket"
 	"golang.org/x/sync/errgroup"
 
+	"sallyport/cmd/gateway/cli/asguest"
 	"sallyport/guest"
 	"sallyport/internal/vm"
 	"sallyport/ratls"
@@ -63,23 +64,22 @@ func (m *demoMachine) run(ctx context.Context, url string, root *x509.Certificat
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(root)
-	client := &rpc.Client{URL: url, Certificate: m.identity, Roots: roots, CheckServer: joinFlags{gatewayApp: demoGatewayApp}.checkServer}
-	tunnel := &guestTunnel{
-		opts:  wg.Options{Mode: wg.ModeNetstack, Guest: true, Interface: "demo-" + m.ID.String()[:4], PrivateKey: key, Log: log},
-		serve: m.serve,
+	app, err := ratls.ParseAppID(demoGatewayApp)
+	if err != nil {
+		return err
 	}
-	agent := guest.Agent{
-		Register: func(ctx context.Context) (guest.Grant, error) {
-			return registerAt(ctx, []*rpc.Client{client}, rpc.Registration{Key: key.Public(), Policy: vm.OpenPolicy()})
-		},
-		Tunnel: tunnel,
-		Log:    log,
-	}
-	return errors.Join(agent.Run(ctx), tunnel.close())
+	check := func(leaf *x509.Certificate) error { return ratls.CheckApp(leaf, app) }
+	return asguest.Run(ctx, asguest.Options{
+		Gateways: []*rpc.Client{{URL: url, Certificate: m.identity, Roots: roots, CheckServer: check}},
+		Policy:   vm.OpenPolicy(),
+		Tunnel:   wg.Options{Mode: wg.ModeNetstack, Interface: "demo-" + m.ID.String()[:4], PrivateKey: key},
+		Serve:    m.serve,
+		Log:      log,
+	})
 }
 
 // serve runs the machine's servers on its tunnel until ctx is done.
-func (m *demoMachine) serve(ctx context.Context, device *wg.Device) error {
+func (m *demoMachine) serve(ctx context.Context, device guest.Device) error {
 	parts, ctx := errgroup.WithContext(ctx)
 	for port, serve := range map[uint16]func(net.Listener) error{
 		7:    serveEcho,

@@ -13,6 +13,7 @@ import (
 
 	"sallyport/cmd/gateway/bench"
 	"sallyport/cmd/gateway/cli"
+	"sallyport/cmd/gateway/join"
 	"sallyport/cmd/gateway/pki"
 )
 
@@ -46,7 +47,7 @@ To run it:          gateway run --config /etc/gateway/gateway.toml`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usage(err) })
-	root.AddCommand(newRun(), newACME(), bench.New(), newCheck(), newDemo(), newJoin(), pki.New(), newStatus(), newVerify(), newVersion())
+	root.AddCommand(newRun(), newACME(), bench.New(), newCheck(), newDemo(), join.New(), pki.New(), newStatus(), newVerify(), newVersion())
 	for _, c := range root.Commands() {
 		c.Args = cli.UsageArgs(c.Args)
 	}

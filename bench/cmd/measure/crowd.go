@@ -132,10 +132,4 @@ func (c *crowd) registerOne(ctx context.Context) error {
 }
 
 // checkServer returns an error unless leaf is the gateway's.
-func (c *crowd) checkServer(leaf *x509.Certificate) error {
-	ext, err := ratls.ParseExtensions(leaf.Extensions)
-	if err == nil && ext.AppID != c.app {
-		err = fmt.Errorf("the server's app id is %s, want %s", ext.AppID, c.app)
-	}
-	return err
-}
+func (c *crowd) checkServer(leaf *x509.Certificate) error { return ratls.CheckApp(leaf, c.app) }

@@ -1,4 +1,4 @@
-package main
+package guest
 
 import (
 	"context"
@@ -14,50 +14,46 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/internal/duplex"
-	"sallyport/wg"
 )
 
-// forwarding is one port of a user-space tunnel and where it leads.
-type forwarding struct {
-	port uint16
-	to   string
+// Forwarding is one port of a tunnel and where its connections go.
+type Forwarding struct {
+	Port uint16
+	To   string // host:port
 }
 
-// parseForwarding reads HOST:PORT, or PORT=HOST:PORT for another port in the tunnel.
-func parseForwarding(s string) (f forwarding, err error) {
-	port, to, both := strings.Cut(s, "=")
+// ParseForwarding reads HOST:PORT, or PORT=HOST:PORT for another port in the tunnel.
+func ParseForwarding(s string) (Forwarding, error) {
+	first, to, both := strings.Cut(s, "=")
 	if !both {
 		to = s
 	}
-	_, toPort, err := net.SplitHostPort(to)
+	_, last, err := net.SplitHostPort(to)
 	if !both {
-		port = toPort
+		first = last
 	}
-	if err == nil {
-		_, err = parsePort(toPort)
+	port, err1 := parsePort(first)
+	_, err2 := parsePort(last)
+	if errors.Join(err, err1, err2) != nil {
+		return Forwarding{}, fmt.Errorf("%q: want HOST:PORT or TUNNELPORT=HOST:PORT", s)
 	}
-	if err == nil {
-		f.port, err = parsePort(port)
-	}
-	if err != nil {
-		return forwarding{}, fmt.Errorf("--forward %q: want HOST:PORT or TUNNELPORT=HOST:PORT", s)
-	}
-	f.to = to
-	return f, nil
+	return Forwarding{Port: port, To: to}, nil
 }
 
 func parsePort(s string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
-	if err != nil || n == 0 {
-		return 0, errors.New("want a port from 1 to 65535")
+	if err == nil && n == 0 {
+		err = strconv.ErrRange
 	}
-	return uint16(n), nil
+	return uint16(n), err
 }
 
-// forward serves until ctx is done. maxForwarded connections at once are plenty
-// for a machine without root.
-func forward(ctx context.Context, d *wg.Device, list []forwarding, log *slog.Logger) error {
-	const maxForwarded = 4096
+// maxForwarded is how many connections are forwarded at once: plenty for a machine
+// without root.
+const maxForwarded = 4096
+
+// Forward forwards the connections of the device's ports until ctx is done.
+func Forward(ctx context.Context, d Device, list []Forwarding, log *slog.Logger) error {
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error {
 		<-ctx.Done()
@@ -65,9 +61,9 @@ func forward(ctx context.Context, d *wg.Device, list []forwarding, log *slog.Log
 	})
 	turns := make(chan struct{}, maxForwarded)
 	for _, f := range list {
-		l, err := d.Listen(netip.AddrPortFrom(d.Address().Addr(), f.port))
+		l, err := d.Listen(netip.AddrPortFrom(d.Address().Addr(), f.Port))
 		if err != nil {
-			log.Error("cannot listen in the tunnel", "port", f.port, "error", err)
+			log.Error("cannot listen in the tunnel", "port", f.Port, "error", err)
 			continue
 		}
 		context.AfterFunc(ctx, func() { l.Close() })
@@ -80,7 +76,7 @@ func forward(ctx context.Context, d *wg.Device, list []forwarding, log *slog.Log
 				}
 				parts.Go(func() error {
 					defer func() { <-turns }()
-					forwardOne(ctx, c, f.to, log)
+					forwardOne(ctx, c, f.To, log)
 					return nil
 				})
 			}
