@@ -8,8 +8,8 @@ import (
 )
 
 // FuzzParse: a Config or Errors, never both and never a panic; every problem
-// has a place in the file; and what is accepted is TOML for go-toml's own
-// decoder too, whose rules about keys defined twice are kept here again.
+// has a place in the file; and a file that is accepted is TOML for go-toml's own
+// decoder too.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(smallest))
 	f.Add([]byte(Example))
@@ -25,7 +25,7 @@ func FuzzParse(f *testing.F) {
 		if err == nil {
 			var tree map[string]any
 			if err := toml.Unmarshal(data, &tree); err != nil {
-				t.Fatalf("accepted what is no TOML: %v", err)
+				t.Fatalf("accepted a file that is not TOML: %v", err)
 			}
 			return
 		}

@@ -4,17 +4,19 @@ import (
 	"errors"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
+	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
 // The tree of a file: its tables and values, each with its place.
 //
-// The tree is made from go-toml's parser rather than by its decoder, because
-// the decoder stops at the first value of a wrong type and keeps no positions of
-// the keys that it accepts. TOML's rules about defining a key twice are the
-// decoder's, so they are kept here (https://toml.io/en/v1.0.0#table).
+// The tree is made from go-toml's parser, because its decoder stops at the first value
+// of a wrong type and keeps no positions of the keys that it accepts. Only the decoder
+// has TOML's rules about defining a key twice (https://toml.io/en/v1.0.0#table), so it
+// reads the file too, and takes no value.
 
 // maxDepth bounds the parts of a key, and the nesting of values. The deepest key
 // of the schema has 3 parts.
@@ -25,35 +27,27 @@ type position struct{ line, column int }
 
 // node is a table or a value.
 type node struct {
-	kind  unstable.Kind
-	at    position         // of its key, or of the value if it is in an array
-	text  string           // a scalar, decoded
-	items []*node          // of an Array or an ArrayTable
-	keys  map[string]*node // of a Table
-	made  origin           // of a Table
-	used  bool             // somebody asked for it
-	bad   bool             // of a wrong type: what is in it means nothing
+	kind    unstable.Kind
+	at      position         // of its key, or of the value if it is in an array
+	text    string           // a scalar, decoded
+	items   []*node          // of an Array or an ArrayTable
+	keys    map[string]*node // of a Table
+	implied bool             // a Table without a header of its own: [a.b] implies a
+	used    bool             // a section has asked for it
+	bad     bool             // of a wrong type: its contents mean nothing
 }
 
-// origin is how a table came to be; it decides what may still be added to it.
-type origin uint8
+func newTable(at position) *node { return &node{kind: unstable.Table, at: at} }
 
-const (
-	byParent origin = iota // [a.b] made a; [a] may still come
-	byHeader               // [a]
-	byDotted               // a.b = 1 made a
-	byInline               // a = {…}: complete
-)
-
-func newTable(at position, made origin) *node {
-	return &node{kind: unstable.Table, at: at, made: made}
-}
-
+// put sets a key that is not set yet. The second of two definitions is reported by
+// refuseSecond and not read.
 func (n *node) put(key string, child *node) *node {
 	if n.keys == nil {
 		n.keys = make(map[string]*node)
 	}
-	n.keys[key] = child
+	if n.keys[key] == nil {
+		n.keys[key] = child
+	}
 	return child
 }
 
@@ -67,9 +61,9 @@ type treeBuilder struct {
 	depth   int    // of the value being read
 }
 
-// parseTree reads data. It returns nil if data is no TOML; problems go to r.
+// parseTree reads data. It returns nil if data is not TOML; problems go to r.
 func parseTree(data []byte, r *report) *node {
-	root := newTable(position{1, 1}, byHeader)
+	root := newTable(position{1, 1})
 	b := &treeBuilder{report: r, root: root, current: root, lines: []int{0}}
 	for i, c := range data {
 		if c == '\n' {
@@ -90,6 +84,7 @@ func parseTree(data []byte, r *report) *node {
 		b.syntax(err)
 		return nil
 	}
+	b.refuseSecond(data)
 	return root
 }
 
@@ -107,57 +102,73 @@ func (b *treeBuilder) place(r unstable.Range) position {
 	return position{line, offset - b.lines[line-1] + 1}
 }
 
-// header enters [a.b] or [[a.b]]. After a problem the keys that follow go to a
-// table nobody reads, so that one mistake is told once.
+// refuseSecond reports the first key or table that is defined twice, in the words of
+// go-toml.
+func (b *treeBuilder) refuseSecond(data []byte) {
+	var nothing struct{}
+	err := toml.Unmarshal(data, &nothing)
+	if err == nil {
+		return
+	}
+	at := position{1, 1}
+	if d, ok := errors.AsType[*toml.DecodeError](err); ok {
+		at.line, at.column = d.Position()
+	}
+	problem := strings.TrimPrefix(err.Error(), "toml: ")
+	if quoted := show(problem); quoted != strconv.Quote(problem) || len(quoted) != len(problem)+2 {
+		problem = quoted // it repeats a name of the file
+	}
+	b.add(at, "", "%s", problem)
+}
+
+// last returns the table that keys below n belong to: the last of a list.
+func (n *node) last() *node {
+	if n.kind == unstable.ArrayTable {
+		return n.items[len(n.items)-1]
+	}
+	return n
+}
+
+// header enters [a.b] or [[a.b]]. After a problem the keys that follow go to a table
+// that is not read, so that one mistake is reported once.
 func (b *treeBuilder) header(e *unstable.Node) {
 	parts, at := b.key(e.Key())
 	b.path = strings.Join(parts, ".") + "."
-	b.current = newTable(at, byHeader)
+	b.current = newTable(at)
 	if len(parts) > maxDepth {
 		b.tooDeep(at, strings.TrimSuffix(b.path, "."))
 		return
 	}
 	parent := b.root
-	for i, part := range parts[:len(parts)-1] {
-		child := parent.keys[part]
-		switch {
-		case child == nil:
-			child = parent.put(part, newTable(at, byParent))
-		case child.kind == unstable.ArrayTable:
-			child = child.items[len(child.items)-1]
-		case child.kind != unstable.Table || child.made == byInline:
-			b.twice(at, strings.Join(parts[:i+1], "."), child)
-			return
-		}
-		parent = child
+	for _, part := range parts[:len(parts)-1] {
+		parent = parent.enter(part, at)
 	}
 	name := parts[len(parts)-1]
 	if e.Kind == unstable.ArrayTable {
-		b.appendTable(parent, name, at)
+		parent.put(name, &node{kind: unstable.ArrayTable, at: at})
+		if list := parent.keys[name]; list.kind == unstable.ArrayTable {
+			list.items = append(list.items, b.current)
+		}
 		return
 	}
-	switch old := parent.keys[name]; {
-	case old == nil:
-		parent.put(name, b.current)
-	case old.kind == unstable.Table && old.made == byParent:
-		old.made, old.at = byHeader, at
-		b.current = old
-	default:
-		b.twice(at, strings.Join(parts, "."), old)
+	b.current = parent.enter(name, at)
+	if b.current.implied {
+		b.current.implied, b.current.at = false, at
 	}
 }
 
-// appendTable enters [[name]].
-func (b *treeBuilder) appendTable(parent *node, name string, at position) {
-	list := parent.keys[name]
-	switch {
-	case list == nil:
-		list = parent.put(name, &node{kind: unstable.ArrayTable, at: at})
-	case list.kind != unstable.ArrayTable:
-		b.twice(at, strings.TrimSuffix(b.path, "."), list)
-		return
+// enter returns the table of this name below n: the last of a list, or a new one. If
+// the name is that of a value, the table is not part of the tree.
+func (n *node) enter(name string, at position) *node {
+	child := n.keys[name]
+	if child == nil {
+		child = n.put(name, newTable(at))
+		child.implied = true
 	}
-	list.items = append(list.items, b.current)
+	if child = child.last(); child.kind != unstable.Table {
+		return newTable(at)
+	}
+	return child
 }
 
 // keyValue enters a.b = value below t, whose path is path.
@@ -169,25 +180,13 @@ func (b *treeBuilder) keyValue(t *node, path string, e *unstable.Node) {
 		return
 	}
 	for _, part := range parts[:len(parts)-1] {
-		child := t.keys[part]
-		switch {
-		case child == nil:
-			child = t.put(part, newTable(at, byDotted))
-		case child.kind != unstable.Table || child.made != byDotted:
-			b.twice(at, full, child)
-			return
-		}
-		t = child
+		t = t.enter(part, at)
+		t.implied = false
 	}
-	name := parts[len(parts)-1]
-	if old := t.keys[name]; old != nil {
-		b.twice(at, full, old)
-		return
-	}
-	t.put(name, b.value(e.Value(), full, at))
+	t.put(parts[len(parts)-1], b.value(e.Value(), full, at))
 }
 
-// value reads what is right of '='; key and at are those of its key.
+// value reads the right side of '='; key and at are those of its key.
 func (b *treeBuilder) value(e *unstable.Node, key string, at position) *node {
 	n := &node{kind: e.Kind, at: at}
 	b.depth++
@@ -198,7 +197,7 @@ func (b *treeBuilder) value(e *unstable.Node, key string, at position) *node {
 	}
 	switch e.Kind {
 	case unstable.InlineTable:
-		n.kind, n.made = unstable.Table, byInline
+		n.kind = unstable.Table
 		for it := e.Children(); it.Next(); {
 			b.keyValue(n, key+".", it.Node())
 		}
@@ -216,7 +215,7 @@ func (b *treeBuilder) value(e *unstable.Node, key string, at position) *node {
 	return n
 }
 
-// key is the parts of a key and the place of its first.
+// key returns the parts of a key and the place of the first.
 func (b *treeBuilder) key(it unstable.Iterator) ([]string, position) {
 	var parts []string
 	var at position
@@ -228,10 +227,6 @@ func (b *treeBuilder) key(it unstable.Iterator) ([]string, position) {
 		parts = append(parts, string(n.Data))
 	}
 	return parts, at
-}
-
-func (b *treeBuilder) twice(at position, key string, first *node) {
-	b.add(at, clean(key), "is defined a second time; the first is at line %d", first.at.line)
 }
 
 func (b *treeBuilder) tooDeep(at position, key string) {

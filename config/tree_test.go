@@ -47,30 +47,46 @@ func TestSyntaxErrorIsOneProblemWithItsPlace(t *testing.T) {
 func TestKeyDefinedTwice(t *testing.T) {
 	checkProblems(t, []problemCase{
 		{name: "value", file: "[proxy]\nloops = 1\nloops = 2", want: []string{
-			`f:7:1: proxy.loops: is defined a second time; the first is at line 6`,
+			`f:7:1: key loops is already defined`,
+		}},
+		{name: "value, behind letters of several bytes", file: "[proxy]\ntimeouts = { \"é\" = 1 }\n \"timeouts\".idle = 2", want: []string{
+			`f:6:14: "proxy.timeouts.é": unknown key; known here: connect, drain, handshake, hedge, hello, idle`,
+			`f:7:2: key timeouts is already defined`,
+			`f:7:2: proxy.timeouts.idle: want a string, have a whole number`,
 		}},
 		{name: "table", file: "[proxy]\n[log]\n[proxy]\nloops = -1", want: []string{
-			`f:7:2: proxy: is defined a second time; the first is at line 5`,
+			`f:7:2: table proxy already exists`,
+			`f:8:1: proxy.loops: -1 is out of range: want 0 to 1024`,
 		}},
 		{name: "table, after its sub-table", file: "[proxy.timeouts]\n[proxy]\nloops = 1"},
 		{name: "table, after a dotted key", file: "[proxy]\ntimeouts.hello = \"1s\"\n[proxy.timeouts]\nidle = \"1s\"", want: []string{
-			`f:7:2: proxy.timeouts: is defined a second time; the first is at line 6`,
+			`f:7:2: table timeouts already exists as defined by a dotted key`,
 		}},
 		{name: "dotted key, after a table", file: "[proxy.timeouts]\n[proxy]\ntimeouts.hello = \"1s\"", want: []string{
-			`f:7:1: proxy.timeouts.hello: is defined a second time; the first is at line 5`,
+			`f:7:1: key timeouts is already defined`,
 		}},
 		{name: "dotted keys of one table", file: "[proxy]\ntimeouts.hello = \"1s\"\ntimeouts.idle = \"1s\""},
 		{name: "inline table is complete", file: "[proxy]\ntimeouts = {}\n[proxy.timeouts.x]", want: []string{
-			`f:7:2: proxy.timeouts: is defined a second time; the first is at line 6`,
+			`f:7:2: key timeouts already exists as a value`,
+			`f:7:2: proxy.timeouts.x: unknown key; known here: connect, drain, handshake, hedge, hello, idle`,
 		}},
 		{name: "in an inline table", file: "[proxy]\ntimeouts = { idle = \"1s\", idle = \"1s\" }", want: []string{
-			`f:6:27: proxy.timeouts.idle: is defined a second time; the first is at line 6`,
+			`f:6:1: key idle is already defined`,
 		}},
 		{name: "list and tables", file: "[log]\n[[log]]", want: []string{
-			`f:6:3: log: is defined a second time; the first is at line 5`,
+			`f:6:3: key log already exists as a table, but should be an array table`,
 		}},
 		{name: "table where a value is", file: "[log]\nlevel = \"info\"\n[log.level.x]", want: []string{
-			`f:7:2: log.level: is defined a second time; the first is at line 6`,
+			`f:7:2: key level already exists as a value`,
+		}},
+		{name: "control characters", file: "[log]\n\"level\\u001b[31m\" = 1\n\"level\\u001b[31m\" = 1", want: []string{
+			`f:6:1: "log.level\x1b[31m": unknown key; known here: access, format, level`,
+			`f:7:1: "key level\x1b[31m is already defined"`,
+		}},
+		{name: "beside other problems", file: "[log]\nlevel = \"info\"\nlevel = \"debug\"\nformat = 7\n[store]\npaht = \"x\"", want: []string{
+			`f:7:1: key level is already defined`,
+			`f:8:1: log.format: want a string, have a whole number`,
+			`f:10:1: store.paht: unknown key; did you mean "path"?`,
 		}},
 	})
 }
