@@ -14,14 +14,13 @@ type metrics struct {
 	unchanged prometheus.Counter
 	gaveUp    prometheus.Counter // the guest left before its turn
 
-	fetches  *prometheus.CounterVec
 	recycled prometheus.Counter
 	verdicts *prometheus.CounterVec
 
 	collectors []prometheus.Collector
 }
 
-func newMetrics(t *table) *metrics {
+func newMetrics(t *table, fetches prometheus.Collector) *metrics {
 	registrations := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gateway_registrations_total",
 		Help: "Registrations by result: changed, unchanged, or why they were refused.",
@@ -31,10 +30,6 @@ func newMetrics(t *table) *metrics {
 		changed:   registrations.WithLabelValues("changed"),
 		unchanged: registrations.WithLabelValues("unchanged"),
 		gaveUp:    registrations.WithLabelValues("gave_up"),
-		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gateway_port_policy_fetches_total",
-			Help: "Port policies asked for from guests that do not report one, by result.",
-		}, []string{"result"}),
 		recycled: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gateway_instances_recycled_total",
 			Help: "Instances removed after a long silence.",
@@ -50,7 +45,7 @@ func newMetrics(t *table) *metrics {
 	for _, verdict := range []string{"accepted", "refused", "undecided"} {
 		m.verdicts.WithLabelValues(verdict)
 	}
-	m.collectors = []prometheus.Collector{registrations, m.fetches, m.recycled, m.verdicts}
+	m.collectors = []prometheus.Collector{registrations, fetches, m.recycled, m.verdicts}
 	for state, count := range map[string]func(pool.Status) int{
 		"free":    func(p pool.Status) int { return p.Size - p.Used - p.Resting },
 		"used":    func(p pool.Status) int { return p.Used },
@@ -87,14 +82,3 @@ func (m *metrics) registered(g Grant, err error) {
 }
 
 func (m *metrics) judged(verdict string) { m.verdicts.WithLabelValues(verdict).Inc() }
-
-func (m *metrics) fetched(err error) {
-	switch {
-	case err == nil:
-		m.fetches.WithLabelValues("ok").Inc()
-	case isRefused(err):
-		m.fetches.WithLabelValues("refused").Inc()
-	default:
-		m.fetches.WithLabelValues("failed").Inc()
-	}
-}

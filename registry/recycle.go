@@ -24,7 +24,7 @@ const (
 func (r *Registry) Run(ctx context.Context) error {
 	var parts errgroup.Group
 	parts.Go(func() error { return r.follow(ctx) })
-	parts.Go(func() error { return r.fetchAll(ctx) })
+	parts.Go(func() error { return r.fetcher.Run(ctx) })
 	parts.Go(func() error { return r.recycle(ctx) })
 	parts.Go(func() error { return r.reattest(ctx) })
 	parts.Go(func() error { return r.supervise(ctx) })

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/policy"
 	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
@@ -148,7 +149,7 @@ type Registry struct {
 	table   *table
 	lanes   lanes
 	changes *changes
-	fetcher *fetcher
+	fetcher *policy.Fetcher
 	metrics *metrics
 	down    atomic.Bool
 	since   int64 // the revision up to which Open has read the store
@@ -179,8 +180,8 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	}
 	r := &Registry{o: o, table: table, lanes: lanes{busy: make(map[vm.InstanceID]*lane)}}
 	r.changes = newChanges(cmp.Or(o.ChangeInterval, defaultChangeInterval))
-	r.fetcher = newFetcher(o.Tunnel)
-	r.metrics = newMetrics(table)
+	r.fetcher = policy.New(r.policyOptions())
+	r.metrics = newMetrics(table, r.fetcher.Collector())
 	if err := r.load(ctx); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}

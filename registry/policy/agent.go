@@ -1,4 +1,4 @@
-package registry
+package policy
 
 import (
 	"context"
@@ -16,26 +16,18 @@ import (
 	"sallyport/internal/vm"
 )
 
-// What a guest reports about its ports is its own word, and one before 0.5.9 reports nothing. The
-// attested word is the compose file's. The guest's agent tells that
-// through the tunnel: POST http://<address>:8090/prpc/Info?json answers an object whose
-// tcb_info is a string with JSON, whose app_compose is the text of the file. The text is
-// believed if its SHA-256 is the attested compose hash, whoever answered.
 const (
-	agentPort     = 8090
-	infoTimeout   = 10 * time.Second
-	maxInfo       = 1 << 20 // bytes of an answer; a compose file has a few kB
-	maxInfoHead   = 16 << 10
-	fetchRetries  = 5
-	fetchPause    = time.Second // after the first try that did not get through; doubles
-	maxFetchPause = 30 * time.Second
+	agentPort   = 8090
+	infoTimeout = 10 * time.Second
+	maxInfo     = 1 << 20 // bytes of an answer; a compose file has a few kB
+	maxInfoHead = 16 << 10
 )
 
-// errPrivate is the answer of an app that keeps its compose file to itself. Anything can answer
-// so: it opens nothing, unless the operator takes it for an open policy, as dstack's gateway does.
-var errPrivate = errors.New("the agent keeps the compose file to itself (public_tcbinfo is false): no port is open, unless [registry] private_compose is \"open\"")
+// errPrivate is the answer of an app that does not publish its compose file. Anything can answer
+// so: it opens no port, unless the operator takes it for an open policy, as dstack's gateway does.
+var errPrivate = errors.New("the agent does not publish the compose file (public_tcbinfo is false): to open the ports that such guests report, set [registry] private_compose = \"open\"")
 
-// refusedError is an answer that will not get better by asking again.
+// refusedError is an answer that another try would not improve.
 type refusedError struct{ error }
 
 func (e refusedError) Unwrap() error { return e.error }
@@ -45,14 +37,13 @@ func refused(format string, args ...any) error { return refusedError{fmt.Errorf(
 // agent asks guests' agents.
 type agent struct{ client http.Client }
 
-// newAgent reaches nothing but the address that it is told: no proxy, no redirect,
-// and where there is a tunnel, no other way.
-func newAgent(tunnel Tunnel) *agent {
-	dial := func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", to.String())
-	}
-	if tunnel != nil {
-		dial = tunnel.Dial
+// newAgent returns an agent that connects to the given address only, by dial: no proxy, no
+// redirect.
+func newAgent(dial func(context.Context, netip.AddrPort) (net.Conn, error)) *agent {
+	if dial == nil {
+		dial = func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", to.String())
+		}
 	}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, to string) (net.Conn, error) {
@@ -63,7 +54,7 @@ func newAgent(tunnel Tunnel) *agent {
 			return dial(ctx, addr)
 		},
 		DisableKeepAlives:      true,
-		DisableCompression:     true, // a small answer must not unpack to a large one
+		DisableCompression:     true, // a small answer must not become a large one
 		MaxResponseHeaderBytes: maxInfoHead,
 	}
 	return &agent{http.Client{
@@ -86,7 +77,7 @@ func (a *agent) policy(ctx context.Context, addr netip.Addr, compose vm.ComposeH
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return vm.PortPolicy{}, fmt.Errorf("the agent answers status %d", res.StatusCode)
+		return vm.PortPolicy{}, fmt.Errorf("the agent answered with status %d", res.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxInfo+1))
 	if err != nil {
@@ -104,7 +95,7 @@ func policyOfInfo(body []byte, compose vm.ComposeHash) (vm.PortPolicy, error) {
 		TCBInfo *string `json:"tcb_info"`
 	}
 	if err := json.Unmarshal(body, &info); err != nil {
-		return vm.PortPolicy{}, refused("the answer: %w", err)
+		return vm.PortPolicy{}, refused("the answer is not JSON: %w", err)
 	}
 	if info.TCBInfo == nil {
 		return vm.PortPolicy{}, refused("the answer has no tcb_info")
@@ -119,14 +110,14 @@ func policyOfInfo(body []byte, compose vm.ComposeHash) (vm.PortPolicy, error) {
 		return vm.PortPolicy{}, refused("tcb_info: %w", err)
 	}
 	if got := vm.ComposeHash(sha256.Sum256([]byte(tcb.AppCompose))); got != compose {
-		return vm.PortPolicy{}, refused("app_compose has the hash %s, attested is %s", got, compose)
+		return vm.PortPolicy{}, refused("app_compose has the hash %s, but %s is attested", got, compose)
 	}
 	return policyOfCompose(tcb.AppCompose)
 }
 
-// policyOfCompose reads port_policy of an app-compose.json; without one all is open.
+// policyOfCompose reads port_policy of an app-compose.json; without one all ports are open.
 func policyOfCompose(text string) (vm.PortPolicy, error) {
-	var fields map[string]json.RawMessage // exact names: Go's structs fold case, guests do not
+	var fields map[string]json.RawMessage // exact names: Go's structs ignore case, guests do not
 	if err := json.Unmarshal([]byte(text), &fields); err != nil {
 		return vm.PortPolicy{}, refused("app_compose: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"sallyport/internal/vm"
+	"sallyport/registry/policy"
 	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
@@ -13,7 +14,7 @@ import (
 // SetOverride puts an operator's port policy above what the instance reports; nil takes
 // it away. It is stored apart from the instance: no registration, new key, new address
 // or recycling loses it. Setting one for an instance that is not registered is ErrUnknown.
-func (r *Registry) SetOverride(ctx context.Context, id vm.InstanceID, policy *vm.PortPolicy) error {
+func (r *Registry) SetOverride(ctx context.Context, id vm.InstanceID, override *vm.PortPolicy) error {
 	leave, err := r.lanes.enter(ctx, id)
 	if err != nil {
 		return err
@@ -21,10 +22,10 @@ func (r *Registry) SetOverride(ctx context.Context, id vm.InstanceID, policy *vm
 	defer leave()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
-	err = r.storeOverride(ctx, id, policy)
+	err = r.storeOverride(ctx, id, override)
 	if errors.Is(err, store.ErrConflict) { // another gateway was faster
 		if err = r.learn(ctx, id); err == nil {
-			err = r.storeOverride(ctx, id, policy)
+			err = r.storeOverride(ctx, id, override)
 		}
 	}
 	if err != nil {
@@ -41,19 +42,19 @@ func (r *Registry) SetOverride(ctx context.Context, id vm.InstanceID, policy *vm
 	return nil
 }
 
-func (r *Registry) storeOverride(ctx context.Context, id vm.InstanceID, policy *vm.PortPolicy) error {
+func (r *Registry) storeOverride(ctx context.Context, id vm.InstanceID, override *vm.PortPolicy) error {
 	_, instance := r.table.stored(id)
 	before := r.table.overrideRevision(id)
 	t := store.Txn{If: []store.Condition{{Key: record.OverrideKey(id), Revision: before}}}
 	switch {
-	case policy == nil && before == 0:
+	case override == nil && before == 0:
 		return nil
-	case policy == nil:
+	case override == nil:
 		t.Then = []store.Change{{Key: record.OverrideKey(id)}}
 	case instance == 0:
 		return ErrUnknown
 	default:
-		value, err := record.EncodePolicy(*policy)
+		value, err := record.EncodePolicy(*override)
 		if err != nil {
 			return err
 		}
@@ -64,12 +65,30 @@ func (r *Registry) storeOverride(ctx context.Context, id vm.InstanceID, policy *
 	if err != nil {
 		return err
 	}
-	r.table.override(id, policy, revision)
+	r.table.override(id, override, revision)
 	return nil
 }
 
-// setPolicy notes what was fetched, if it is still what was asked for.
-func (r *Registry) setPolicy(ctx context.Context, asked vm.Spec, policy vm.PortPolicy) error {
+// fetchIfUnknown asks the guest's agent for the policy of the compose file; until it is known, no
+// port is open. An operator's policy needs no other beside it, and a refused instance cannot be
+// asked.
+func (r *Registry) fetchIfUnknown(s vm.Spec) {
+	if s.Policy.State() == vm.PolicyUnknown && s.Refused == "" {
+		r.fetcher.Want(s)
+	}
+}
+
+func (r *Registry) policyOptions() policy.Options {
+	o := policy.Options{Found: r.setPolicy, OpenPrivate: r.o.OpenPrivate, Max: r.o.MaxFetches, Log: r.o.Log}
+	if r.o.Tunnel != nil {
+		o.Dial = r.o.Tunnel.Dial
+	}
+	return o
+}
+
+// setPolicy stores the policy of the compose file, if the instance is still the one that was
+// asked.
+func (r *Registry) setPolicy(ctx context.Context, asked vm.Spec, stated vm.PortPolicy) error {
 	leave, err := r.lanes.enter(ctx, asked.ID)
 	if err != nil {
 		return err
@@ -83,7 +102,7 @@ func (r *Registry) setPolicy(ctx context.Context, asked vm.Spec, policy vm.PortP
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
 	c := change{id: asked.ID, old: rec, next: rec, rev: rev}
-	c.next.Stated = policy
+	c.next.Stated = stated
 	if err := r.commit(ctx, c); err != nil {
 		return err
 	}
@@ -91,6 +110,7 @@ func (r *Registry) setPolicy(ctx context.Context, asked vm.Spec, policy vm.PortP
 	return err
 }
 
+// overrideRevision returns the revision of the override of id; 0: there is none.
 func (t *table) overrideRevision(id vm.InstanceID) int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
