@@ -3,6 +3,9 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
 )
 
 // errNoWay marks a dial that was given up before it began: Options.Bind says that
@@ -17,6 +20,24 @@ func (e *Engine) bind(fd int) error {
 	}
 	if err := e.opts.Bind(fd); err != nil {
 		return fmt.Errorf("%w: %w", errNoWay, err)
+	}
+	return nil
+}
+
+// comeFrom binds a socket, which is about to connect to the address, to the local port; 0
+// leaves the choice to the kernel. SO_REUSEADDR lets other sockets of the gateway use the
+// port towards other addresses, and later towards the same one.
+func comeFrom(fd int32, to netip.AddrPort, port uint16) error {
+	setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if port == 0 {
+		return nil
+	}
+	any := netip.IPv6Unspecified()
+	if to.Addr().Unmap().Is4() {
+		any = netip.IPv4Unspecified()
+	}
+	if errno := bindTo(fd, netip.AddrPortFrom(any, port)); errno != 0 {
+		return errno
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/relay/localport"
 )
 
 // dialing is the race for a backend: the candidates in the router's order, the
@@ -191,7 +193,7 @@ func fault(err error) Reason {
 		return Internal
 	case errors.Is(err, errNoWay):
 		return NoTunnel
-	case portTaken(err):
+	case localport.Taken(err):
 		return NoLocalPort
 	}
 	return goOn
@@ -199,7 +201,7 @@ func fault(err error) Reason {
 
 // connect begins a connection to a backend.
 func (l *loop) connect(to netip.AddrPort) (fd int32, err error) {
-	err = l.engine.ports.comingFrom(to, func(port uint16) error {
+	err = l.engine.ports.Try(to, func(port uint16) error {
 		fd, err = l.connectFrom(port, to)
 		return err
 	})

@@ -75,7 +75,7 @@ func (e *Engine) reach(ctx context.Context, b *Backend) (net.Conn, error) {
 		return e.opts.Dial(ctx, b.Addr)
 	}
 	var raw net.Conn
-	err := e.ports.comingFrom(b.Addr, func(port uint16) (err error) {
+	err := e.ports.Try(b.Addr, func(port uint16) (err error) {
 		d := net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
 			var bound error
 			err := c.Control(func(fd uintptr) {

@@ -5,7 +5,7 @@
 //
 // # A connection's way
 //
-//	accept.go       a descriptor becomes a conn; limits (source.go: per client address);
+//	accept.go       a descriptor becomes a conn; limits (source.go: per source of clients);
 //	                what to do without descriptors
 //	coro.go         the first byte starts a coroutine, in which setup.go runs:
 //	proxyheader.go    PROXY header, from senders that must send one
@@ -13,7 +13,7 @@
 //	readhello.go      the ClientHello
 //	setup.go          the decision (lookup.go: a decision that has to wait)
 //	dial.go           connect to a candidate, hedged (dialer.go: without a kernel route,
-//	                  over a bridge.go; ports.go: from which local port;
+//	                  over a bridge.go; localport: from which local port;
 //	                  dialtls.go: re-encrypted, if its certificate is accepted;
 //	                  bind.go: only through the tunnel)
 //	tls.go            TLS handshake, if TLS ends here (wire.go: what crypto/tls reads and writes)

@@ -12,6 +12,8 @@ import (
 
 	"sallyport/internal/cpuquota"
 	"sallyport/internal/descriptors"
+	"sallyport/relay/localport"
+	"sallyport/relay/sources"
 )
 
 // Engine accepts connections, has them decided and relays them. New, Listen and
@@ -21,11 +23,11 @@ type Engine struct {
 	opts    Options
 	began   time.Time // zero of the loops' clock
 	loops   []*loop
-	sources *sources
+	sources *sources.Table
 	metrics *metrics
 	warned  warnings
 	samples samples
-	ports   ports // that connections to backends come from
+	ports   localport.Range // that connections to backends come from
 
 	open      atomic.Int64 // connections, lingering ones included
 	lingering atomic.Int64 // of these, refused ones whose client may still read why
@@ -53,7 +55,7 @@ func New(opts Options) (*Engine, error) {
 	if opts.Loops == 0 {
 		opts.Loops = cpuquota.CPUs()
 	}
-	e := &Engine{opts: opts, began: time.Now(), metrics: newMetrics(), sources: newSources()}
+	e := &Engine{opts: opts, began: time.Now(), metrics: newMetrics(), sources: sources.New()}
 	e.aborted, e.abort = context.WithCancel(context.Background())
 	return e, e.budget()
 }
@@ -105,7 +107,7 @@ func (e *Engine) listen() ([]netip.AddrPort, error) {
 		}
 	}
 	e.probePipes()
-	e.ports = readPorts()
+	e.ports = localport.Read()
 	for range e.opts.Loops {
 		l, err := newLoop(e)
 		if err != nil {

@@ -1,10 +1,8 @@
 package relay
 
 import (
-	"encoding/binary"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,17 +21,6 @@ func (g *gateway) dialFrom(addr string) *net.TCPConn {
 	g.t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(30 * time.Second))
 	return c.(*net.TCPConn)
-}
-
-// heldNow is how much the table of sources keeps.
-func (g *gateway) heldNow() (n int) {
-	for i := range g.sources.shards {
-		sh := &g.sources.shards[i]
-		sh.mu.Lock()
-		n += len(sh.open)
-		sh.mu.Unlock()
-	}
-	return n
 }
 
 func TestSilentClientsCountFromWhenTheyAreAccepted(t *testing.T) {
@@ -146,48 +133,17 @@ func TestSourcesWithoutAConnectionAreForgotten(t *testing.T) {
 		}
 	}
 	g.waitOpen(20)
-	if n := g.heldNow(); n != 30 {
+	if n := g.sources.Len(); n != 30 {
 		t.Errorf("%d are held, want 20 sources and the places of 10", n)
 	}
 	for _, c := range all {
 		c.Close()
 	}
 	g.waitOpen(0)
-	if n := g.heldNow(); n != 0 {
+	if n := g.sources.Len(); n != 0 {
 		t.Errorf("%d are still held", n)
 	}
 	if left := lim.left.Load(); left != 100 {
 		t.Errorf("%d places are free", left)
 	}
-}
-
-func TestSourceOfIPv6IsItsNetwork(t *testing.T) {
-	a := keyOf(netip.MustParseAddr("2001:db8:1:2:3::4"))
-	if a != keyOf(netip.MustParseAddr("2001:db8:1:2:ffff::")) || a == keyOf(netip.MustParseAddr("2001:db8:1:3::")) {
-		t.Errorf("source %v", a)
-	}
-	if keyOf(netip.MustParseAddr("::ffff:192.0.2.1")) != keyOf(netip.MustParseAddr("192.0.2.1")) {
-		t.Error("a mapped address is another source")
-	}
-	if keyOf(netip.MustParseAddr("::1")) == keyOf(netip.MustParseAddr("0.0.0.0")) {
-		t.Error("IPv4 and IPv6 meet")
-	}
-}
-
-// What a connection pays, from several loops at once.
-func BenchmarkSources(b *testing.B) {
-	s := newSources()
-	var loop atomic.Uint32
-	b.RunParallel(func(pb *testing.PB) {
-		var addr [4]byte
-		binary.BigEndian.PutUint32(addr[:], loop.Add(1)<<24)
-		for pb.Next() {
-			binary.BigEndian.PutUint32(addr[:], binary.BigEndian.Uint32(addr[:])+1)
-			h := held{of: keyOf(netip.AddrFrom4(addr))}
-			if !s.acquire(h, 1) {
-				b.Error("refused")
-			}
-			s.release(h)
-		}
-	})
 }

@@ -1,4 +1,4 @@
-package relay
+package localport
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 )
 
 func TestPortsAreOfTheRangesUpperParityAndNotReserved(t *testing.T) {
-	p := ports{low: 1000, n: 100, reserved: [][2]int{{1003, 1003}, {1011, 1050}}}
+	p := Range{low: 1000, n: 100, reserved: [][2]int{{1003, 1003}, {1011, 1050}}}
 	seen := make(map[uint16]bool)
 	for range 10_000 {
 		port := p.pick(1001)
@@ -29,7 +29,7 @@ func TestPortsAreOfTheRangesUpperParityAndNotReserved(t *testing.T) {
 }
 
 func TestKernelChoosesWhereTheRangeIsNotKnown(t *testing.T) {
-	for _, p := range []ports{{}, {low: 5000, n: 1}, {low: 1000, n: 10, reserved: [][2]int{{1, 65535}}}} {
+	for _, p := range []Range{{}, {low: 5000, n: 1}, {low: 1000, n: 10, reserved: [][2]int{{1, 65535}}}} {
 		if port := p.pick(80); port != 0 {
 			t.Errorf("%+v: port %d", p, port)
 		}
@@ -43,7 +43,7 @@ func TestPortListsOfTheKernel(t *testing.T) {
 		"8080,9000-9100": {{8080, 8080}, {9000, 9100}},
 		"x,7-,5":         {{5, 5}},
 	} {
-		if got := portList(text); !reflect.DeepEqual(got, want) {
+		if got := parseList(text); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %v", text, got)
 		}
 	}
@@ -58,17 +58,17 @@ func TestOtherPortsAreTriedUntilOneIsNotTaken(t *testing.T) {
 	}{
 		{"free", nil, 1},
 		{"no route", unix.ENETUNREACH, 1},
-		{"bound by another", unix.EADDRINUSE, portTries + 1},
-		{"connected already", fmt.Errorf("dial: %w", unix.EADDRNOTAVAIL), portTries + 1},
+		{"bound by another", unix.EADDRINUSE, tries + 1},
+		{"connected already", fmt.Errorf("dial: %w", unix.EADDRNOTAVAIL), tries + 1},
 	} {
-		p, tries, last := ports{low: 1000, n: 1000}, 0, uint16(1)
-		err := p.comingFrom(to, func(port uint16) error {
-			tries++
+		p, n, last := Range{low: 1000, n: 1000}, 0, uint16(1)
+		err := p.Try(to, func(port uint16) error {
+			n++
 			last = port
 			return tt.err
 		})
-		if !errors.Is(err, tt.err) || tries != tt.tries || (last == 0) != (tries > portTries) {
-			t.Errorf("%s: %v after %d tries, the last from %d", tt.name, err, tries, last)
+		if !errors.Is(err, tt.err) || n != tt.tries || (last == 0) != (n > tries) {
+			t.Errorf("%s: %v after %d tries, the last from %d", tt.name, err, n, last)
 		}
 	}
 }
