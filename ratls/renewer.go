@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"time"
+
+	"sallyport/internal/backoff"
 )
 
 // How old a certificate with evidence in it may grow. Evidence does not expire by itself.
@@ -111,7 +113,7 @@ func (r *Renewer) renew(ctx context.Context) {
 			return
 		case err != nil:
 			k.failures++
-			wait := backoff(k.failures)
+			wait := backoff.Double(firstBackoff, lastBackoff, k.failures)
 			k.retry = time.Now().Add(wait)
 			r.Log.Warn("certificate not renewed, the old one stays", "domain", k.domain, "not_after", k.ends,
 				"failures", k.failures, "next_try", wait.String(), "error", err)
@@ -143,15 +145,4 @@ func (k *keptCertificate) due(now time.Time, renewal time.Duration) bool {
 		return false
 	}
 	return now.Before(k.begins) || !now.Before(k.begins.Add(renewal))
-}
-
-// backoff is the pause after so many failures in a row.
-func backoff(failures int) time.Duration {
-	wait := firstBackoff
-	for range failures - 1 {
-		if wait *= 2; wait >= lastBackoff {
-			return lastBackoff
-		}
-	}
-	return wait
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"sallyport/internal/source"
 )
 
 // limiter keeps the server from being an amplifier.
@@ -64,11 +66,4 @@ func (l *limiter) take(sender netip.Addr, excess int, now time.Duration) bool {
 }
 
 // sourceOf returns the network of a, an IPv4 /24 or an IPv6 /56: about what one site has.
-func sourceOf(a netip.Addr) netip.Prefix {
-	bits := 24
-	if a = a.Unmap(); a.Is6() {
-		bits = 56
-	}
-	p, _ := a.WithZone("").Prefix(bits) // it fails only for bits out of range
-	return p
-}
+func sourceOf(a netip.Addr) netip.Prefix { return source.Network(a, 24, 56) }

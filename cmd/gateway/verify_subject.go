@@ -13,9 +13,9 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"syscall"
 	"unicode"
 
+	"sallyport/internal/regularfile"
 	"sallyport/ratls"
 	"sallyport/ratls/attestation"
 )
@@ -53,37 +53,22 @@ func (s *subject) open() (list []string) {
 // there is none, and the name could be a host's.
 func readSubject(what string) (data []byte, isFile bool, err error) {
 	if what == "-" {
-		data, err = readAtMost(os.Stdin, "standard input")
+		data, err = io.ReadAll(io.LimitReader(os.Stdin, maxSubject+1))
+		if err == nil && len(data) > maxSubject {
+			err = tooLarge("standard input")
+		}
 		return data, true, err
 	}
-	f, err := os.OpenFile(what, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO would be waited for
-	if errors.Is(err, fs.ErrNotExist) && !strings.ContainsRune(trimScheme(what), os.PathSeparator) {
+	data, _, err = regularfile.Read(what, maxSubject)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !strings.ContainsRune(trimScheme(what), os.PathSeparator):
 		return nil, false, nil
+	case errors.Is(err, regularfile.ErrNotRegular):
+		err = fmt.Errorf("%w, or - for standard input", err)
+	case errors.Is(err, regularfile.ErrTooLarge):
+		err = tooLarge(what)
 	}
-	if err != nil {
-		return nil, true, err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, true, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, true, fmt.Errorf("%s: want a regular file, or - for standard input", what)
-	}
-	if st.Size() > maxSubject {
-		return nil, true, tooLarge(what)
-	}
-	data, err = readAtMost(f, what)
 	return data, true, err
-}
-
-func readAtMost(r io.Reader, name string) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxSubject+1))
-	if err == nil && len(data) > maxSubject {
-		err = tooLarge(name)
-	}
-	return data, err
 }
 
 func tooLarge(name string) error {

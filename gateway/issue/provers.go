@@ -147,11 +147,11 @@ func text(u *url.URL) string {
 // readSecret reads a file that holds a secret of one word and nothing else.
 func readSecret(file string) (string, error) {
 	secret, err := secretfile.Read(file)
-	if err == nil && (secret == "" || strings.ContainsAny(secret, " \t\r\n\x00")) {
-		err = errors.New("want the secret and nothing else: one word")
-	}
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", file, err)
+		return "", err
+	}
+	if secret == "" || strings.ContainsAny(secret, " \t\r\n\x00") {
+		return "", fmt.Errorf("%s: want the secret and nothing else: one word", file)
 	}
 	return secret, nil
 }

@@ -18,11 +18,15 @@ import (
 	"syscall"
 )
 
-// ErrTooLarge reports a file that has more bytes than the caller allows.
-var ErrTooLarge = errors.New("file is too large")
+var (
+	// ErrNotRegular reports anything but a regular file.
+	ErrNotRegular = errors.New("want a regular file")
+	// ErrTooLarge reports a file that has more bytes than the caller allows.
+	ErrTooLarge = errors.New("file is too large")
+)
 
 // Open opens the regular file name for reading. The FileInfo is that of the open file.
-// Anything but a regular file is an error that names it.
+// For anything else the error names it and wraps ErrNotRegular.
 func Open(name string) (*os.File, fs.FileInfo, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // without O_NONBLOCK a FIFO waits for a writer
 	if err != nil {
@@ -30,7 +34,7 @@ func Open(name string) (*os.File, fs.FileInfo, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s: want a regular file", name)
+		err = fmt.Errorf("%s: %w", name, ErrNotRegular)
 	}
 	if err != nil {
 		_ = f.Close() // nothing was written

@@ -27,6 +27,8 @@ import (
 	"unicode"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/regularfile"
 )
 
 // held is the right to an interface's name, until it is closed.
@@ -131,7 +133,7 @@ func printable(words []byte) string {
 // the first. The error names the process that has the lock. Where the file system has
 // no locks, a warning goes to log.
 func Key(path string, log *slog.Logger) (io.Closer, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, _, err := regularfile.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("private key: %w", err)
 	}

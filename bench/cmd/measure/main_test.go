@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -77,5 +78,16 @@ func TestHelpHidesTheParts(t *testing.T) {
 	code, help, stderr := outcome(t, "--help")
 	if code != exitDone || !strings.Contains(help, "hostile") || strings.Contains(help, "crowd") {
 		t.Errorf("exit code %d: %s%s", code, help, stderr)
+	}
+}
+
+func TestFIFOInPlaceOfResultsIsRefusedByName(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	err := gwtest.ErrorWithFIFO(t, fifo, func(fifo string) error {
+		_, err := readResults(fifo)
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "regular file") || !strings.Contains(err.Error(), fifo) {
+		t.Error(err)
 	}
 }

@@ -1,10 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 
 	"sallyport/bench/hostile"
 	"sallyport/bench/report"
+	"sallyport/internal/regularfile"
 )
 
 func newReport() *cobra.Command {
@@ -38,21 +38,20 @@ one, from the rounds in it alone, and prints the table.`,
 	}
 }
 
+// maxResults bounds a file of results in bytes, as its readers do.
+const maxResults = 64 << 20
+
 // readResults reads results of any kind: each refuses the other's.
 func readResults(file string) (figures, error) {
-	f, err := os.Open(file)
+	data, _, err := regularfile.Read(file, maxResults)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	compared, err := report.Read(f)
+	compared, err := report.Read(bytes.NewReader(data))
 	if err == nil {
 		return compared, nil
 	}
-	if _, again := f.Seek(0, io.SeekStart); again != nil {
-		return nil, again
-	}
-	attacked, other := hostile.Read(f)
+	attacked, other := hostile.Read(bytes.NewReader(data))
 	if other == nil {
 		return attacked, nil
 	}

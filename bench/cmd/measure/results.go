@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"sallyport/internal/atomicfile"
 )
 
 // figures is the results of a measurement; those with a chart have WriteSVG too.
@@ -58,13 +61,9 @@ func render(dir, name string, r figures) error {
 }
 
 func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
-	if err != nil {
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // renamed, if all went well
-	if err := errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return atomicfile.Replace(path, b.Bytes(), 0o644)
 }
