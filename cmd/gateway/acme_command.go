@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,20 +15,10 @@ import (
 )
 
 func newACME() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "acme",
-		Short: "Rehearse certificates, and pin who may issue them",
-		Args:  cli.UsageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_ = cmd.Help()
-			return cli.Usage(errors.New("a command is needed: test or caa"))
-		},
-	}
-	cmd.AddCommand(newACMETest(), newACMECAA())
-	for _, c := range cmd.Commands() {
-		c.Args = cli.UsageArgs(c.Args)
-	}
-	return cmd
+	return cli.Group(
+		&cobra.Command{Use: "acme", Short: "Rehearse certificates, and pin who may issue them"},
+		newACMETest(), newACMECAA(),
+	)
 }
 
 func newACMETest() *cobra.Command {

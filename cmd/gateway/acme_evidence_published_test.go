@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"sallyport/admin"
+	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/pebble"
 	"sallyport/internal/gwtest/tdxpki"
 	"sallyport/ratls"
@@ -157,7 +158,7 @@ func TestKeyOfAnOrderedCertificateIsProvenToBeInTheMachine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	code, out, stderr := outcome(t, "verify", "--connect", s.clients, "--policy", s.path("policy.toml"), "--app", agent.peer().App.String(),
+	code, out, stderr := gwtest.Outcome(t, "verify", "--connect", s.clients, "--policy", s.path("policy.toml"), "--app", agent.peer().App.String(),
 		"--measurement", measurementFlag(systemOf(agent.World, tdxpki.Guest{})), "gateway.proof.test")
 	if code != 0 || !strings.Contains(out, "VERIFIED") || !strings.Contains(out, acmeInfo) {
 		t.Errorf("verify: exit code %d\n%s%s", code, out, stderr)

@@ -158,7 +158,7 @@ func (s *acmeSite) end(cmd *exec.Cmd) {
 // command runs another command of the gateway on its configuration.
 func (s *acmeSite) run(args ...string) (code int, said string) {
 	s.t.Helper()
-	code, out, errs := outcome(s.t, append(args, "--config", s.path("gateway.toml"))...)
+	code, out, errs := gwtest.Outcome(s.t, append(args, "--config", s.path("gateway.toml"))...)
 	return code, out + errs
 }
 

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"sallyport/internal/gwtest"
 )
 
 // Domains come and go by SIGHUP; how their certificates are got does not change by it,
@@ -11,7 +13,7 @@ import (
 func testChangedSection(t *testing.T, w *acmeWorld) {
 	s := w.newEmbedded(t, "section.test", "")
 	domain := issued("section.test")
-	cmd := command(t, "run", "--config", s.path("gateway.toml"))
+	cmd := gwtest.Program(t, "run", "--config", s.path("gateway.toml"))
 	var log safeBuffer
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {

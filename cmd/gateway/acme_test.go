@@ -12,6 +12,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/pebble"
 )
 
@@ -87,7 +88,7 @@ func testTenLines(t *testing.T, w *acmeWorld, binding string) {
 	if err != nil || len(m.Answer) != 1 || !strings.HasSuffix(m.Answer[0].String(), "127.0.0.1") {
 		t.Errorf("names of the domain lead to %v, %v", m, err)
 	}
-	if code, stdout, _ := outcome(t, "status", "--admin", s.admin); code != 1 || !strings.Contains(stdout, "*.ten.test") {
+	if code, stdout, _ := gwtest.Outcome(t, "status", "--admin", s.admin); code != 1 || !strings.Contains(stdout, "*.ten.test") {
 		t.Errorf("status: %d, %s", code, stdout)
 	}
 	s.certified("*.ten.test", first.Serial)

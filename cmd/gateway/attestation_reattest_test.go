@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sallyport/admin"
+	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/tdxpki"
 )
 
@@ -75,7 +76,7 @@ func (v *served) wantDrained(reason string) {
 	if _, err := v.connect(); err == nil || !strings.Contains(err.Error(), "internal error") {
 		v.t.Errorf("a new connection: %v; want the alert internal_error", err)
 	}
-	code, table, _ := outcome(v.t, "status", "--admin", v.admin)
+	code, table, _ := gwtest.Outcome(v.t, "status", "--admin", v.admin)
 	if code != 1 || !strings.Contains(table, "refused") || !strings.Contains(table, "attestation: ") || !strings.Contains(table, reason) {
 		v.t.Errorf("gateway status: exit code %d,\n%s", code, table)
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"sallyport/internal/gwtest"
 )
 
 func TestGatewayDoesNotStartWithoutItsPolicy(t *testing.T) {
@@ -16,7 +18,7 @@ func TestGatewayDoesNotStartWithoutItsPolicy(t *testing.T) {
 	} {
 		s.write("allow.toml", test.allow)
 		s.attest(test.section)
-		code, _, said := outcome(t, "run", "--config", s.path("gateway.toml"))
+		code, _, said := gwtest.Outcome(t, "run", "--config", s.path("gateway.toml"))
 		if code != 1 || !strings.Contains(said, "gateway: [attestation] ") || !strings.Contains(said, test.says) {
 			t.Errorf("%s: exit code %d; it says %s", test.section, code, said)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sallyport/admin"
+	"sallyport/internal/gwtest"
 	"sallyport/ratls"
 	"sallyport/registry"
 )
@@ -25,7 +26,7 @@ func (v *served) wantOut(reason string) {
 	if _, err := v.connect(); err == nil {
 		v.t.Error("a new connection is served")
 	}
-	if code, table, _ := outcome(v.t, "status", "--admin", v.admin); code != 1 || !strings.Contains(table, reason) {
+	if code, table, _ := gwtest.Outcome(v.t, "status", "--admin", v.admin); code != 1 || !strings.Contains(table, reason) {
 		v.t.Errorf("gateway status: exit code %d,\n%s", code, table)
 	}
 }

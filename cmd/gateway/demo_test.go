@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sallyport/internal/gwtest"
 )
 
 // A newcomer copies the lines that begin with "curl ", so every one must work.
@@ -15,7 +17,7 @@ func TestLinesOfTheDemoWork(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is not installed")
 	}
-	demo := command(t, "demo", "--listen", "127.0.0.1:0")
+	demo := gwtest.Program(t, "demo", "--listen", "127.0.0.1:0")
 	demo.Cancel = func() error { return demo.Process.Signal(syscall.SIGTERM) }
 	out, err := demo.StdoutPipe()
 	if err != nil {

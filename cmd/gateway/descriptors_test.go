@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"sallyport/internal/gwtest"
 )
 
 // check tells the division, and warns of a file that asks for more than there is.
@@ -18,7 +20,7 @@ func TestCheckTellsHowDescriptorsAreDivided(t *testing.T) {
 		if err := os.WriteFile(s.path("gateway.toml"), []byte(file), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		code, out, _ := outcome(t, "check", "--config", s.path("gateway.toml"))
+		code, out, _ := gwtest.Outcome(t, "check", "--config", s.path("gateway.toml"))
 		if code != 0 || !strings.Contains(out, " connections of 3 each (own ") || !strings.Contains(out, ", guests ") ||
 			strings.Contains(out, "warning: max_connections = "+connections+" is more than") != warning {
 			t.Errorf("max_connections = %s: exit code %d: %s", connections, code, out)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sallyport/admin"
+	"sallyport/internal/gwtest"
 )
 
 const (
@@ -112,7 +113,7 @@ func TestJoinRefusesAnotherGateway(t *testing.T) {
 	s.machine("vm1", vm1)
 	s.gateway()
 	s.until("the gateway is up", serving(0))
-	cmd := command(t, "join", "--url", "https://"+s.guests, "--cert", s.path("vm1.pem"), "--key", s.path("vm1.key"),
+	cmd := gwtest.Program(t, "join", "--url", "https://"+s.guests, "--cert", s.path("vm1.pem"), "--key", s.path("vm1.key"),
 		"--ca", s.path("pki/ca.pem"), "--gateway-app-id", demoApp, "--state", s.path("state"), "--mode", "netstack", "--forward", "127.0.0.1:1")
 	out, err := cmd.StderrPipe()
 	if err != nil {

@@ -84,7 +84,7 @@ access = true
 			}()
 		}
 	}()
-	s.cmd = command(t, "run", "--config", s.path("gateway.toml"))
+	s.cmd = gwtest.Program(t, "run", "--config", s.path("gateway.toml"))
 	s.cmd.Stderr = stderr
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -234,7 +234,7 @@ func TestLogReaderThatHasStoppedDoesNotKeepTheProcess(t *testing.T) {
 	s.mustEcho(s.connect(), []byte("x"))
 	s.mustStop()
 
-	cmd := command(t, "run", "--config", s.path("none.toml"))
+	cmd := gwtest.Program(t, "run", "--config", s.path("none.toml"))
 	cmd.Stderr = writer
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

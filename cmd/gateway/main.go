@@ -5,8 +5,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -17,19 +15,14 @@ import (
 	"sallyport/cmd/gateway/pki"
 )
 
-func main() { os.Exit(realMain(os.Args[1:])) }
-
-func realMain(args []string) int {
-	root := newRoot()
-	root.SetArgs(args)
-	return cli.End(root.ExecuteContext(context.Background()))
-}
+func main() { os.Exit(cli.Main(newRoot(), os.Args[1:])) }
 
 func newRoot() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "gateway",
-		Short: "Lets TLS clients reach confidential VMs over WireGuard",
-		Long: `gateway lets TLS clients reach confidential VMs over WireGuard.
+	return cli.Root(
+		&cobra.Command{
+			Use:   "gateway",
+			Short: "Lets TLS clients reach confidential VMs over WireGuard",
+			Long: `gateway lets TLS clients reach confidential VMs over WireGuard.
 
 A client connects with the name <app-id>-<port>[s|g].<base domain>: the gateway
 ends TLS (g: with HTTP/2), or with s passes the stream through unread, to one of
@@ -37,19 +30,16 @@ the app's machines.
 
 To see it work:     gateway demo
 To run it:          gateway run --config /etc/gateway/gateway.toml`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          cli.UsageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_ = cmd.Help()
-			return cli.Usage(errors.New("a command is needed"))
 		},
-	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usage(err) })
-	root.AddCommand(newRun(), newACME(), bench.New(), newCheck(), newDemo(), join.New(), pki.New(), newStatus(), newVerify(), newVersion())
-	for _, c := range root.Commands() {
-		c.Args = cli.UsageArgs(c.Args)
-	}
-	return root
+		newRun(),
+		newCheck(),
+		newStatus(),
+		newDemo(),
+		join.New(),
+		newVerify(),
+		pki.New(),
+		newACME(),
+		bench.New(),
+		newVersion(),
+	)
 }

@@ -1,51 +1,25 @@
 package main
 
 import (
-	"bytes"
-	"cmp"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sallyport/cmd/gateway/cli"
+	"sallyport/internal/gwtest"
 )
 
-// TestMain lets the test binary be the gateway, so that tests run the real
-// program: its exit codes, its signals, what it prints.
+// TestMain lets the test binary be the gateway.
 func TestMain(m *testing.M) {
-	switch os.Getenv("BE_GATEWAY") {
-	case "":
-	case "stuck": // args are those of run
+	switch {
+	case !gwtest.IsProgram():
+		m.Run()
+	case os.Getenv(stuck) != "": // args are those of run
 		os.Exit(stuckMain(os.Args[len(os.Args)-1]))
 	default:
-		os.Exit(realMain(os.Args[1:]))
+		os.Exit(cli.Main(newRoot(), os.Args[1:]))
 	}
-	os.Exit(m.Run())
-}
-
-// command is the gateway with these arguments, not yet started.
-func command(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self, args...)
-	cmd.Env = append(os.Environ(), "BE_GATEWAY="+cmp.Or(os.Getenv("BE_GATEWAY"), "1"))
-	return cmd
-}
-
-// outcome runs the gateway to its end.
-func outcome(t *testing.T, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	cmd := command(t, args...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		t.Fatal(err)
-	}
-	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
 func TestExitCodesTellUsageFromFailure(t *testing.T) {
@@ -57,7 +31,7 @@ func TestExitCodesTellUsageFromFailure(t *testing.T) {
 	}{
 		{"version", 0, ""},
 		{"--help", 0, ""},
-		{"", 2, "a command is needed"},
+		{"", 2, "a command is needed: run, check"},
 		{"bogus", 2, "unknown command"},
 		{"run --bogus", 2, "unknown flag"},
 		{"check more", 2, "unknown command"},
@@ -66,7 +40,7 @@ func TestExitCodesTellUsageFromFailure(t *testing.T) {
 		{"check --config " + missing, 1, missing},
 		{"status --admin 127.0.0.1:1", 1, "no gateway answers"},
 	} {
-		code, _, stderr := outcome(t, strings.Fields(test.args)...)
+		code, _, stderr := gwtest.Outcome(t, strings.Fields(test.args)...)
 		if code != test.code || !strings.Contains(stderr, test.says) {
 			t.Errorf("gateway %s: exit code %d, want %d; it says %q", test.args, code, test.code, stderr)
 		}
@@ -80,7 +54,7 @@ func TestCheckPrintsEveryProblemWithItsPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"check", "--config", file}, {"run", "--config", file}} {
-		code, stdout, stderr := outcome(t, args...)
+		code, stdout, stderr := gwtest.Outcome(t, args...)
 		said := stdout + stderr
 		if code != 1 || !strings.Contains(said, file+":2:1: proxy.listn: ") || !strings.Contains(said, file+":4:1: wireguard.mtu: ") {
 			t.Errorf("gateway %s: exit code %d, %s", args[0], code, said)
@@ -89,7 +63,7 @@ func TestCheckPrintsEveryProblemWithItsPlace(t *testing.T) {
 }
 
 func TestExampleConfigurationIsPrinted(t *testing.T) {
-	code, stdout, _ := outcome(t, "check", "--example")
+	code, stdout, _ := gwtest.Outcome(t, "check", "--example")
 	if code != 0 || !strings.Contains(stdout, "[[domain]]") {
 		t.Errorf("exit code %d, %q", code, stdout)
 	}

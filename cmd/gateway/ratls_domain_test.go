@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sallyport/admin"
+	"sallyport/internal/gwtest"
 	"sallyport/ratls"
 )
 
@@ -220,7 +221,7 @@ func TestMachineThatCannotQuoteDoesNotStart(t *testing.T) {
 	want := "[[domain]] gw.test: ratls needs a confidential VM: no quote source: this machine has no " + socket +
 		", no " + kernel + "; mount the guest agent's socket, or give cert and key"
 	for _, verb := range []string{"run", "check"} {
-		code, stdout, stderr := outcome(t, verb, "--config", file)
+		code, stdout, stderr := gwtest.Outcome(t, verb, "--config", file)
 		if code != 1 || !strings.Contains(stdout+stderr, want) {
 			t.Errorf("%s: code %d\n%s%s\nwant %s", verb, code, stdout, stderr, want)
 		}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"sallyport/internal/gwtest"
 )
 
 // A gateway with the key of another would take its guests away, and one with its
@@ -23,7 +25,7 @@ func TestSecondGatewayWithTheSameKeyIsRefused(t *testing.T) {
 	if err := os.WriteFile(second.path("gateway.toml"), []byte(strings.Replace(string(text), "[wireguard]", own, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, _, said := outcome(t, "run", "--config", second.path("gateway.toml"))
+	code, _, said := gwtest.Outcome(t, "run", "--config", second.path("gateway.toml"))
 	if code != 1 || !strings.Contains(said, fmt.Sprintf("is used by process %d (", gw.Process.Pid)) {
 		t.Errorf("exit code %d, it says %s", code, said)
 	}
@@ -36,7 +38,7 @@ func TestSecondJoinWithTheSameStateIsRefused(t *testing.T) {
 	s.until("the gateway is up", serving(0))
 	first := s.join("vm1", "--forward", "80="+web(t, "one"))
 	s.until("the machine is up", serving(1))
-	code, _, said := outcome(t, "join", "--url", "https://"+s.guests, "--cert", s.path("vm1.pem"), "--key", s.path("vm1.key"),
+	code, _, said := gwtest.Outcome(t, "join", "--url", "https://"+s.guests, "--cert", s.path("vm1.pem"), "--key", s.path("vm1.key"),
 		"--ca", s.path("pki/ca.pem"), "--state", s.path("vm1-state"), "--mode", "netstack", "--forward", "80=127.0.0.1:1")
 	if code != 1 || !strings.Contains(said, fmt.Sprintf("is used by process %d (", first.Process.Pid)) {
 		t.Errorf("exit code %d, it says %s", code, said)

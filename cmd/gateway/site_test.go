@@ -101,7 +101,7 @@ func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
 func (s *site) pki(verb string, args ...string) {
 	s.t.Helper()
 	args = append([]string{"pki", verb, "--dir", s.path("pki")}, args...)
-	if code, _, stderr := outcome(s.t, args...); code != 0 {
+	if code, _, stderr := gwtest.Outcome(s.t, args...); code != 0 {
 		s.t.Fatalf("gateway %s: %s", strings.Join(args, " "), stderr)
 	}
 }
@@ -116,7 +116,7 @@ func (s *site) machine(name, instance string) {
 // the test fails.
 func (s *site) start(args ...string) *exec.Cmd {
 	s.t.Helper()
-	cmd := command(s.t, args...)
+	cmd := gwtest.Program(s.t, args...)
 	out := &safeBuffer{}
 	if args[0] == "run" {
 		s.log = out

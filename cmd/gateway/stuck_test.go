@@ -18,6 +18,9 @@ import (
 	"sallyport/internal/vm"
 )
 
+// stuck is the variable that has the test binary be stuckMain.
+const stuck = "STUCK_GATEWAY"
+
 // stuckMain is the program with a bug: a loop that looks a name up never comes back.
 func stuckMain(file string) int {
 	cfg, err := config.Load(file)
@@ -48,7 +51,7 @@ func TestStuckLoopFailsReadinessAndTheSecondSIGTERMEndsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stderr.Close()
-	t.Setenv("BE_GATEWAY", "stuck")
+	t.Setenv(stuck, "1")
 	s := newLogSite(t, stderr)
 	ready := func() string {
 		resp, err := http.Get("http://" + s.admin + "/readyz")

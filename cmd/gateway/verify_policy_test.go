@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sallyport/cmd/gateway/cli"
+	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/tdxpki"
 )
 
@@ -51,7 +52,7 @@ func TestVerifyExitCodesTellUsageFromFailure(t *testing.T) {
 		"policy of no ==":  {[]string{"verify", "--policy", v.write("broken.toml", []byte("[attestation]\npccs\n")), good}, 1, "/broken.toml:2:5: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, stdout, stderr := outcome(t, test.args...)
+			code, stdout, stderr := gwtest.Outcome(t, test.args...)
 			if code != test.code || !strings.Contains(stderr, test.says) || test.says == "" && stderr != "" || (stdout == "") != (test.says != "") {
 				t.Errorf("exit code %d, want %d; it prints\n%sand says %q, want %q", code, test.code, stdout, stderr, test.says)
 			}

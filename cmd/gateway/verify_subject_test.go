@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/tdxpki"
 )
 
@@ -81,7 +82,7 @@ func TestHexIsReadAsToolsWriteIt(t *testing.T) {
 func TestEvidenceComesFromStandardInput(t *testing.T) {
 	endAtOnce(t)
 	v := newVerification(t)
-	cmd := command(t, v.args("-")...)
+	cmd := gwtest.Program(t, v.args("-")...)
 	cmd.Stdin = bytes.NewReader(v.world.Guest(tdxpki.Guest{}).Attestation.V0())
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.HasPrefix(string(out), "-: an attestation\n✓ ") {
@@ -126,7 +127,7 @@ func TestWhatIsNoEvidenceIsToldInOneLine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
-			code, stdout, stderr := outcome(t, v.args(test.what)...)
+			code, stdout, stderr := gwtest.Outcome(t, v.args(test.what)...)
 			if code != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "gateway: ") || !strings.Contains(stderr, test.says) {
 				t.Errorf("exit code %d after %v: %s%s; want %q", code, time.Since(start), stdout, stderr, test.says)
 			}

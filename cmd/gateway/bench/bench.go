@@ -4,7 +4,6 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,7 +15,7 @@ import (
 
 // New returns the command.
 func New() *cobra.Command {
-	cmd := &cobra.Command{
+	return cli.Group(&cobra.Command{
 		Use:   "bench",
 		Short: "Put load on a gateway, or attack it",
 		Long: `bench puts load on a gateway and measures it: this one, or any other that routes
@@ -24,17 +23,7 @@ TLS by server name. It sends only to the address that it is given.
 
 	gateway bench backend --listen 127.0.0.1:9000 &
 	gateway bench load --target 127.0.0.1:443 --sni app-9000s.gw.example.com --connections 50`,
-		Args: cli.UsageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_ = cmd.Help()
-			return cli.Usage(errors.New("bench: load or backend is needed"))
-		},
-	}
-	cmd.AddCommand(newLoad(), newBackend())
-	for _, c := range cmd.Commands() {
-		c.Args = cli.UsageArgs(c.Args)
-	}
-	return cmd
+	}, newLoad(), newBackend())
 }
 
 // maxCPUs is what the kernel's masks have room for.

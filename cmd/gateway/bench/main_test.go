@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"bytes"
-	"context"
 	"os"
 	"os/exec"
 	"testing"
@@ -19,11 +17,8 @@ var program func(testing.TB) string
 // TestMain lets the test binary be "gateway bench", so that tests run a process: its
 // exit codes, its signals, what it prints.
 func TestMain(m *testing.M) {
-	if os.Getenv("BE_BENCH") != "" {
-		root := New()
-		root.SilenceUsage, root.SilenceErrors = true, true
-		root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usage(err) })
-		os.Exit(cli.End(root.ExecuteContext(context.Background())))
+	if gwtest.IsProgram() {
+		os.Exit(cli.Main(cli.Root(&cobra.Command{Use: "gateway"}, New()), os.Args[1:]))
 	}
 	dir, err := os.MkdirTemp("", "gateway-bench-")
 	if err != nil {
@@ -37,24 +32,17 @@ func TestMain(m *testing.M) {
 // command is "gateway bench" with these arguments, not yet started.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self, args...)
-	cmd.Env = append(os.Environ(), "BE_BENCH=1", "GORACE=atexit_sleep_ms=0") // or every process ends a second later
-	return cmd
+	endAtOnce(t)
+	return gwtest.Program(t, append([]string{"bench"}, args...)...)
 }
 
 // outcome runs "gateway bench" to its end.
 func outcome(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	cmd := command(t, args...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		t.Fatal(err)
-	}
-	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+	endAtOnce(t)
+	return gwtest.Outcome(t, append([]string{"bench"}, args...)...)
 }
+
+// endAtOnce spares the programs of a test the second for which the race detector waits at
+// their end.
+func endAtOnce(t *testing.T) { t.Setenv("GORACE", "atexit_sleep_ms=0") }

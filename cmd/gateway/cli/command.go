@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +20,33 @@ func Usage(err error) error { return UsageError{err} }
 func (e UsageError) Error() string { return e.Err.Error() }
 func (e UsageError) Unwrap() error { return e.Err }
 
-// UsageArgs makes wrong arguments an error of usage.
-func UsageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+// Root makes cmd the root of a program: Group, and every error of the command line is a
+// UsageError, which nobody but Main prints.
+func Root(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
+	return Group(cmd, commands...)
+}
+
+// Group adds commands to cmd, which alone does nothing: it prints its help and fails.
+func Group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	var names []string
+	for _, c := range commands {
+		c.Args = usageArgs(c.Args)
+		names = append(names, c.Name())
+	}
+	cmd.Args = usageArgs(cobra.NoArgs)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		_ = cmd.Help()
+		return Usage(errors.New("a command is needed: " + strings.Join(names, ", ")))
+	}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+// usageArgs makes wrong arguments an error of usage.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
 			return Usage(err)

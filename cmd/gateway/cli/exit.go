@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // Exit codes. A command may have further ones; see Reported.
@@ -29,9 +32,15 @@ type reported struct {
 func (r *reported) Error() string        { return r.word }
 func (r *reported) Is(target error) bool { return target == ErrReported }
 
-// End prints why a command failed, unless the command has done so, and returns the exit
-// code. A reader of standard error that has stopped does not keep the process from its end.
-func End(err error) int {
+// Main runs the command that args name below root, and returns the exit code. It prints why
+// the command failed, unless the command has done so.
+func Main(root *cobra.Command, args []string) int {
+	root.SetArgs(args)
+	return end(root.ExecuteContext(context.Background()))
+}
+
+// end prints err, unless that was done, and returns the exit code.
+func end(err error) int {
 	var own *reported
 	switch {
 	case err == nil:
@@ -48,7 +57,8 @@ func End(err error) int {
 	return ExitFailed
 }
 
-// report prints err, and waits for that no longer than flushTime.
+// report prints err. A reader of standard error that has stopped does not keep the process
+// from its end.
 func report(err error) {
 	printed := make(chan struct{})
 	go func() {

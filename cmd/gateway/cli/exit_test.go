@@ -9,7 +9,7 @@ import (
 )
 
 func TestExitCodeSaysWhoseFailureItIs(t *testing.T) {
-	usage := UsageArgs(cobra.NoArgs)(&cobra.Command{Use: "x"}, []string{"more"})
+	usage := usageArgs(cobra.NoArgs)(&cobra.Command{Use: "x"}, []string{"more"})
 	for name, test := range map[string]struct {
 		err      error
 		code     int
@@ -23,7 +23,7 @@ func TestExitCodeSaysWhoseFailureItIs(t *testing.T) {
 		"usage":             {Usage(errors.New("x")), ExitUsage, false},
 		"arguments":         {usage, ExitUsage, false},
 	} {
-		if code := End(test.err); code != test.code {
+		if code := end(test.err); code != test.code {
 			t.Errorf("%s: exit code %d, want %d", name, code, test.code)
 		}
 		if got := errors.Is(test.err, ErrReported); got != test.reported {

@@ -45,7 +45,7 @@ reach it. The app id is the one that dstack guests know as gateway_app_id:
 
 	gateway pki issue --dir /etc/gateway/pki --out rpc --server \
 	    --name gw.example.com --app-id 6a7e111111111111111111111111111111111111`,
-		Args: cli.UsageArgs(cobra.NoArgs),
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.instanceSet, f.composeSet = cmd.Flags().Changed("instance-id"), cmd.Flags().Changed("compose-hash")
 			request, err := f.request()

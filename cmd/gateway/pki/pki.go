@@ -19,7 +19,7 @@ import (
 
 // New returns the command.
 func New() *cobra.Command {
-	cmd := &cobra.Command{
+	return cli.Group(&cobra.Command{
 		Use:   "pki",
 		Short: "Issue certificates where there is no KMS",
 		Long: `pki is a small certificate authority that issues what a dstack KMS would: for
@@ -28,14 +28,7 @@ certificate. It asks for no attestation: who can read its key decides who an
 app's machines are.
 
 	gateway pki init --dir /etc/gateway/pki`,
-		Args: cli.UsageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_ = cmd.Help()
-			return cli.Usage(errors.New("pki: init or issue is needed"))
-		},
-	}
-	cmd.AddCommand(newInit(), newIssue())
-	return cmd
+	}, newInit(), newIssue())
 }
 
 func newInit() *cobra.Command {
@@ -48,7 +41,7 @@ as [rpc] client_ca and machines as their gateway's CA, and DIR/ca.key, which
 nobody else may read. It overwrites neither.
 
 	gateway pki init --dir /etc/gateway/pki`,
-		Args: cli.UsageArgs(cobra.NoArgs),
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" {
 				return cli.Usage(errors.New("pki init: --dir is needed"))

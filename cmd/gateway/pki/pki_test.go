@@ -182,7 +182,7 @@ func TestPKIWrongUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "init or issue is needed"},
+		{nil, "a command is needed: init, issue"},
 		{[]string{"init"}, "--dir is needed"},
 		{[]string{"init", "--dir", "d", "more"}, "unknown command"},
 		{[]string{"issue", "--dir", "d", "--out", "o"}, "--dir, --out and --app-id are needed"},
