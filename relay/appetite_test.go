@@ -1,6 +1,10 @@
 package relay
 
-import "testing"
+import (
+	"testing"
+
+	"sallyport/relay/buffer"
+)
 
 // A direction reads more at once while its receiver takes all of it, and the least again
 // when it does not.
@@ -30,27 +34,27 @@ func TestReadsGrowWithTheReceiver(t *testing.T) {
 	}
 }
 
-// What slow receivers leave in memory is bounded: chunksLarge of them keep a large read,
+// What slow receivers leave in memory is bounded: buffer.LargeChunks of them keep a large read,
 // all others a small one.
 func TestOnlySoManyKeepALargeRead(t *testing.T) {
 	l := &loop{}
-	hungry := &flow{full: growMost}
-	var kept []*chunk
-	for range 3 * chunksLarge {
+	hungry := &flow{full: buffer.GrowMost}
+	var kept []*buffer.Chunk
+	for range 3 * buffer.LargeChunks {
 		size := l.appetite(hungry)
-		kept = append(kept, l.chunks.keep(nil, make([]byte, size)))
+		kept = append(kept, l.chunks.Keep(nil, make([]byte, size)))
 	}
 	large := 0
 	for _, k := range kept {
-		if k.len() > readSize {
+		if k.Len() > readSize {
 			large++
 		}
 	}
-	if large != chunksLarge {
-		t.Errorf("%d of %d keep a large read, want %d", large, len(kept), chunksLarge)
+	if large != buffer.LargeChunks {
+		t.Errorf("%d of %d keep a large read, want %d", large, len(kept), buffer.LargeChunks)
 	}
 	for _, k := range kept {
-		l.chunks.put(k)
+		l.chunks.Put(k)
 	}
 	if got := l.appetite(hungry); got != readMost {
 		t.Errorf("%d bytes at once when all were given back, want %d", got, readMost)

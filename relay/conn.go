@@ -4,6 +4,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/relay/buffer"
 )
 
 // conn is one client's connection and, once dialled, its backend's. It belongs
@@ -87,8 +89,8 @@ type end struct {
 // flow is one direction.
 type flow struct {
 	bytes uint64
-	chunk *chunk // read, and not yet taken by the receiver
-	pipe  *pipe  // held only while bytes are in it
+	chunk *buffer.Chunk // read, and not yet taken by the receiver
+	pipe  *buffer.Pipe  // held only while bytes are in it
 	piped int32
 	full  uint8 // full reads in a row: from spliceAfter on it is spliced (with TLS: appetite)
 	thin  uint8 // small splices in a row

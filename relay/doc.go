@@ -21,7 +21,7 @@
 //	earlydata.go      … of a client that offers 0-RTT data
 //	preface.go        what the backend must get first
 //	flow.go         relayed: each direction copies …
-//	splice.go       … or splices (pipes.go: the pool and its quota)
+//	splice.go       … or splices (package buffer: chunks, pipes and their quota)
 //	mute.go         a sender that is ahead of its receiver does not wake the loop
 //	tlsflow.go      … or encrypts and decrypts (retls.go: both, on either side), in turns
 //	                  (turn.go) that bound the work of crypto/tls for one peer

@@ -12,6 +12,7 @@ import (
 
 	"sallyport/internal/cpuquota"
 	"sallyport/internal/descriptors"
+	"sallyport/relay/buffer"
 	"sallyport/relay/localport"
 	"sallyport/relay/sources"
 )
@@ -106,7 +107,9 @@ func (e *Engine) listen() ([]netip.AddrPort, error) {
 			return nil, err
 		}
 	}
-	e.probePipes()
+	if err := buffer.ProbePipe(); err != nil { // now, not at the first bulk transfer
+		e.warnPipes(err)
+	}
 	e.ports = localport.Read()
 	for range e.opts.Loops {
 		l, err := newLoop(e)

@@ -1,5 +1,7 @@
 package relay
 
+import "sallyport/relay/buffer"
+
 // A flow is one direction of a connection that is relayed. push moves what can
 // be moved now and returns; readiness events call it again. It keeps three
 // promises:
@@ -14,9 +16,8 @@ package relay
 //     did not, and has a share of the loop's time: loop.again.
 
 const (
-	readSize   = 64 << 10
-	readMost   = readSize << growMost // tlsflow.go: appetite
-	growMost   = 3
+	readSize   = buffer.ReadSize
+	readMost   = buffer.ReadMost // tlsflow.go: appetite
 	pushBudget = 256 << 10
 	bulkSize   = readSize
 
@@ -107,9 +108,9 @@ func (c *conn) push(f *flow, from, to *end) bool {
 			return false
 		case moved >= pushBudget:
 			return true
-		case f.full >= spliceAfter && c.loop.pipes.take(f):
+		case f.full >= spliceAfter && c.takePipe(f):
 			moved += c.fill(f, from, to)
-			short = f.pipe != nil && f.piped < f.pipe.size
+			short = f.pipe != nil && f.piped < f.pipe.Size
 		default:
 			moved += c.copy(f, from, to)
 		}
@@ -132,22 +133,22 @@ func (c *conn) copy(f *flow, from, to *end) int {
 	}
 	c.count(f, copying, n)
 	w := to.write(l.in[:n])
-	f.chunk = l.chunks.keep(nil, l.in[w:n])
+	f.chunk = l.chunks.Keep(nil, l.in[w:n])
 	return n
 }
 
 // flush writes the kept bytes; false means that some are left.
 func (c *conn) flush(f *flow, to *end) bool {
 	k := f.chunk
-	n := to.write(k.bytes())
-	k.off += n
+	n := to.write(k.Bytes())
+	k.Skip(n)
 	if n > 0 {
 		c.last = c.loop.now
 	}
-	if k.len() > 0 {
+	if k.Len() > 0 {
 		return false
 	}
-	c.loop.chunks.put(k)
+	c.loop.chunks.Put(k)
 	f.chunk = nil
 	return true
 }
@@ -209,7 +210,10 @@ func (c *conn) count(f *flow, mode relayMode, n int) {
 
 // release gives back what a flow holds.
 func (l *loop) release(f *flow) {
-	l.chunks.put(f.chunk)
+	l.chunks.Put(f.chunk)
 	f.chunk = nil
-	l.pipes.discard(f)
+	if f.pipe != nil {
+		l.pipes.Discard(f.pipe)
+		f.pipe, f.piped = nil, 0
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/relay/buffer"
 )
 
 // An event loop: one goroutine locked to its thread, with its own epoll
@@ -29,8 +31,8 @@ type loop struct {
 	pause   timer // armed: no accepting
 	reserve int32 // a descriptor to give up when there is none left
 	coros   coros
-	chunks  chunks
-	pipes   pipes
+	chunks  buffer.Chunks
+	pipes   buffer.Pipes
 	bridges map[int32]*bridge // by the loop's descriptor
 
 	evictions evictions
@@ -293,8 +295,8 @@ func newLoop(e *Engine) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{engine: e, log: e.opts.Log, epoll: int32(fd), reserve: openReserve(), in: make([]byte, readMost), out: make([]byte, 0, outMost)}
-	l.pipes = pipes{loop: l, max: int64(max(1, e.opts.MaxPipes/e.opts.Loops))}
+	l := &loop{engine: e, log: e.opts.Log, epoll: int32(fd), reserve: openReserve(), in: make([]byte, readMost), out: make([]byte, 0, buffer.OutMost)}
+	l.pipes = buffer.Pipes{Max: int64(max(1, e.opts.MaxPipes/e.opts.Loops)), Open: &l.stats.pipes, Refused: l.notePipe}
 	l.setTimeouts(e.opts.Timeouts)
 	if e.opts.LoopLog != nil {
 		l.log = e.opts.LoopLog()
@@ -309,7 +311,7 @@ func newLoop(e *Engine) (*loop, error) {
 // close gives back what the loop holds besides connections.
 func (l *loop) close() {
 	l.coros.close()
-	l.pipes.close()
+	l.pipes.Close()
 	if l.reserve >= 0 {
 		closeFD(l.reserve)
 	}

@@ -48,12 +48,12 @@ func (s *setup) answerSSLRequest() Reason {
 		return r
 	}
 	declined := false
-	for s.in.bytes()[0] == 0 {
+	for s.in.Bytes()[0] == 0 {
 		if r := s.atLeast(len(sslRequest)); r != goOn {
 			return r
 		}
-		request := s.in.bytes()[:len(sslRequest)]
-		s.in.off += len(sslRequest)
+		request := s.in.Bytes()[:len(sslRequest)]
+		s.in.Skip(len(sslRequest))
 		switch {
 		case bytes.Equal(request, []byte(sslRequest)):
 			s.postgres = true
@@ -90,7 +90,7 @@ func (s *setup) withoutTLS(first []byte) Reason {
 
 // atLeast waits until n bytes of the client are there.
 func (s *setup) atLeast(n int) Reason {
-	for s.in.len() < n {
+	for s.in.Len() < n {
 		if r := s.more(); r != goOn {
 			return r
 		}

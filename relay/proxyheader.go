@@ -19,11 +19,11 @@ func (s *setup) readProxyHeader() Reason {
 		return goOn
 	}
 	for {
-		h, n, err := proxyproto.Parse(s.in.bytes())
+		h, n, err := proxyproto.Parse(s.in.Bytes())
 		switch {
 		case err == nil:
 			s.noteProxyHeader(h)
-			s.in.off += n
+			s.in.Skip(n)
 			return s.c.admitSource()
 		case !errors.Is(err, proxyproto.ErrIncomplete):
 			return BadProxyHeader

@@ -11,7 +11,7 @@ import (
 // byte and what is too large, so no more than hello.MaxStream is ever read.
 func (s *setup) readHello() Reason {
 	for {
-		done, err := s.parser.Parse(s.in.bytes())
+		done, err := s.parser.Parse(s.in.Bytes())
 		switch {
 		case err != nil:
 			return s.badHello(err)
@@ -31,7 +31,7 @@ func (s *setup) badHello(err error) Reason {
 		s.alert = int(refused.Alert)
 	}
 	switch {
-	case errors.Is(err, hello.ErrNotTLS) && hello.LooksLikeHTTP(s.in.bytes()):
+	case errors.Is(err, hello.ErrNotTLS) && hello.LooksLikeHTTP(s.in.Bytes()):
 		return PlainHTTP
 	case errors.Is(err, hello.ErrNotTLS):
 		return NotTLS

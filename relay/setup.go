@@ -6,6 +6,7 @@ import (
 
 	"sallyport/internal/hello"
 	"sallyport/internal/proxyproto"
+	"sallyport/relay/buffer"
 )
 
 // setup is the state of a connection between its first byte and its first
@@ -17,7 +18,7 @@ type setup struct {
 
 	server     netip.AddrPort // the PROXY header's destination, if there was one
 	tlvs       proxyproto.TLVs
-	in         *chunk // what the client has sent and no step has used up yet
+	in         *buffer.Chunk // what the client has sent and no step has used up yet
 	parser     hello.Parser
 	serverName []byte // for the PROXY header: the hello may be gone by then
 	decision   Decision
@@ -57,7 +58,7 @@ func (s *setup) run() Reason {
 // accepted: a client that sends nothing must go as well.
 func (s *setup) begin() {
 	s.late = HelloTimeout
-	s.in = s.l.chunks.get(0)
+	s.in = s.l.chunks.Get(0)
 }
 
 // route asks for the decision and makes it the connection's.
@@ -135,11 +136,11 @@ func (s *setup) until(kind timerKind, late Reason) {
 func (s *setup) more() Reason {
 	c := s.c
 	for {
-		if s.in.end == len(s.in.b) {
-			s.in = s.l.chunks.grow(s.in, 2*max(s.in.len(), chunkSizes[0]))
+		if len(s.in.Free()) == 0 {
+			s.in = s.l.chunks.Double(s.in)
 		}
-		if n := c.client.read(s.in.b[s.in.end:]); n > 0 {
-			s.in.end += n
+		if n := c.client.read(s.in.Free()); n > 0 {
+			s.in.Fill(n)
 			return goOn
 		}
 		if c.client.over() {
@@ -193,13 +194,13 @@ func (s *setup) conclude() {
 	c := s.c
 	s.settle(false)
 	if c.reason != goOn {
-		s.l.chunks.put(s.in)
+		s.l.chunks.Put(s.in)
 		c.refuse(s.alertFor(c.reason))
 		return
 	}
 	if c.tls == nil {
 		c.up.chunk = s.in // the hello, and what came behind it
-		c.count(&c.up, copying, s.in.len())
+		c.count(&c.up, copying, s.in.Len())
 	}
 	c.phase = relaying
 	c.last = s.l.now

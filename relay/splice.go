@@ -14,14 +14,26 @@ const (
 	thinFill  = 16 << 10
 )
 
+// takePipe reports whether f has a pipe now. Without one, f copies.
+func (c *conn) takePipe(f *flow) bool {
+	f.pipe = c.loop.pipes.Take(c.loop.now)
+	return f.pipe != nil
+}
+
+// putPipe gives back f's pipe, which is empty.
+func (c *conn) putPipe(f *flow) {
+	c.loop.pipes.Put(f.pipe)
+	f.pipe = nil
+}
+
 // fill puts bytes of the socket into the flow's pipe and returns how many it
 // moved. A splice that moves none says nothing about EOF: it answers 0 or EAGAIN
 // also when the kernel is short of pipe memory (haproxy issue 2505). Only the
 // socket's own read can tell, so one follows.
 func (c *conn) fill(f *flow, from, to *end) int {
-	n, errno := splice(from.fd, f.pipe.in, int(f.pipe.size))
+	n, errno := splice(from.fd, f.pipe.In, int(f.pipe.Size))
 	if errno != 0 || n <= 0 {
-		c.loop.pipes.put(f)
+		c.putPipe(f)
 		switch errno {
 		case 0, unix.EAGAIN:
 		case unix.ECONNRESET, unix.EPIPE, unix.ETIMEDOUT, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ECONNREFUSED:
@@ -49,7 +61,7 @@ func (c *conn) drain(f *flow, to *end) bool {
 		if !to.writable {
 			return false
 		}
-		n, errno := splice(f.pipe.out, to.fd, int(f.piped))
+		n, errno := splice(f.pipe.Out, to.fd, int(f.piped))
 		switch {
 		case n > 0 && errno == 0:
 			f.piped -= int32(n)
@@ -61,6 +73,6 @@ func (c *conn) drain(f *flow, to *end) bool {
 			return true
 		}
 	}
-	c.loop.pipes.put(f)
+	c.putPipe(f)
 	return true
 }

@@ -30,3 +30,34 @@ func TestTimersFireInTurns(t *testing.T) {
 		}
 	}
 }
+
+func TestTimersFireInOrderAndOnce(t *testing.T) {
+	l := testLoop(t)
+	l.timers[timerLinger].after = 100
+	l.timers[timerHello].after = 50
+	closed := func(name string) *conn {
+		c := &conn{loop: l, phase: closed}
+		c.timer.c = c
+		return c
+	}
+	a, b, c := closed("a"), closed("b"), closed("c")
+	l.arm(&a.timer, timerLinger) // at 100
+	l.now = 10
+	l.arm(&b.timer, timerLinger) // at 110
+	l.arm(&c.timer, timerHello)  // at 60
+	l.stop(&a.timer)
+	if got := l.timers[timerLinger].head; got != &b.timer {
+		t.Error("stopping the first left the list broken")
+	}
+	l.arm(&a.timer, timerLinger) // at 110, behind b
+	l.now = 60
+	l.expire()
+	if c.timer.armed || !a.timer.armed || !b.timer.armed {
+		t.Error("at 60 only the hello timer is due")
+	}
+	l.now = 110
+	l.expire()
+	if a.timer.armed || b.timer.armed || l.nextTimeout() != -1 {
+		t.Error("at 110 all timers are due")
+	}
+}

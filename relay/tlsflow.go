@@ -3,6 +3,8 @@ package relay
 import (
 	"errors"
 	"io"
+
+	"sallyport/relay/buffer"
 )
 
 // The two directions of a connection whose TLS ends here. They keep the promises
@@ -19,7 +21,7 @@ const maxAnswers = 16 << 10
 // downloads took 952 ms of CPU a GB with 64 KiB, and 793 with up to 512. What a receiver
 // does not take is kept in memory, so that one which stops has the least again.
 func (l *loop) appetite(f *flow) int {
-	if l.chunks.large >= chunksLarge {
+	if l.chunks.Scarce() {
 		return readSize
 	}
 	return readSize << f.full
@@ -31,7 +33,7 @@ func (f *flow) fed(n, size int, all bool) {
 	case !all:
 		f.full = 0
 	case n == size:
-		f.full = min(f.full+1, growMost)
+		f.full = min(f.full+1, buffer.GrowMost)
 	}
 }
 
@@ -95,7 +97,7 @@ func (t *tlsSide) decrypt(c *conn) bool {
 			c.count(f, crypting, n)
 			w := to.write(c.loop.in[:n])
 			f.fed(n, size, w == n)
-			f.chunk = c.loop.chunks.keep(nil, c.loop.in[w:n])
+			f.chunk = c.loop.chunks.Keep(nil, c.loop.in[w:n])
 			moved += n
 		}
 	}
@@ -212,7 +214,7 @@ func (t *tlsSide) write(c *conn, p []byte) {
 	}
 	t.wire.direct = false
 	n := t.wire.end.write(l.out)
-	t.wire.out = l.chunks.keep(nil, l.out[n:])
+	t.wire.out = l.chunks.Keep(nil, l.out[n:])
 	if err != nil { // its alert is among what was just written
 		c.endedBy(t.means.bad)
 		t.wire.end.deafen()

@@ -104,7 +104,7 @@ func TestTurnIsBoundedInBytes(t *testing.T) {
 	c, f, _, _ := terminating(t, l)
 	w := &c.tls.wire
 	for range records { // more than a socket takes at once
-		w.ahead = l.chunks.keep(w.ahead, f.record(nil, typeApplication, []byte{'x'}, 16<<10-1))
+		w.ahead = l.chunks.Keep(w.ahead, f.record(nil, typeApplication, []byte{'x'}, 16<<10-1))
 	}
 	n := pumps(t, l, c, func() {
 		if got := w.turn.bytes; got > turnBytes+readSize {
@@ -179,7 +179,7 @@ func TestLargeMessageIsNotReadToItsEnd(t *testing.T) {
 	for piece := range slices.Chunk(message, 16<<10) {
 		sent = f.record(sent, typeHandshake, piece, 0)
 	}
-	c.tls.wire.ahead = l.chunks.keep(nil, sent)
+	c.tls.wire.ahead = l.chunks.Keep(nil, sent)
 	pumps(t, l, c, func() {})
 	if c.reason != EmptyRecords { // BadRecord is what crypto/tls makes of all of it
 		t.Errorf("reason %s", c.reason)
@@ -263,21 +263,6 @@ func TestHandshakeTakesTurns(t *testing.T) {
 	}
 	c.reason = Drained
 	next()
-}
-
-// The buffer of what a peer leaves unread must not be copied whole for each record.
-func TestChunksGrowGeometrically(t *testing.T) {
-	var p chunks
-	var k *chunk
-	moves, at := 0, (*byte)(nil)
-	for range 1 << 20 / 27 {
-		if k = p.keep(k, make([]byte, 27)); &k.b[0] != at {
-			moves, at = moves+1, &k.b[0]
-		}
-	}
-	if moves > 12 {
-		t.Errorf("%d bytes were moved %d times", k.len(), moves)
-	}
 }
 
 func TestSmallRecordsForWhoAsksForThem(t *testing.T) {

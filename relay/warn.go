@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"errors"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -9,8 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-var errPipeQuota = errors.New("the kernel gave a pipe of less than 64 KiB: the user's pipe quota (fs.pipe-user-pages-soft) is used up")
 
 // warnings keeps the engine's complaints rare: what happens to every connection
 // at once must not fill the log as well.
@@ -26,6 +23,12 @@ type warnings struct {
 }
 
 const warnEvery = int64(10 * time.Second)
+
+// notePipe counts a pipe that could not be made.
+func (l *loop) notePipe(err error) {
+	l.stats.pipesRefused.Add(1)
+	l.engine.warnPipes(err)
+}
 
 func (e *Engine) warnPipes(err error) {
 	e.warned.pipes.Do(func() {

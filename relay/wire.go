@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"sallyport/relay/buffer"
 )
 
 // crypto/tls believes that it has an ordinary net.Conn. While the handshake runs, that
@@ -17,12 +19,12 @@ import (
 // wire is the net.Conn that crypto/tls gets.
 type wire struct {
 	c      *conn
-	end    *end   // of c
-	setup  *setup // while the handshake runs
-	ahead  *chunk // read and not yet given to crypto/tls: the hello, what a turn did not allow
-	out    *chunk // written by crypto/tls, not yet taken by the socket
-	ticket []byte // kept back until something else is written (ticket.go)
-	direct bool   // writes go to the loop's buffer, which is flushed at once
+	end    *end          // of c
+	setup  *setup        // while the handshake runs
+	ahead  *buffer.Chunk // read and not yet given to crypto/tls: the hello, what a turn did not allow
+	out    *buffer.Chunk // written by crypto/tls, not yet taken by the socket
+	ticket []byte        // kept back until something else is written (ticket.go)
+	direct bool          // writes go to the loop's buffer, which is flushed at once
 	// answers counts the bytes in out that crypto/tls wrote by itself.
 	answers int
 	silent  bool   // nothing more is said to the peer
@@ -63,7 +65,7 @@ func (w *wire) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	m := w.allow(p[:n])
-	w.ahead = w.c.loop.chunks.keep(nil, p[m:n])
+	w.ahead = w.c.loop.chunks.Keep(nil, p[m:n])
 	return m, nil
 }
 
@@ -95,11 +97,11 @@ func (w *wire) mayShake() error {
 
 // reread gives what was read ahead.
 func (w *wire) reread(p []byte) int {
-	b := w.ahead.bytes()
+	b := w.ahead.Bytes()
 	b = b[:min(len(b), len(p))]
 	n := copy(p, b[:w.allow(b)])
-	w.ahead.off += n
-	if w.ahead.len() == 0 {
+	w.ahead.Skip(n)
+	if w.ahead.Len() == 0 {
 		w.dropAhead()
 	}
 	return n
@@ -178,7 +180,7 @@ func (w *wire) put(p []byte) {
 		l.out = append(l.out, p...)
 	case w.silent || w.end.deaf:
 	default:
-		w.out = l.chunks.keep(w.out, p)
+		w.out = l.chunks.Keep(w.out, p)
 		w.answers += len(p)
 	}
 }
@@ -191,12 +193,12 @@ func (w *wire) flush() bool {
 	if w.out == nil {
 		return true
 	}
-	n := w.end.write(w.out.bytes())
-	w.out.off += n
+	n := w.end.write(w.out.Bytes())
+	w.out.Skip(n)
 	if n > 0 {
 		w.c.last = w.c.loop.now
 	}
-	if w.out.len() > 0 {
+	if w.out.Len() > 0 {
 		return false
 	}
 	w.dropOut()
@@ -205,12 +207,12 @@ func (w *wire) flush() bool {
 
 // dropOut forgets what was written and not sent.
 func (w *wire) dropOut() {
-	w.c.loop.chunks.put(w.out)
+	w.c.loop.chunks.Put(w.out)
 	w.out, w.answers = nil, 0
 }
 
 func (w *wire) dropAhead() {
-	w.c.loop.chunks.put(w.ahead)
+	w.c.loop.chunks.Put(w.ahead)
 	w.ahead = nil
 }
 
