@@ -9,8 +9,8 @@ import (
 	"sallyport/registry/record"
 )
 
-// admit refuses what no state of the table could allow, and asks Authorize. Whether
-// key and names are free is decided where they are claimed, in allocate.
+// admit refuses what no state of the table could allow, and asks Authorize. allocate decides
+// whether key and names are free, where it claims them.
 func (r *Registry) admit(ctx context.Context, q *Request) error {
 	if r.down.Load() {
 		return ErrDown
@@ -22,7 +22,7 @@ func (r *Registry) admit(ctx context.Context, q *Request) error {
 		return ErrOwnKey
 	}
 	if q.Policy != nil && q.Policy.State() == vm.PolicyUnknown {
-		q.Policy = nil // it says nothing
+		q.Policy = nil // the guest reports none
 	}
 	if err := r.checkEvidence(q); err != nil {
 		return err
@@ -34,14 +34,14 @@ func (r *Registry) admit(ctx context.Context, q *Request) error {
 	return r.authorize(ctx, q)
 }
 
-// check holds for every caller what package rpc has parsed: an id that is no label
-// would be a key in the store that cannot be read back.
+// check checks for every caller what package rpc has parsed: an id that is not a label
+// would become a key in the store that cannot be read back.
 func (q *Request) check() error {
 	if !isLabel(string(q.App)) {
-		return fmt.Errorf("app_id %.70q", string(q.App))
+		return fmt.Errorf("app_id %.70q is not a lower-case label", string(q.App))
 	}
 	if !isLabel(string(q.Instance)) {
-		return fmt.Errorf("instance_id %.70q", string(q.Instance))
+		return fmt.Errorf("instance_id %.70q is not a lower-case label", string(q.Instance))
 	}
 	if err := vm.CheckReserved(q.App); err != nil {
 		return fmt.Errorf("app_id %w", err)
@@ -50,16 +50,29 @@ func (q *Request) check() error {
 		return fmt.Errorf("instance_id %w", err)
 	}
 	if string(q.App) == string(q.Instance) {
-		return fmt.Errorf("app_id and instance_id are both %s", q.App)
+		return fmt.Errorf("app_id and instance_id are both %s: they must differ", q.App)
 	}
 	if q.Key.IsZero() {
-		return errors.New("no WireGuard public key")
+		return errors.New("the WireGuard public key is missing")
 	}
 	return nil
 }
 
-// isLabel reports whether s is an id in its one form: lower case.
+// isLabel reports whether s is an id in its only form, lower case.
 func isLabel(s string) bool {
 	l, ok := vm.ParseLabel(s)
 	return ok && string(l.Bytes()) == s
+}
+
+// checkEvidence checks the size of the evidence and whether it is required, and computes its
+// digest.
+func (r *Registry) checkEvidence(q *Request) error {
+	if len(q.Evidence) > MaxEvidence {
+		return fmt.Errorf("%w: evidence of %d bytes, the limit is %d", ErrInvalid, len(q.Evidence), MaxEvidence)
+	}
+	if r.o.RequireEvidence && len(q.Evidence) == 0 {
+		return ErrNoEvidence
+	}
+	q.digest = record.DigestOf(q.Evidence)
+	return nil
 }

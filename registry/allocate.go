@@ -88,7 +88,7 @@ func (t *table) refusalLocked(e *entry, q Request) error {
 		return ErrOtherApp
 	}
 	if e != nil && e.revocations != q.revocations {
-		return fmt.Errorf("%w: the authorization was withdrawn during the registration; register again", ErrAuthorizer)
+		return fmt.Errorf("%w: the authorization was withdrawn during this registration", ErrAuthorizer)
 	}
 	if e == nil && t.nameTakenLocked(q.Instance) || t.static[vm.InstanceID(q.App)] {
 		return ErrName

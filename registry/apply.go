@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 )
 
@@ -13,7 +14,7 @@ import (
 func (r *Registry) apply(ctx context.Context, id vm.InstanceID) (vm.Spec, error) {
 	spec, before, problem := r.table.goal(id)
 	if problem != "" {
-		return vm.Spec{}, errors.Join(errors.New(problem), r.withdraw(ctx, id))
+		return vm.Spec{}, oneline.Join(errors.New(problem), r.withdraw(ctx, id))
 	}
 	if spec.Refused != "" {
 		return spec, r.shutOut(ctx, spec, before)
@@ -42,7 +43,7 @@ func (r *Registry) setPeer(ctx context.Context, s vm.Spec, before tunnel) error 
 			return err
 		}
 	}
-	r.table.peer(s.ID, tunnel{s.Key, s.Addr}) // first: an error may leave it set
+	r.table.peer(s.ID, tunnel{s.Key, s.Addr}) // before: an error may leave it set
 	return r.o.Tunnel.SetPeer(ctx, s.Key, s.Addr)
 }
 

@@ -9,57 +9,58 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
 
-// Authority: besides its evidence, two things let an instance in, and both are taken back:
+// Besides its evidence, two things give an instance authority, and both can end:
 //
-//	the webhook    asked at each registration, and AuthorizeInterval after its last answer: a
-//	               machine that keeps its tunnel up and never comes again is asked about too.
-//	               Its denial refuses the instance at once; an error of it changes nothing
-//	the proof      a chain of certificates that led to a root in force. It ends with the first
-//	               of its certificates, or when the root is not in force any more; ProofGrace
-//	               later the instance is refused
+//	the webhook    It is asked at each registration, and AuthorizeInterval after its last answer,
+//	               also about an instance that keeps its tunnel up and never registers again. A
+//	               denial refuses the instance at once. An error changes nothing.
+//	the proof      A chain of certificates up to a root in force. It ends when its first
+//	               certificate expires, or when the root is no longer in force. ProofGrace
+//	               later the instance is refused.
 //
-// Who is refused keeps its address and key, and gets no traffic until it registers and is let
-// in. That is stored: a restart lets nobody in.
+// A refused instance keeps its address and key, and gets no traffic until a registration is
+// admitted. The refusal is stored, so that it outlives a restart.
 
 // Fingerprint is the SHA-256 of a root's certificate.
 type Fingerprint = record.Fingerprint
 
-// Proof is the chain by which an instance is known. The zero Proof is of no root.
+// Proof is the chain that identifies an instance. The zero Proof has no root.
 type Proof struct {
 	Root  Fingerprint
-	Until time.Time // when the first certificate of the chain ends
+	Until time.Time // when the first certificate of the chain expires
 }
 
 const (
-	maxAsking    = 8                // questions to the webhook at once, apart from registrations
+	maxAsking    = 8                // questions to the webhook at once, besides those of registrations
 	askRetry     = 30 * time.Second // after an error of the webhook
 	minSupervise = time.Second      // a store that fails must not make the loop spin
-	maxSupervise = time.Minute      // so late may it be seen that a proof is over
+	maxSupervise = time.Minute      // how late the end of a proof may be noticed
 
 	textDenied = "authorization: "
 	textEnded  = "certificate: "
 )
 
-// SetAuthorities tells which roots are in force, at the start and whenever they change. Until
-// the first call none is known, and nobody's proof ends for that.
+// SetAuthorities sets the roots in force, at the start and whenever they change. Before the first
+// call they are not known, and no proof ends because of its root.
 func (r *Registry) SetAuthorities(roots []Fingerprint) {
 	if n := r.table.setAuthorities(roots, time.Now()); n > 0 {
-		r.o.Log.Warn("the authority of registered instances is not in force any more: they are refused unless they register again in time",
+		r.o.Log.Warn("the root of registered instances is no longer in force: they are refused unless they register again in time",
 			"instances", n, "grace", r.o.ProofGrace.String())
 	}
 }
 
-// authorize asks whether q may register. A denial takes its instance's authority back.
+// authorize asks whether q may register. A denial revokes the authority of its instance.
 func (r *Registry) authorize(ctx context.Context, q *Request) error {
 	if r.o.Authorize == nil {
 		return nil
 	}
-	if r.table.lacksEvidence(*q) { // whoever asks is maybe not the machine that has shown some
+	if r.table.lacksEvidence(*q) { // it may not be the instance that has shown some
 		return ErrNoEvidence
 	}
 	q.revocations = r.table.revocations(q.Instance)
@@ -74,21 +75,21 @@ func (r *Registry) authorize(ctx context.Context, q *Request) error {
 		return err
 	}
 	if failed := r.revoke(ctx, q.Instance, textDenied+refusalText(err)); failed != nil {
-		r.o.Log.Error("an instance that the webhook denies cannot be taken out as it should be; it is tried again", "instance", string(q.Instance), "error", failed)
+		r.o.Log.Error("cannot apply the webhook's denial to the instance; it is tried again", "instance", string(q.Instance), "error", failed)
 	}
 	return err
 }
 
-// supervise takes back what has ended, until ctx ends.
+// supervise revokes authority that has ended, until ctx ends.
 func (r *Registry) supervise(ctx context.Context) error {
-	told := false
+	reported := false
 	for ctx.Err() == nil {
 		ended, unasked, wait := r.table.supervised(time.Now(), r.o.Authorize != nil)
-		err := errors.Join(r.revokeAll(ctx, ended), r.askAgain(ctx, unasked))
-		if err != nil && ctx.Err() == nil && !told {
-			r.o.Log.Warn("whether instances are still authorized cannot be told, or not be applied: they stay as they are, and are tried again", "error", err)
+		err := oneline.Join(r.revokeAll(ctx, ended), r.askAgain(ctx, unasked))
+		if err != nil && ctx.Err() == nil && !reported {
+			r.o.Log.Warn("cannot check or apply the authorization of instances: they stay as they are, and are tried again", "error", err)
 		}
-		told = err != nil
+		reported = err != nil
 		if len(unasked) > 0 {
 			wait = min(wait, askRetry)
 		}
@@ -117,8 +118,8 @@ func (r *Registry) revokeAll(ctx context.Context, all []revocation) error {
 	return problems.err()
 }
 
-// askAgain asks the webhook about instances by what they registered with. One error stands
-// for all: most have the same cause.
+// askAgain asks the webhook about instances by what they registered with. It returns one of the
+// errors: most have the same cause.
 func (r *Registry) askAgain(ctx context.Context, all []Request) error {
 	var failed atomic.Pointer[error]
 	var asking errgroup.Group
@@ -151,8 +152,8 @@ func (r *Registry) askAbout(ctx context.Context, q Request) error {
 	return err
 }
 
-// revoke takes an instance's authority back: it is out before that is stored, and even if it
-// cannot be.
+// revoke revokes the authority of an instance: it is refused before that is stored, and even if
+// that fails.
 func (r *Registry) revoke(ctx context.Context, id vm.InstanceID, why string) error {
 	leave, err := r.lanes.enter(ctx, id)
 	if err != nil {
@@ -166,23 +167,23 @@ func (r *Registry) revoke(ctx context.Context, id vm.InstanceID, why string) err
 	}
 	shut := r.applyUnsettled(ctx, id)
 	rec, rev := r.table.stored(id)
-	r.o.Log.Warn("instance refused: it gets no traffic until it registers again and is let in", "instance", string(id), "app", string(rec.App), "reason", why)
+	r.o.Log.Warn("instance refused: it gets no traffic until it registers again and is admitted", "instance", string(id), "app", string(rec.App), "reason", why)
 	c := change{id: id, old: rec, next: rec, rev: rev}
 	c.next.Revoked = why
 	err = r.commit(ctx, c)
-	if errors.Is(err, store.ErrConflict) { // it has registered with another gateway, whose word holds
-		return errors.Join(shut, r.catchUp(ctx, id))
+	if errors.Is(err, store.ErrConflict) { // it has registered with another node, whose decision counts
+		return oneline.Join(shut, r.catchUp(ctx, id))
 	}
-	return errors.Join(shut, err)
+	return oneline.Join(shut, err)
 }
 
-// revocation is one that is due.
+// revocation is a refusal that is due.
 type revocation struct {
 	id  vm.InstanceID
 	why string
 }
 
-// setAuthorities counts the instances whose root is no longer in force.
+// setAuthorities returns the number of instances whose root is no longer in force.
 func (t *table) setAuthorities(roots []Fingerprint, now time.Time) (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -208,26 +209,26 @@ func (t *table) rootLocked(e *entry, now time.Time) (ended bool) {
 	return e.root(inForce || e.record.Node != t.node || e.rev == 0, now)
 }
 
-// endLocked tells when e's proof has ended, and how; zero: it has not.
+// endLocked returns when and why e's proof has ended; zero: it has not.
 func (t *table) endLocked(e *entry, now time.Time) (at time.Time, why string) {
 	until := time.Unix(e.record.Until, 0)
 	switch {
 	case e.record.Node != t.node:
 		return time.Time{}, ""
 	case !e.unrooted.IsZero():
-		return e.unrooted, textEnded + "its authority is none in force, since " + e.unrooted.UTC().Format(time.RFC3339)
+		return e.unrooted, textEnded + "its root is not in force since " + e.unrooted.UTC().Format(time.RFC3339)
 	case e.record.Until != 0 && now.After(until):
-		return until, textEnded + "its chain ended at " + until.UTC().Format(time.RFC3339)
+		return until, textEnded + "its chain expired at " + until.UTC().Format(time.RFC3339)
 	}
 	return time.Time{}, ""
 }
 
-// supervised lists whose authority is to be taken back, and whom the webhook is to be asked
-// about, of this node's instances. wait is until there may be others.
+// supervised lists the instances of this node whose authority has ended, and those that the
+// webhook is asked about. After wait there may be others.
 func (t *table) supervised(now time.Time, ask bool) (ended []revocation, unasked []Request, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	wait = maxSupervise // who registers meanwhile is not due before
+	wait = maxSupervise // an instance that registers meanwhile is not due before
 	if ask {
 		wait = min(wait, t.askEvery)
 	}
@@ -238,7 +239,7 @@ func (t *table) supervised(now time.Time, ask bool) (ended []revocation, unasked
 		t.rootLocked(e, now)
 		at, why := t.endLocked(e, now)
 		switch {
-		case e.revoked != "": // and not stored yet
+		case e.revoked != "": // which is not stored yet
 			ended = append(ended, revocation{e.id, e.revoked})
 			continue
 		case !at.IsZero() && !at.Add(t.grace).After(now):
@@ -252,7 +253,7 @@ func (t *table) supervised(now time.Time, ask bool) (ended []revocation, unasked
 		}
 		if e.ask.After(now) {
 			wait = min(wait, e.ask.Sub(now))
-		} else if facts, err := record.DecodeFacts(e.record.Facts); err == nil { // as every record's, since it was read
+		} else if facts, err := record.DecodeFacts(e.record.Facts); err == nil { // never fails: decoding the record has checked it
 			unasked = append(unasked, Request{App: e.app, Instance: e.id, Compose: e.record.Compose, Key: e.record.Key, Facts: facts})
 		}
 	}
@@ -269,7 +270,7 @@ func (t *table) revoke(id vm.InstanceID, why string) (unstored bool) {
 	return unstored
 }
 
-// revocations returns how often the authority of an instance was taken back. A permission that
+// revocations returns how often the authority of an instance was revoked. A permission that
 // was given before does not count after it.
 func (t *table) revocations(id vm.InstanceID) (n uint64) {
 	t.with(id, func(e *entry) { n = e.revocations })

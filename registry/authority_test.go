@@ -218,10 +218,10 @@ func TestInstanceIsRefusedAfterTheGraceOfItsProof(t *testing.T) {
 		end   func(*rig)
 		why   string
 	}{
-		"its certificate ended": {time.Hour, func(*rig) {}, "certificate: its chain ended at 2000-01-01T01:00:00Z"},
+		"its certificate ended": {time.Hour, func(*rig) {}, "certificate: its chain expired at 2000-01-01T01:00:00Z"},
 		"its root is gone": {
 			10000 * time.Hour, func(g *rig) { g.SetAuthorities([]Fingerprint{{2}}) },
-			"certificate: its authority is none in force, since 2000-01-01T01:00:00Z",
+			"certificate: its root is not in force since 2000-01-01T01:00:00Z",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,40 +1,45 @@
-// Package registry is the control plane's memory: which CVM is which instance of
-// which app, behind which WireGuard key, on which address, with which port policy.
+// Package registry is the memory of the control plane: which CVM is which instance of which app,
+// with which WireGuard key, address and port policy.
 //
-// A registration goes this way, in Register (register.go):
+// A registration goes through these steps, in Register (register.go):
 //
-//	admit      what is attested is checked against what is known; the webhook (admit.go, webhook.go)
-//	prove      new evidence is judged (evidence.go)
-//	allocate   key and address are claimed in memory (allocate.go, table.go, pool.go)
-//	store      the claim is committed, on condition that nobody else holds it (transaction.go)
-//	peer       the tunnel takes traffic for the address (apply.go)
+//	admit      the attested facts are checked, and the webhook is asked (admit.go, authority.go)
+//	prove      new evidence is appraised (prove.go)
+//	allocate   key and address are claimed in memory (allocate.go, shares.go, table.go)
+//	store      the claim is committed, on condition that no other instance has it (commit.go)
+//	peer       the tunnel accepts traffic for the address (apply.go)
 //	publish    the data plane may send some (apply.go)
 //
-// Stored first, because a crash in between must not leave a peer that nobody
-// remembers and whose address goes to another VM. The guest hears "ok" last. Removing
-// (recycle.go) goes the other way round, for the same reason. Whatever stops
-// half-way is finished by the next registration, or by the next start (load.go).
+// The claim is stored first, so that a crash in between cannot leave a peer that no record has,
+// and whose address goes to another instance. The guest gets its answer last. Removing an instance
+// (recycle.go) undoes the steps in reverse for the same reason. What a crash or an error leaves
+// unfinished, the next registration or the next start (load.go) finishes.
 //
-// One instance's changes are serialised (lanes.go), those of different ones run in
-// parallel; a registration that changes nothing takes one short lock. No lock is
-// held over disk, kernel or network.
+// entry.go has the state of an instance, all its transitions, and a diagram of them. table.go has
+// what must be unique among the instances. The changes of one instance wait for each other
+// (lanes.go); those of different instances run in parallel. A registration that changes nothing
+// takes one short lock. No lock is held over disk, kernel or network.
 //
-// Evidence is kept, and judged again while its instance is registered (reattest.go). Who
-// falls out of policy is refused: it keeps its address and key, and gets no traffic until
-// its evidence, or new evidence, is accepted. That is stored: a restart lets nobody in. What
-// can be told without collateral is told before anybody is served (recheck.go), and who
-// cannot be judged is served for a limited time (undecided.go).
+// A registered instance can lose its traffic again. It keeps its address and key, is stored as
+// refused, and comes back when the cause is gone:
 //
-// Besides evidence, a chain of certificates and the webhook's word let an instance in; both
-// are taken back as well (authority.go, standing.go).
+//	reattest.go    Its evidence is no longer accepted; schedule.go has the times,
+//	recheck.go     the rules that need no collateral, and what is checked before a start serves,
+//	undecided.go   and how long an instance is served without a verdict.
+//	authority.go   The webhook denies it, or the chain of its certificate has ended.
 //
-// What is stored, and under which keys, is in record.go; store.go is the contract of
-// a Store, which several gateways may share, bolt.go the engine for one. What other
-// gateways store arrives through follow.go. The compose file of a
-// guest whose compose hash is attested is fetched from it and checked against that (fetch.go,
-// info.go); until then no port is open, and what the guest reports takes ports away only.
+// Several nodes may share the store: follow.go applies what the others register. ports.go has the
+// port policies: an operator's, and that of the compose file. status.go and metrics.go report.
 //
-// It does not authenticate guests (package rpc hands over proven facts) and does not know
-// what evidence means (Options.Appraise does), speaks no wire protocol to guests, sets no
-// tunnel up, and judges nobody's health.
+// Below registry are packages that do not know the state of an instance:
+//
+//	store     values under keys in revisions: the contract, and an engine for one gateway
+//	record    what is stored of an instance, and under which keys
+//	pool      addresses, and their rest
+//	policy    fetches port policies from guests' agents
+//	webhook   asks the operator's service; Options.Authorize
+//
+// Package registry does not authenticate guests (package rpc passes proven facts), does not
+// understand evidence (Options.Appraise does), has no wire protocol for guests, does not configure
+// the tunnel, and does not judge health.
 package registry

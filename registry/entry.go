@@ -9,30 +9,31 @@ import (
 )
 
 // An entry is an instance in the table, from its first registration until it is removed.
-// This file has all of its state, and every method that changes it; a test holds that no
+// This file has all of its state and every method that changes it; a test checks that no
 // other file assigns a field. The methods run under the table's lock. Only the holder of
 // the instance's lane calls them, except renew, askAt, root and schedule.
 //
-//	          claim             install            settle
-//	(none) ──────────▶ claimed ─────────▶ unsettled ─────▶ settled: served, or
-//	  ▲                   │                ▲  ▲  │         refused without a peer
-//	  ├───── abandon ─────┘       restore, │  │  │                    │
-//	  │                           adopt ───┘  └──│────────────────────┘
-//	  │                                          │   claim, adopt, install, judge, refuse,
-//	  └───── forget ──────── withdrawn ◀─────────┘   release, revoke, unsettle
-//	                                   hide, peer
+//	           claim               install               settle
+//	(none) ───────────▶ claimed ───────────▶ unsettled ───────────▶ settled
+//	 ▲  ▲                  │                  ▲  │  ▲                  │
+//	 │  └──── abandon ─────┘  restore, adopt ─┘  │  └──────────────────┘
+//	 │                                           │     claim, adopt, install, judge,
+//	 │                                           │     refuse, release, revoke, unsettle
+//	 └────────── forget ────── withdrawn ◀───────┘
+//	                                      hide, peer
 //
-// An instance is settled if its peer (set) and what is published (shown) are what its record,
-// an operator's port policy and the reasons to refuse it ask for. Whatever changes one of
-// these unsettles it, and a registration, an event of the store or a verdict then applies it
-// again. A registration that changes nothing needs a settled instance; all others wait for
-// the lane.
+// A claimed entry holds its key and address in memory only; the store has the others. A settled
+// instance is as its record, an operator's port policy and the reasons to refuse it ask for: it is
+// served, with a peer (set) and published (shown), or refused, published as such and without a
+// peer. Whatever changes one of these unsettles it; apply settles it again. A withdrawn instance
+// has neither peer nor publication. A registration that changes nothing is answered without the
+// lane only while the instance is settled.
 //
-// Two independent reasons refuse an instance. Each takes effect first and is stored then:
+// Two independent reasons refuse an instance. Each is in force before it is stored:
 //
-//	evidence    refused:  judge stores a verdict, refuse does not wait for the store
-//	            held:     refuse(heldText) at the start; release, after a look at the evidence
-//	authority   revoked:  revoke; install of a registration that was admitted after it
+//	evidence    refused:  judge notes a verdict that is stored, refuse one that is not yet
+//	            held:     refuse(heldText) at a start; release after the recheck
+//	authority   revoked:  revoke; install of a registration that was admitted afterwards ends it
 type entry struct {
 	id  vm.InstanceID
 	app vm.AppID
@@ -66,8 +67,8 @@ type appraisal struct {
 
 // standing is the state of an instance's authority.
 type standing struct {
-	revoked     string    // why it was taken back; "": it holds
-	revocations uint64    // how often it was taken back since the start
+	revoked     string    // why it was revoked; "": it was not
+	revocations uint64    // how often it was revoked since the start
 	ask         time.Time // when the webhook is asked again; zero: now
 	unrooted    time.Time // since when its root is not in force; zero: it is
 }
@@ -129,7 +130,7 @@ func (e *entry) settle(applied, wanted vm.Spec) {
 	e.settled = applied == wanted
 }
 
-// unsettle has the next registration wait for the lane and be applied.
+// unsettle makes the next registration wait for the lane and apply the instance again.
 func (e *entry) unsettle() { e.settled = false }
 
 // judge notes a verdict on the evidence that is stored; "": it is accepted. It is appraised
@@ -145,7 +146,7 @@ func (e *entry) postpone(next time.Time) {
 	e.next = next
 }
 
-// schedule has the evidence appraised at next.
+// schedule makes the evidence due at next.
 func (e *entry) schedule(next time.Time) { e.next = next }
 
 // wonder notes that there is no verdict now, and returns since when there is none. A clock
@@ -165,15 +166,15 @@ func (e *entry) refuse(why string) {
 	}
 }
 
-// release ends what holds the instance: the stored verdict is in force.
+// release ends the hold on an instance: the stored verdict is in force.
 func (e *entry) release() {
 	if e.held() {
 		e.refuse(e.record.Refused)
 	}
 }
 
-// revoke takes the authority of a stored instance back. It reports whether that is not stored
-// yet.
+// revoke revokes the authority of a stored instance. It reports whether that is still to be
+// stored.
 func (e *entry) revoke(why string) (unstored bool) {
 	e.revocations++
 	if e.revoked == "" {
@@ -198,7 +199,7 @@ func (e *entry) root(inForce bool, now time.Time) (ended bool) {
 	return ended
 }
 
-// held reports whether the instance waits for a look at its evidence.
+// held reports whether the instance waits for the recheck of its evidence.
 func (e *entry) held() bool { return e.refused == heldText }
 
 // undecidedSince returns since when there is no verdict on the evidence; zero: there is one.
@@ -214,8 +215,8 @@ func (e *entry) hasEvidence(node string) bool {
 	return e.rev != 0 && e.record.Evidence != (record.Digest{}) && e.record.Node == node
 }
 
-// refusal returns why the instance gets no traffic; "": it gets some. With required an
-// instance that has never shown evidence gets none.
+// refusal returns why the instance gets no traffic; "": it gets some. If evidence is required, an
+// instance without evidence gets none.
 func (e *entry) refusal(required bool) string {
 	if e.revoked != "" {
 		return e.revoked
@@ -229,7 +230,7 @@ func (e *entry) unproven(required bool) string {
 	case e.refused != "":
 		return "attestation: " + e.refused
 	case required && e.record.Evidence == (record.Digest{}):
-		return "attestation: none was provided, and it is required"
+		return "attestation: none was provided, but it is required (rpc.require_quote)"
 	}
 	return ""
 }

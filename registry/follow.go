@@ -14,31 +14,31 @@ import (
 	"sallyport/registry/store"
 )
 
-// The store may be shared: what other gateways register there is served here too. An
-// event says which instance to look at; what holds is then read from the store,
-// because an event may be older than what this gateway has done since.
+// Several nodes may share the store: this node serves what another one registers. An event says
+// which instance has changed. The record is then read from the store, because the event may be
+// older than what this node has done since.
 
-// storePause is how long a failing store is left alone.
+// storePause is the pause after the store has failed.
 const storePause = time.Second
 
 // follow watches the store until ctx ends.
 func (r *Registry) follow(ctx context.Context) error {
-	after, told := r.since, false
+	after, reported := r.since, false
 	for ctx.Err() == nil {
 		err := r.watch(ctx, &after)
 		if errors.Is(err, store.ErrCompacted) {
 			after, err = r.resync(ctx)
 		}
-		if err != nil && !told {
-			r.o.Log.Error("the store cannot be watched: what other gateways register is not seen until it is back; routing goes on", "error", err)
+		if err != nil && !reported {
+			r.o.Log.Error("cannot watch the store: registrations of other nodes do not arrive until it works again; routing continues", "error", err)
 		}
-		told = err != nil
-		pause(ctx, storePause) // whatever ended the watch must not make this loop spin
+		reported = err != nil
+		pause(ctx, storePause) // whatever has ended the watch must not make this loop spin
 	}
 	return nil
 }
 
-// watch looks at every changed instance, and moves after on.
+// watch follows every changed instance, and moves after to the last event.
 func (r *Registry) watch(ctx context.Context, after *int64) error {
 	for e, err := range r.o.Store.Watch(ctx, *after) {
 		if err != nil {
@@ -46,7 +46,7 @@ func (r *Registry) watch(ctx context.Context, after *int64) error {
 		}
 		if id, ok := instanceOf(e.Key); ok && !r.table.knows(id, e) {
 			if err := r.sync(ctx, id); err != nil {
-				r.o.Log.Warn("an instance that another gateway changed is not served as it should be", "instance", string(id), "error", err)
+				r.o.Log.Warn("cannot apply the change of an instance by another node; its next registration tries again", "instance", string(id), "error", err)
 			}
 		}
 		*after = e.Revision
@@ -54,7 +54,7 @@ func (r *Registry) watch(ctx context.Context, after *int64) error {
 	return nil
 }
 
-// resync looks at every instance that is here or in the store.
+// resync follows every instance that is in the table or in the store.
 func (r *Registry) resync(ctx context.Context) (revision int64, err error) {
 	pairs, revision, err := r.o.Store.List(ctx, record.Prefix)
 	if err != nil {
@@ -73,12 +73,12 @@ func (r *Registry) resync(ctx context.Context) (revision int64, err error) {
 		}
 	}
 	if err := problems.err(); err != nil {
-		r.o.Log.Warn("instances are not served as they should be", "instances", problems.count, "error", err)
+		r.o.Log.Warn("cannot apply changes of instances by other nodes; their next registrations try again", "instances", problems.count, "error", err)
 	}
 	return revision, nil
 }
 
-// sync makes one instance what the store says.
+// sync makes one instance as the store has it.
 func (r *Registry) sync(ctx context.Context, id vm.InstanceID) error {
 	leave, err := r.lanes.enter(ctx, id)
 	if err != nil {
@@ -102,8 +102,8 @@ func (r *Registry) catchUp(ctx context.Context, id vm.InstanceID) error {
 	return err
 }
 
-// learn reads record and override of an instance, whose lane the caller holds. One
-// that is gone is taken out of service.
+// learn reads the record and the override of an instance, whose lane the caller holds. An
+// instance that is gone is taken out of service.
 func (r *Registry) learn(ctx context.Context, id vm.InstanceID) error {
 	if err := r.learnOverride(ctx, id); err != nil {
 		return err
@@ -115,7 +115,7 @@ func (r *Registry) learn(ctx context.Context, id vm.InstanceID) error {
 	if ok {
 		rec, err := record.Decode(p.Value)
 		if err != nil {
-			return fmt.Errorf("%s in the store: %w", p.Key, err)
+			return fmt.Errorf("cannot read %s of the store: %w", p.Key, err)
 		}
 		if !r.table.otherApp(id, rec.App) {
 			r.table.adopt(id, rec, p.Revision, time.Now().Add(r.o.AddressRest))
@@ -126,7 +126,7 @@ func (r *Registry) learn(ctx context.Context, id vm.InstanceID) error {
 		return err
 	}
 	r.table.forget(id, time.Now().Add(r.o.AddressRest+restSlack))
-	if ok { // gone, and back as another app's
+	if ok { // removed, and registered again by another app
 		return r.learn(ctx, id)
 	}
 	return nil
@@ -143,7 +143,7 @@ func (r *Registry) learnOverride(ctx context.Context, id vm.InstanceID) error {
 	}
 	policy, err := record.DecodePolicy(p.Value)
 	if err != nil {
-		return fmt.Errorf("%s in the store: %w", p.Key, err)
+		return fmt.Errorf("cannot read %s of the store: %w", p.Key, err)
 	}
 	r.table.override(id, &policy, p.Revision)
 	return nil
@@ -167,7 +167,7 @@ func (t *table) adopt(id vm.InstanceID, rec record.Record, rev int64, until time
 	if old := e.record.Addr; old.IsValid() && old != rec.Addr {
 		t.pool.Rest(old, until)
 	}
-	if holder, taken := t.keys[rec.Key]; !taken || (holder != "" && !t.static[holder]) { // not the gateway's own
+	if holder, taken := t.keys[rec.Key]; !taken || (holder != "" && !t.static[holder]) { // not the gateway's own key
 		t.keys[rec.Key] = id
 	}
 	t.pool.Claim(rec.Addr)
@@ -226,7 +226,7 @@ func instanceOf(key string) (vm.InstanceID, bool) {
 	return vm.InstanceID(id), ok && isLabel(id)
 }
 
-// pause waits, or until ctx ends.
+// pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -7,20 +7,19 @@ import (
 	"sallyport/internal/vm"
 )
 
-// lanes serialise the changes of each instance, and only those: a lane may be held
-// over disk, kernel and network, because whoever waits for it waits for this very
-// instance.
+// lanes serialise the changes of each instance. A lane may be held over disk, kernel and network:
+// only changes of the same instance wait for it.
 type lanes struct {
 	mu   sync.Mutex // guards busy and the lanes' users
 	busy map[vm.InstanceID]*lane
 }
 
 type lane struct {
-	turn  chan struct{} // holds one while somebody is in it
-	users int           // in it or waiting
+	turn  chan struct{} // holds one while a change is in it
+	users int           // changes in it or waiting
 }
 
-// enter waits for its turn, or for the end of ctx. leave must be called once.
+// enter waits for its turn, or until ctx ends. The caller must call leave once.
 func (l *lanes) enter(ctx context.Context, id vm.InstanceID) (leave func(), err error) {
 	l.mu.Lock()
 	n := l.busy[id]

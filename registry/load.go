@@ -9,16 +9,17 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
 
-// maxProblems bounds how many problems of one kind are told.
+// maxProblems bounds how many problems of one kind are listed.
 const maxProblems = 10
 
-// load makes table, tunnel and data plane what the store and the configuration say,
-// before any traffic.
+// load makes table, tunnel and data plane as the store and the configuration have them, before
+// any traffic.
 func (r *Registry) load(ctx context.Context) error {
 	pairs, revision, err := r.o.Store.List(ctx, record.Prefix)
 	if err != nil {
@@ -26,7 +27,7 @@ func (r *Registry) load(ctx context.Context) error {
 	}
 	r.since = revision
 	if err := r.table.restore(pairs, time.Now(), r.o.AddressRest); err != nil {
-		return fmt.Errorf("the store holds what this gateway cannot have written, revision %d: %w", revision, err)
+		return fmt.Errorf("the store holds what a gateway cannot have written, at revision %d (restore it from a backup, or move it aside and let the guests register again): %w", revision, err)
 	}
 	r.recheckAtStart(ctx)
 	specs, problems := r.servable()
@@ -37,7 +38,7 @@ func (r *Registry) load(ctx context.Context) error {
 	return nil
 }
 
-// servable sorts out the registered instances that do not fit the configuration any more.
+// servable returns the registered instances, without those that no longer fit the configuration.
 func (r *Registry) servable() (specs []vm.Spec, aside problems) {
 	for _, id := range slices.Sorted(maps.Keys(r.table.instances)) {
 		spec, _, problem := r.table.goal(id)
@@ -50,8 +51,8 @@ func (r *Registry) servable() (specs []vm.Spec, aside problems) {
 	return specs, aside
 }
 
-// clearTunnel leaves the tunnel with the static instances' peers, and those of an earlier
-// process that are to be served: whoever else is there may hold the address of one.
+// clearTunnel leaves the tunnel with the peers of static instances, and those of an earlier
+// process that are to be served: any other peer may hold the address of one of them.
 func (r *Registry) clearTunnel(ctx context.Context, specs []vm.Spec) error {
 	if r.o.Tunnel == nil {
 		return nil
@@ -63,18 +64,17 @@ func (r *Registry) clearTunnel(ctx context.Context, specs []vm.Spec) error {
 		}
 	}
 	if err := r.o.Tunnel.RemovePeersExcept(ctx, keep); err != nil {
-		return fmt.Errorf("peers of an earlier process: %w", err)
+		return fmt.Errorf("cannot remove the peers of an earlier process: %w", err)
 	}
 	for _, s := range r.o.Static {
 		if err := r.o.Tunnel.SetPeer(ctx, s.Key, s.Addr); err != nil {
-			return fmt.Errorf("static instance %s: %w", s.ID, err)
+			return fmt.Errorf("cannot set the peer of static instance %s: %w", s.ID, err)
 		}
 	}
 	return nil
 }
 
-// serve sets the peers of all, and publishes them at once: a snapshot for each of
-// 10,000 would be built in vain.
+// serve sets the peers of all, and publishes them in one snapshot instead of 10,000.
 func (r *Registry) serve(ctx context.Context, specs []vm.Spec, problems problems) {
 	refused := 0
 	specs = slices.DeleteFunc(specs, func(s vm.Spec) bool {
@@ -90,25 +90,25 @@ func (r *Registry) serve(ctx context.Context, specs []vm.Spec, problems problems
 	})
 	r.o.Publisher.Upsert(slices.Concat(r.o.Static, specs)...)
 	for _, s := range specs {
-		if r.table.settle(s) == r.o.Node { // others fetch for theirs
+		if r.table.settle(s) == r.o.Node { // other nodes fetch for theirs
 			r.fetchIfUnknown(s)
 		}
 	}
 	if refused > 0 {
-		r.o.Log.Warn("registered instances are refused until their evidence is accepted", "instances", refused)
+		r.o.Log.Warn("registered instances are refused: they get no traffic until they are accepted again; gateway status shows the reasons", "instances", refused)
 	}
 	if err := problems.err(); err != nil {
-		r.o.Log.Warn("registered instances are not served until they register again", "instances", problems.count, "error", err)
+		r.o.Log.Warn("cannot serve registered instances until they register again", "instances", problems.count, "error", err)
 	}
 }
 
-// restore fills the table, and finds whatever contradicts itself: a store that gives
-// one address to two would send one app's traffic to the other.
+// restore fills the table, and finds every contradiction: a store that gives one address to two
+// instances would send one app's traffic to the other.
 func (t *table) restore(pairs []store.Pair, now time.Time, rest time.Duration) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var found problems
-	keys := make(map[string]vm.InstanceID) // of WireGuard keys and addresses: whose they are
+	keys := make(map[string]vm.InstanceID) // the holder of each WireGuard key and address
 	for _, p := range pairs {
 		if err := t.restorePairLocked(p, keys, now, rest); err != nil {
 			found.add(fmt.Errorf("%.100q: %w", p.Key, err))
@@ -136,7 +136,7 @@ func (t *table) restorePairLocked(p store.Pair, keys map[string]vm.InstanceID, n
 	if id, ok := strings.CutPrefix(p.Key, record.InstancePrefix); ok {
 		rec, err := record.Decode(p.Value)
 		if err == nil && !isLabel(id) {
-			err = errors.New("not an instance id")
+			err = errors.New("it is not an instance id")
 		}
 		if err != nil {
 			return err
@@ -148,14 +148,14 @@ func (t *table) restorePairLocked(p store.Pair, keys map[string]vm.InstanceID, n
 	if id, ok := strings.CutPrefix(p.Key, record.OverridePrefix); ok {
 		policy, err := record.DecodePolicy(p.Value)
 		if err == nil && !isLabel(id) {
-			err = errors.New("not an instance id")
+			err = errors.New("it is not an instance id")
 		}
 		t.overrides[vm.InstanceID(id)] = override{policy, p.Revision}
 		return err
 	}
 	if id, ok := strings.CutPrefix(p.Key, record.AppPrefix); ok {
 		if !isLabel(id) {
-			return errors.New("not an app id")
+			return errors.New("it is not an app id")
 		}
 		t.names[vm.AppID(id)] = true
 		return nil
@@ -167,16 +167,16 @@ func (t *table) restorePairLocked(p store.Pair, keys map[string]vm.InstanceID, n
 	}
 	text, ok := strings.CutPrefix(p.Key, record.AddrPrefix)
 	if !ok {
-		return errors.New("unknown kind of key")
+		return errors.New("it is not a known kind of key")
 	}
 	addr, err1 := record.ParseAddr(text)
 	id, until, err2 := record.DecodeHolder(p.Value)
-	switch err := errors.Join(err1, err2); {
+	switch err := oneline.Join(err1, err2); {
 	case err != nil:
 		return err
 	case id != "":
 		keys[p.Key] = id
-	default: // no longer than it may: the clock may have been set back since
+	default: // at most as long as configured: the clock may have been set back since
 		if limit := now.Add(rest); until.After(limit) {
 			until = limit
 		}
@@ -185,7 +185,7 @@ func (t *table) restorePairLocked(p store.Pair, keys map[string]vm.InstanceID, n
 	return nil
 }
 
-// problems collects errors, the first ones with their texts.
+// problems collects errors, and keeps the first ones.
 type problems struct {
 	count int
 	first []error
@@ -199,7 +199,7 @@ func (p *problems) add(err error) {
 
 func (p *problems) err() error {
 	if p.count > maxProblems {
-		return errors.Join(append(p.first, fmt.Errorf("and %d more", p.count-maxProblems))...)
+		return oneline.Join(append(p.first, fmt.Errorf("and %d more", p.count-maxProblems))...)
 	}
-	return errors.Join(p.first...)
+	return oneline.Join(p.first...)
 }

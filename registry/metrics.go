@@ -32,11 +32,11 @@ func newMetrics(t *table, fetches prometheus.Collector) *metrics {
 		gaveUp:    registrations.WithLabelValues("gave_up"),
 		recycled: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gateway_instances_recycled_total",
-			Help: "Instances removed after a long silence.",
+			Help: "Instances removed because they neither registered nor completed a handshake.",
 		}),
 		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_reattestations_total",
-			Help: "Judgements of the evidence of registered instances, by verdict.",
+			Help: "Appraisals of the evidence of registered instances, by verdict.",
 		}, []string{"verdict"}),
 	}
 	for err, label := range results() {
@@ -60,8 +60,8 @@ func newMetrics(t *table, fetches prometheus.Collector) *metrics {
 	return m
 }
 
-// Collectors are the metrics: registrations by result, the pool's addresses by state,
-// policies fetched, instances recycled, evidence judged again by verdict.
+// Collectors returns the metrics: registrations by result, the pool's addresses by state, port
+// policies fetched, instances recycled, evidence appraised again by verdict.
 func (r *Registry) Collectors() []prometheus.Collector { return r.metrics.collectors }
 
 func (m *metrics) registered(g Grant, err error) {

@@ -11,9 +11,9 @@ import (
 	"sallyport/registry/store"
 )
 
-// SetOverride puts an operator's port policy above what the instance reports; nil takes
-// it away. It is stored apart from the instance: no registration, new key, new address
-// or recycling loses it. Setting one for an instance that is not registered is ErrUnknown.
+// SetOverride sets an operator's port policy, which replaces that of the instance; nil removes
+// it. It is stored apart from the instance, and stays through registrations, new keys, new
+// addresses and recycling. For an instance that is not registered SetOverride returns ErrUnknown.
 func (r *Registry) SetOverride(ctx context.Context, id vm.InstanceID, override *vm.PortPolicy) error {
 	leave, err := r.lanes.enter(ctx, id)
 	if err != nil {
@@ -23,7 +23,7 @@ func (r *Registry) SetOverride(ctx context.Context, id vm.InstanceID, override *
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
 	err = r.storeOverride(ctx, id, override)
-	if errors.Is(err, store.ErrConflict) { // another gateway was faster
+	if errors.Is(err, store.ErrConflict) { // another node was faster
 		if err = r.learn(ctx, id); err == nil {
 			err = r.storeOverride(ctx, id, override)
 		}
@@ -36,7 +36,7 @@ func (r *Registry) SetOverride(ctx context.Context, id vm.InstanceID, override *
 	}
 	spec, err := r.apply(ctx, id)
 	if err != nil {
-		return fmt.Errorf("registry: port policy of instance %s is stored, but not in force before it registers again: %w", id, err)
+		return fmt.Errorf("registry: the port policy of instance %s is stored, but cannot be applied before the instance registers again: %w", id, err)
 	}
 	r.fetchIfUnknown(spec)
 	return nil

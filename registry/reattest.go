@@ -6,50 +6,52 @@ import (
 	"fmt"
 	"time"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 	"sallyport/registry/record"
 	"sallyport/registry/store"
 )
 
-// Re-attestation: evidence that was good may no longer be, since collateral and policy
-// change. So that of each instance that registered with this gateway last is judged again:
-// after a start, ReattestInterval after its last verdict, and when Reattest asks for it.
+// Accepted evidence may later be refused, because collateral and policy change. So the evidence of
+// each instance that registered with this node last is appraised again: after a start,
+// ReattestInterval after its last verdict, and when Reattest is called.
 //
-//	accepted    it stays, or is let in again: store, peer, publish, as in a registration
-//	refused     the data plane takes it out and ends its connections, its peer goes, its
-//	            record says why. Address and key stay its own
-//	undecided   it is tried again after a growing pause, and stays for a limited time (undecided.go)
+//	accepted    The instance stays, or comes back: store, peer, publish, as in a registration.
+//	refused     The data plane stops serving it and ends its connections, its peer is removed,
+//	            and its record has the reason. It keeps its address and key.
+//	undecided   It is tried again after a growing pause, and served for a limited time
+//	            (undecided.go).
 //
-// One goroutine judges one instance after the other, with pauses. What can be told at once,
-// without collateral, is told before that: before anybody is served after a start, and of all
-// without pauses when Reattest asks for it (recheck.go).
+// One goroutine appraises one instance after the other, with pauses. Rules that need no
+// collateral are applied before: to all instances at a start, before any is served, and without
+// pauses when Reattest is called (recheck.go).
 
 const (
-	// paceShare is how many times as long as a judgement the pause after it is: all
-	// together take a tenth of a core. 10,000 at 1.5 ms are done in 150 s.
+	// paceShare is the length of the pause after an appraisal, in appraisals: all together use a
+	// tenth of a core. 10,000 of 1.5 ms are done in 150 s.
 	paceShare = 9
 
 	minPace = time.Millisecond
-	maxPace = time.Second // most of a slow judgement is waiting for the network
+	maxPace = time.Second // most of a slow appraisal is waiting for the network
 
 	minRetry = time.Minute // doubling
 	maxRetry = time.Hour
 )
 
-// errMissing refuses what the store should have, and has not.
-var errMissing = errors.New("what it registered with is not in the store any more")
+// errMissing refuses an instance whose evidence is lost.
+var errMissing = errors.New("its evidence is missing in the store: it must register again")
 
-// Reattest has the evidence of all instances judged again soon, because what it is judged by
-// has changed; reason is for the log. It returns at once.
+// Reattest makes the evidence of all instances due, because policy or collateral has changed;
+// reason is for the log. It returns at once.
 func (r *Registry) Reattest(reason string) {
 	if r.o.Appraise == nil {
 		return
 	}
 	n := r.table.demandAll()
-	r.o.Log.Info("evidence is judged again", "reason", reason, "instances", n)
+	r.o.Log.Info("appraising the evidence of all instances again", "reason", reason, "instances", n)
 }
 
-// reattest judges whoever is due, until ctx ends.
+// reattest appraises evidence that is due, until ctx ends.
 func (r *Registry) reattest(ctx context.Context) error {
 	if r.o.Appraise == nil {
 		return nil
@@ -57,16 +59,16 @@ func (r *Registry) reattest(ctx context.Context) error {
 	if r.table.anyHeld() {
 		r.recheckAll(ctx)
 	}
-	told, rechecked := false, r.table.demand()
+	failed, rechecked := false, r.table.demand()
 	for ctx.Err() == nil {
 		if demand := r.table.demand(); demand != rechecked {
 			rechecked = demand
 			r.recheckAll(ctx)
 		}
 		due, wait, failing := r.table.due(time.Now())
-		if told && failing == 0 {
-			r.o.Log.Info("evidence of all instances can be judged again")
-			told = false
+		if failed && failing == 0 {
+			r.o.Log.Info("evidence of all instances can be appraised again")
+			failed = false
 		}
 		if len(due) == 0 {
 			r.rest(ctx, wait)
@@ -75,20 +77,20 @@ func (r *Registry) reattest(ctx context.Context) error {
 		for _, id := range due {
 			began := time.Now()
 			err := r.judge(ctx, id)
-			if err != nil && ctx.Err() == nil && !told {
-				r.o.Log.Warn("evidence cannot be judged: its instance, and others like it, are served for a limited time, and all are tried again",
+			if err != nil && ctx.Err() == nil && !failed {
+				r.o.Log.Warn("cannot appraise evidence; affected instances keep their status for a limited time and will be retried",
 					"instance", string(id), "limit", r.o.UndecidedFor.String(), "error", err)
-				told = true
+				failed = true
 			}
 			if r.rest(ctx, min(max(paceShare*time.Since(began), minPace), maxPace)) {
-				break // who is due has changed
+				break // other instances may be due
 			}
 		}
 	}
 	return nil
 }
 
-// rest waits. It reports whether something else than time ended that.
+// rest waits. It reports whether something other than time has ended the wait.
 func (r *Registry) rest(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -101,8 +103,8 @@ func (r *Registry) rest(ctx context.Context, wait time.Duration) bool {
 	return true
 }
 
-// judge judges the stored evidence of one instance, and puts the verdict into force. On an
-// error it is due again later.
+// judge appraises the stored evidence of one instance, and puts the verdict into force. After an
+// error the evidence is due again later.
 func (r *Registry) judge(ctx context.Context, id vm.InstanceID) error {
 	leave, err := r.lanes.enter(ctx, id)
 	if err != nil {
@@ -111,16 +113,16 @@ func (r *Registry) judge(ctx context.Context, id vm.InstanceID) error {
 	defer leave()
 	asOf := r.table.demand()
 	err = store.ErrConflict
-	for try := 0; try < maxTries && errors.Is(err, store.ErrConflict); try++ { // another gateway may be faster
+	for try := 0; try < maxTries && errors.Is(err, store.ErrConflict); try++ { // another node may be faster
 		rec, rev := r.table.stored(id)
 		if rev == 0 || rec.Evidence == (record.Digest{}) || rec.Node != r.o.Node {
-			return nil // no longer ours to judge
+			return nil // another node appraises it
 		}
 		err = r.judgeRecord(ctx, change{id: id, old: rec, next: rec, rev: rev, judged: true, asOf: asOf})
 	}
 	if err != nil && ctx.Err() == nil {
 		r.metrics.judged("undecided")
-		err = errors.Join(err, r.undecided(ctx, id, err))
+		err = oneline.Join(err, r.undecided(ctx, id, err))
 		r.table.postpone(id, asOf, time.Now())
 	}
 	return err
@@ -142,7 +144,7 @@ func (r *Registry) judgeRecord(ctx context.Context, c change) (err error) {
 	return nil
 }
 
-// reappraise tells why what an instance has registered with is refused now; "": it is not.
+// reappraise returns why the stored evidence of an instance is refused now; "": it is accepted.
 func (r *Registry) reappraise(ctx context.Context, id vm.InstanceID, rec record.Record, rev int64) (refusal string, err error) {
 	p, _, err := r.o.Store.Get(ctx, record.EvidenceKey(id))
 	if err != nil {
@@ -154,14 +156,14 @@ func (r *Registry) reappraise(ctx context.Context, id vm.InstanceID, rec record.
 	if err := r.catchUp(ctx, id); err != nil {
 		return "", err
 	}
-	if _, now := r.table.stored(id); now != rev { // it has registered with another gateway
+	if _, now := r.table.stored(id); now != rev { // it has registered with another node
 		return "", store.ErrConflict
 	}
 	return refusalText(errMissing), nil
 }
 
-// rule puts the verdict c.next.Refused into force. A refusal is in force before it is
-// stored, and even if that fails; a restart judges anew.
+// rule puts the verdict c.next.Refused into force. A refusal is in force before it is stored, and
+// even if that fails.
 func (r *Registry) rule(ctx context.Context, c change) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
@@ -176,10 +178,10 @@ func (r *Registry) rule(ctx context.Context, c change) error {
 	}
 	err := r.commit(ctx, c)
 	switch {
-	case errors.Is(err, store.ErrConflict): // what another gateway has stored holds
-		return errors.Join(err, r.catchUp(ctx, c.id))
+	case errors.Is(err, store.ErrConflict): // the record of another node counts
+		return oneline.Join(err, r.catchUp(ctx, c.id))
 	case err != nil:
-		return errors.Join(shut, fmt.Errorf("verdict %q cannot be stored: %w", c.next.Refused, err))
+		return oneline.Join(shut, fmt.Errorf("cannot store the verdict %q: %w", c.next.Refused, err))
 	case shut != nil:
 		return shut
 	}

@@ -124,14 +124,14 @@ func TestUndecidedEvidenceKeepsItsInstance(t *testing.T) {
 		if fmt.Sprint(g.board.all()) != fmt.Sprint(before) {
 			t.Errorf("%v became %v", before, g.board.all())
 		}
-		if n := strings.Count(log.String(), `msg="evidence cannot`); n != 1 {
+		if n := strings.Count(log.String(), `msg="cannot appraise evidence`); n != 1 {
 			t.Errorf("told %d times:\n%s", n, &log)
 		}
 		court.rules("good", nil)
 		g.Reattest("collateral is back")
 		pass(time.Second)
 		court.heard()
-		if n := strings.Count(log.String(), `can be judged again"`); n != 1 {
+		if n := strings.Count(log.String(), `can be appraised again"`); n != 1 {
 			t.Errorf("told %d times:\n%s", n, &log)
 		}
 		pass(time.Hour)

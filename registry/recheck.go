@@ -15,20 +15,20 @@ import (
 	"sallyport/registry/record"
 )
 
-// A recheck applies to stored evidence what can be told at once (Options.Recheck): a policy
-// that became tighter while the gateway was down, or collateral that cannot be had, lets
-// nobody in who breaks a rule that needs none. It takes 72 µs for one machine's evidence,
-// and up to 37 ms for one that a hostile guest has made as large as it may be.
+// A recheck applies to stored evidence the rules that need no collateral (Options.Recheck). So an
+// instance that breaks one is refused, also after the policy became stricter while the gateway was
+// down, and while collateral is not available. It takes 72 µs for the evidence of one instance,
+// and up to 37 ms for the largest that a hostile guest can make.
 
-// recheckTime is how long a start may take over it. Whoever was not looked at by then is
-// held: not served until it was, soon after the start.
+// recheckTime bounds the recheck of a start. An instance that was not rechecked by then is held: it
+// is not served before its recheck, soon after the start.
 const recheckTime = 5 * time.Second
 
 // heldText is a refusal that is never stored.
-const heldText = "its evidence was not looked at since the start"
+const heldText = "its evidence was not checked yet since the start of the gateway"
 
-// recheckAtStart refuses in memory who breaks a rule that needs no collateral, before
-// anybody is served. The verdict is stored when all are judged, soon after the start.
+// recheckAtStart refuses in memory the instances that break a rule that needs no collateral, before
+// any is served. The verdicts are stored by the appraisals soon after the start.
 func (r *Registry) recheckAtStart(ctx context.Context) {
 	if r.o.Appraise == nil {
 		return
@@ -61,7 +61,7 @@ func (r *Registry) recheckAtStart(ctx context.Context) {
 	}
 }
 
-// recheckEarly tells why an instance is refused at the start; "": it is not.
+// recheckEarly returns why an instance is refused at the start; "": it is not.
 func (r *Registry) recheckEarly(ctx context.Context, id vm.InstanceID, late time.Time) string {
 	if why := r.table.overdue(id, time.Now()); why != "" {
 		return why
@@ -82,8 +82,8 @@ func (r *Registry) recheckEarly(ctx context.Context, id vm.InstanceID, late time
 	}
 }
 
-// errUnread is a failure of the store, which says nothing about evidence.
-var errUnread = errors.New("evidence cannot be read")
+// errUnread is a failure of the store. It is not a verdict on evidence.
+var errUnread = errors.New("cannot read the evidence")
 
 // recheck applies Options.Recheck to what an instance has registered with.
 func (r *Registry) recheck(ctx context.Context, id vm.InstanceID) error {
@@ -98,7 +98,8 @@ func (r *Registry) recheck(ctx context.Context, id vm.InstanceID) error {
 	return r.o.Recheck(id, rec.App, p.Value)
 }
 
-// recheckAll puts at once into force what needs no collateral, and lets in who was held.
+// recheckAll refuses at once the instances that break a rule that needs no collateral, and releases
+// the others.
 func (r *Registry) recheckAll(ctx context.Context) {
 	if r.o.Recheck == nil {
 		return
@@ -120,11 +121,11 @@ func (r *Registry) recheckAll(ctx context.Context) {
 		}
 	}
 	if err := problems.err(); err != nil && ctx.Err() == nil {
-		r.o.Log.Warn("stored evidence cannot be held against the policy: it is tried again", "instances", problems.count, "error", err)
+		r.o.Log.Warn("cannot check stored evidence against the policy; it is tried again", "instances", problems.count, "error", err)
 	}
 }
 
-// release lets in an instance that was held.
+// release serves an instance that was held.
 func (r *Registry) release(ctx context.Context, id vm.InstanceID) error {
 	if !r.table.held(id) {
 		return nil

@@ -170,7 +170,7 @@ func TestUndecidedInstanceIsServedForALimitedTime(t *testing.T) {
 			t.Errorf("before its time is over: %+v", s)
 		}
 		pass(2 * time.Minute)
-		if s, _ := g.board.get("one"); !strings.HasPrefix(s.Refused, "attestation: could not be judged since ") {
+		if s, _ := g.board.get("one"); !strings.HasPrefix(s.Refused, "attestation: no verdict since ") {
 			t.Errorf("after its time: %+v", s)
 		}
 		g.consistent(t)

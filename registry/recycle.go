@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"sallyport/internal/vm"
 	"sallyport/registry/store"
 )
@@ -17,21 +15,7 @@ const (
 	handshakeTimeout = 10 * time.Second
 )
 
-// Run recycles instances, judges their evidence again, takes back what
-// let them in, fetches policies, and follows other
-// gateways, until ctx ends.
-// It waits for all that it has started, and returns nil.
-func (r *Registry) Run(ctx context.Context) error {
-	var parts errgroup.Group
-	parts.Go(func() error { return r.follow(ctx) })
-	parts.Go(func() error { return r.fetcher.Run(ctx) })
-	parts.Go(func() error { return r.recycle(ctx) })
-	parts.Go(func() error { return r.reattest(ctx) })
-	parts.Go(func() error { return r.supervise(ctx) })
-	return parts.Wait()
-}
-
-// recycle sweeps again and again.
+// recycle sweeps at intervals, until ctx ends.
 func (r *Registry) recycle(ctx context.Context) error {
 	every := time.NewTicker(max(min(r.o.RecycleAfter/10, maxSweepInterval), time.Millisecond))
 	defer every.Stop()
@@ -41,14 +25,14 @@ func (r *Registry) recycle(ctx context.Context) error {
 			return nil
 		case <-every.C:
 			if err := r.sweep(ctx); err != nil && ctx.Err() == nil {
-				r.o.Log.Warn("instances that are long gone could not be removed; the next sweep tries again", "error", err)
+				r.o.Log.Warn("cannot remove instances that neither register nor complete handshakes; the next sweep tries again", "error", err)
 			}
 		}
 	}
 }
 
-// sweep removes the instances of this gateway that have neither registered nor shaken
-// hands for too long. Without handshakes to look at it removes nobody.
+// sweep removes the instances of this node that have neither registered nor completed a
+// handshake for too long. If it cannot read the handshakes it removes none.
 func (r *Registry) sweep(ctx context.Context) error {
 	handshakes := map[vm.WGKey]time.Time{}
 	if r.o.Handshakes != nil {
@@ -56,7 +40,7 @@ func (r *Registry) sweep(ctx context.Context) error {
 		defer cancel()
 		var err error
 		if handshakes, err = r.o.Handshakes(ctx); err != nil {
-			return fmt.Errorf("handshakes: %w", err)
+			return fmt.Errorf("cannot read the last handshakes: %w", err)
 		}
 	}
 	var problems problems
@@ -68,8 +52,8 @@ func (r *Registry) sweep(ctx context.Context) error {
 	return problems.err()
 }
 
-// remove goes a registration's way back: the data plane, the tunnel, the store, the
-// address. A crash in between leaves an instance that is stored, to be removed again.
+// remove undoes the steps of a registration in reverse: the data plane, the tunnel, the store, the
+// address. A crash in between leaves an instance that is stored, and is removed later.
 func (r *Registry) remove(ctx context.Context, id vm.InstanceID, handshakes map[vm.WGKey]time.Time) error {
 	leave, err := r.lanes.enter(ctx, id)
 	if err != nil {
@@ -86,7 +70,7 @@ func (r *Registry) remove(ctx context.Context, id vm.InstanceID, handshakes map[
 	}
 	rec, rev := r.table.stored(id)
 	_, err = r.o.Store.Commit(ctx, removal(id, rec, rev, r.o.AddressRest))
-	if errors.Is(err, store.ErrConflict) { // it has registered with another gateway, or is gone
+	if errors.Is(err, store.ErrConflict) { // it has registered with another node, or another node has removed it
 		return r.catchUp(ctx, id)
 	}
 	if err != nil {
@@ -94,11 +78,11 @@ func (r *Registry) remove(ctx context.Context, id vm.InstanceID, handshakes map[
 	}
 	r.table.forget(id, time.Now().Add(r.o.AddressRest+restSlack))
 	r.metrics.recycled.Inc()
-	r.o.Log.Info("instance removed: it has been silent for too long", "instance", string(id), "app", string(rec.App), "address", rec.Addr.String())
+	r.o.Log.Info("instance removed: no registration and no handshake for too long", "instance", string(id), "app", string(rec.App), "address", rec.Addr.String())
 	return nil
 }
 
-// silent lists the instances of this node whose last sign of life was before.
+// silent lists the instances of this node whose last registration and handshake were before.
 func (t *table) silent(handshakes map[vm.WGKey]time.Time, before time.Time) []vm.InstanceID {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -16,42 +16,41 @@ type Request struct {
 	Compose  vm.ComposeHash
 	Key      vm.WGKey // the guest's public key
 
-	// Policy is what the guest reports. nil: it reports none, which says nothing; what it
-	// has reported for this Compose stays. With a Compose it can only take ports away from
-	// those of the compose file, which is fetched from the guest.
+	// Policy is what the guest reports. nil: it reports none, and its last report for this
+	// Compose stays. With a Compose it can only close ports that the compose file opens, which
+	// is fetched from the guest.
 	Policy *vm.PortPolicy
 
 	// Evidence proves all this: the leaf certificate in DER with its attestation, up to
-	// MaxEvidence. Empty: the guest has none, or keeps it for itself. It must not be
-	// written to any more.
+	// MaxEvidence. Empty: the guest shows none. The caller must not change it afterwards.
 	Evidence []byte
 
-	// Facts are what Authorize may want to know besides.
+	// Facts are further app info for Authorize.
 	Facts Facts
 
-	// Proof is the chain of the guest's certificate, which the caller has verified now.
+	// Proof is the chain of the guest's certificate, which the caller has just verified.
 	Proof Proof
 
 	digest      record.Digest // of Evidence, from admit on
-	facts       string        // Facts as they are stored, from admit on
+	facts       string        // Facts as a record has them, from admit on
 	revocations uint64        // of the instance before Authorize was asked
 
-	judged bool   // Evidence is accepted anew, from prove on
-	asOf   uint64 // the demand that this answers
+	judged bool   // Evidence was appraised and accepted, from prove on
+	asOf   uint64 // in answer to this demand
 }
 
 // Facts are the rest of the attested app info.
 type Facts = record.Facts
 
-// Grant is what a guest gets.
+// Grant is the answer to a registration.
 type Grant struct {
 	Spec    vm.Spec // as published; Addr is the guest's address in the tunnel
-	Changed bool    // false: all was as it is
+	Changed bool    // false: everything was so before
 }
 
-// Register takes an instance in, or notes that it is still there. When it returns
-// without an error the guest can be reached as soon as it shakes hands. Whatever Register
-// does not finish, the guest's next registration does.
+// Register registers an instance, or notes that it is still there. When it returns without an
+// error the guest can be reached as soon as its tunnel has a handshake. The guest's next
+// registration finishes what Register does not.
 func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error) {
 	defer func() { r.metrics.registered(g, err) }()
 	if err := r.admit(ctx, &q); err != nil {
@@ -65,7 +64,7 @@ func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error)
 		return Grant{}, err
 	}
 	defer leave()
-	if g, ok := r.renew(q); ok { // whoever was in the lane before asked for the same
+	if g, ok := r.renew(q); ok { // the registration before in the lane was the same
 		return g, nil
 	}
 	if err := r.changes.take(q.Instance, time.Now()); err != nil {
@@ -74,7 +73,7 @@ func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error)
 	if err := r.prove(ctx, &q); err != nil {
 		return Grant{}, err
 	}
-	// From here on the guest's patience does not count: a change is made whole.
+	// From here on the guest may leave: a change is completed.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()
 	if err := r.store(ctx, q); err != nil {
@@ -84,7 +83,7 @@ func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error)
 	if err != nil {
 		return Grant{}, fmt.Errorf("%w: %w", ErrPeer, err)
 	}
-	if spec.Refused != "" { // another gateway has refused it meanwhile
+	if spec.Refused != "" { // another node has refused it meanwhile
 		return Grant{}, fmt.Errorf("%w: %s", ErrEvidence, spec.Refused)
 	}
 	r.fetchIfUnknown(spec)
@@ -95,8 +94,8 @@ func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error)
 	return Grant{Spec: spec, Changed: true}, nil
 }
 
-// renew answers a registration that changes nothing: every instance sends one each
-// three minutes.
+// renew answers a registration that changes nothing: every instance sends one every three
+// minutes.
 func (r *Registry) renew(q Request) (Grant, bool) {
 	spec, ok := r.table.renew(q, time.Now())
 	if ok {
@@ -117,7 +116,7 @@ func (t *table) renew(q Request, now time.Time) (s vm.Spec, ok bool) {
 	return s, ok
 }
 
-// matches reports whether q says of e what is stored.
+// matches reports whether q has what is stored of e.
 func matches(e *entry, q Request, now time.Time) bool {
 	switch {
 	case e.app != q.App, e.record.Key != q.Key, e.record.Compose != q.Compose:

@@ -10,21 +10,21 @@ import (
 	"sallyport/registry/record"
 )
 
-// never is when evidence is judged again where only Reattest asks for it.
+// never is the interval if evidence is appraised again only when Reattest is called.
 const never = 100 * 365 * 24 * time.Hour
 
-// due lists the instances of this node whose evidence is to be judged now: those whose last
-// verdict is the oldest first, those that could not be judged last, lest they hold up the
-// others. wait is until the next one; failing counts those that could not be judged.
+// due lists the instances of this node whose evidence is due, the oldest verdict first. Those whose
+// last appraisal gave no verdict come last, so that they do not delay the others, and failing
+// counts them. After wait the next one is due.
 func (t *table) due(now time.Time) (ids []vm.InstanceID, wait time.Duration, failing int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	select {
-	case <-t.wake: // what it was for is seen here
+	case <-t.wake: // its cause is seen below
 	default:
 	}
 	var all []*entry
-	wait = cmp.Or(t.interval, never) // whose verdict comes meanwhile is not due before
+	wait = cmp.Or(t.interval, never) // evidence that is appraised meanwhile is not due before
 	for _, e := range t.instances {
 		if !e.hasEvidence(t.node) || e.problem != "" {
 			continue
@@ -47,15 +47,15 @@ func (t *table) due(now time.Time) (ids []vm.InstanceID, wait time.Duration, fai
 	return ids, wait, failing
 }
 
-// demand is the number of the last demand to judge all. A verdict that was begun before
-// the next one does not answer that.
+// demand returns the number of the last demand to appraise all. An appraisal that began before a
+// demand does not answer it.
 func (t *table) demand() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.demands
 }
 
-// demandAll makes all due, and counts them.
+// demandAll makes all evidence due, and counts it.
 func (t *table) demandAll() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -70,11 +70,11 @@ func (t *table) demandAll() (n int) {
 	return n
 }
 
-// wakeLocked lets reattest look anew at who is due.
+// wakeLocked makes reattest look again at what is due.
 func (t *table) wakeLocked() {
 	select {
 	case t.wake <- struct{}{}:
-	default: // it is about to
+	default: // it is about to look
 	}
 }
 

@@ -11,27 +11,27 @@ import (
 	"sallyport/registry/record"
 )
 
-// Status tells operators of one registered instance.
+// Status describes one registered instance to operators.
 type Status struct {
 	Instance   vm.InstanceID
 	App        vm.AppID
 	Key        vm.WGKey
 	Addr       netip.Addr
 	Compose    vm.ComposeHash
-	Node       string        // the gateway that it registered with last
+	Node       string        // the node that it registered with last
 	Policy     vm.PortPolicy // in force
-	Overridden bool          // Policy is an operator's
-	Registered time.Time     // last time, since the start of this gateway
-	Evidence   bool          // it registered with some, which is kept
+	Overridden bool          // Policy is set by an operator
+	Registered time.Time     // the last time, or the start of this gateway
+	Evidence   bool          // it registered with evidence, which is kept
 	Judged     time.Time     // last verdict on it since the start of this gateway, or zero
-	Undecided  time.Time     // its evidence cannot be judged: until when it is served so; zero: it can
-	Refused    string        // why it may have no traffic; "": it may
-	Served     bool          // it may, and peer and data plane are as they should be
-	Problem    string        // why not, if it cannot be
-	Unnamed    string        // why no name leads to it, but to its app alone; "": one does
+	Undecided  time.Time     // until when it is served without a verdict; zero: there is one
+	Refused    string        // why it gets no traffic; "": it gets some
+	Served     bool          // it gets traffic: peer and data plane are as they should be
+	Problem    string        // why it cannot be served; "": it can
+	Unnamed    string        // why no name leads to it, only to its app; "": one does
 
-	Proven      time.Time // until when its proof goes, or zero
-	Ended       string    // why its proof is over; "": it is not
+	Proven      time.Time // until when its proof is valid, or zero
+	Ended       string    // why its proof has ended; "": it has not
 	RefusedFrom time.Time // when it is refused for that, unless it registers again
 }
 

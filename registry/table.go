@@ -2,11 +2,11 @@ package registry
 
 import (
 	"cmp"
-	"errors"
 	"net/netip"
 	"sync"
 	"time"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 	"sallyport/registry/pool"
 	"sallyport/registry/record"
@@ -63,7 +63,7 @@ func newTable(o Options) (*table, error) {
 	t.requireEvidence, t.undecidedFor = o.RequireEvidence, o.UndecidedFor
 	t.askEvery, t.grace, t.supervision = o.AuthorizeInterval, o.ProofGrace, make(chan struct{}, 1)
 	if !o.OwnKey.IsZero() {
-		t.keys[o.OwnKey] = "" // nobody's
+		t.keys[o.OwnKey] = "" // of no instance
 	}
 	addrs := make([]netip.Addr, 0, len(o.Static))
 	for _, s := range o.Static {
@@ -164,8 +164,8 @@ func (t *table) releaseLocked(e *entry, key vm.WGKey) {
 }
 
 // nameTakenLocked reports whether id is or was the id of an app; a new instance may not use it.
-// An app may use the id of an instance: clients find the app first. So nobody keeps an app out
-// by registering its id as an instance.
+// An app may use the id of an instance: clients find the app first. So an app cannot be kept out
+// by an instance that registers its id.
 func (t *table) nameTakenLocked(id vm.InstanceID) bool {
 	return t.apps[vm.AppID(id)] > 0 || t.names[vm.AppID(id)]
 }
@@ -187,7 +187,7 @@ func (t *table) sameName(app vm.AppID) (its vm.AppID, ok bool) {
 
 // problemLocked returns why an instance cannot be served as it is stored; "": it can.
 func (t *table) problemLocked(e *entry) string {
-	if err := errors.Join(vm.CheckReserved(e.app), vm.CheckReserved(e.id)); err != nil {
+	if err := oneline.Join(vm.CheckReserved(e.app), vm.CheckReserved(e.id)); err != nil {
 		return err.Error()
 	}
 	switch holder := t.keys[e.record.Key]; {

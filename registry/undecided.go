@@ -9,14 +9,13 @@ import (
 	"sallyport/registry/record"
 )
 
-// Evidence that was accepted and cannot be judged now, because what Intel publishes cannot
-// be had, is no worse than before: its instance is served on, but not for ever, or whoever
-// keeps collateral away from the gateway would keep every machine in it. After
-// Options.UndecidedFor it is refused until there is a verdict. When that time began is in
-// the record: a restart does not begin it anew.
+// If collateral is not available there is no verdict on accepted evidence. Its instance stays
+// served, but not without limit: otherwise an attacker who blocks collateral would keep every
+// instance registered. After Options.UndecidedFor it is refused until there is a verdict. The
+// record has the begin of that time, so that a restart does not begin it again.
 
-// undecided notes that there was no verdict, for this reason, on an instance whose lane the
-// caller holds, and refuses it if its time is over.
+// undecided notes why there is no verdict on an instance, whose lane the caller holds, and refuses
+// it if its time is over.
 func (r *Registry) undecided(ctx context.Context, id vm.InstanceID, why error) error {
 	if r.table.held(id) && r.o.Recheck != nil {
 		if err := r.recheck(ctx, id); err != nil {
@@ -46,7 +45,7 @@ func (r *Registry) undecided(ctx context.Context, id vm.InstanceID, why error) e
 }
 
 func overdueText(since time.Time, limit time.Duration, why error) string {
-	text := fmt.Sprintf("could not be judged since %s, which is longer than undecided_for (%v)", since.UTC().Format(time.RFC3339), limit)
+	text := fmt.Sprintf("no verdict since %s, which is longer than undecided_for (%v)", since.UTC().Format(time.RFC3339), limit)
 	if why != nil {
 		text += ": " + why.Error()
 	}

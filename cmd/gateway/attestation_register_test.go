@@ -157,7 +157,7 @@ func TestGuestsAreUndecidedWhileNoPCCSAnswers(t *testing.T) {
 	wantUndecided := func() {
 		t.Helper()
 		err := s.register(newcomer)
-		if err == nil || !strings.Contains(err.Error(), "the attestation cannot be judged at the moment") ||
+		if err == nil || !strings.Contains(err.Error(), "cannot appraise the attestation at the moment") ||
 			strings.Contains(err.Error(), s.server.URL) || errors.Is(err, rpc.ErrNoAttestation) {
 			t.Errorf("a new platform: %v", err)
 		}

@@ -66,12 +66,12 @@ func TestChangeOfClientCATakesItsMachinesOut(t *testing.T) {
 	s.until("status tells from when it is refused", func(st *admin.Status) bool {
 		return len(st.Instances) == 1 && (!st.Instances[0].RefusedFrom.IsZero() || refused("")(st))
 	})
-	v.wantOut("certificate: its authority is none in force, since ")
+	v.wantOut("certificate: its root is not in force since ")
 }
 
 func TestStatusTellsFromWhenAnInstanceIsRefused(t *testing.T) {
-	s := registry.Status{RefusedFrom: time.Unix(0, 0), Ended: "certificate: its chain ended"}
-	const want = "; it is refused from 1970-01-01T00:00:00Z unless it registers again: certificate: its chain ended"
+	s := registry.Status{RefusedFrom: time.Unix(0, 0), Ended: "certificate: its chain expired"}
+	const want = "; it is refused from 1970-01-01T00:00:00Z unless it registers again: certificate: its chain expired"
 	if got := tellEnd(s); got != want {
 		t.Error(got)
 	}

@@ -5,7 +5,7 @@
 // 0.5.9 reports nothing. The attested word is the compose file's. The agent has it:
 // POST http://<address>:8090/prpc/Info?json, through the tunnel, answers with an object whose
 // tcb_info is a string of JSON, whose app_compose is the text of the file. The text is accepted if
-// its SHA-256 is the attested compose hash, whoever answered.
+// its SHA-256 is the attested compose hash, whichever machine answered.
 //
 // Fetcher (fetcher.go) has the queue and the retries, agent.go the request and its answer.
 package policy
@@ -64,7 +64,7 @@ type Fetcher struct {
 	wanted map[vm.InstanceID]vm.Spec // in queue, or being fetched
 }
 
-// New returns a Fetcher that asks nobody before Run.
+// New returns a Fetcher that starts no request before Run.
 func New(o Options) *Fetcher {
 	return &Fetcher{
 		o: o, agent: newAgent(o.Dial), wake: make(chan struct{}, 1), wanted: make(map[vm.InstanceID]vm.Spec),

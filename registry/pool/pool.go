@@ -13,7 +13,7 @@ import (
 
 // Pool is the addresses of one prefix, handed out lowest first. It is a bit per address (8 kB
 // for a /16) and a queue of those at rest, so that each call takes a few nanoseconds, however full
-// the pool is. It has one owner, who locks.
+// the pool is. Its owner must lock it.
 //
 // It never hands out the tunnel network's own address, its first and its last one, the gateway's,
 // reserved networks, and the addresses of static instances.
@@ -147,7 +147,7 @@ func (p *Pool) Claim(a netip.Addr) {
 	p.used++
 }
 
-// Free takes a back at once: no other machine has seen it.
+// Free takes a back at once: it was not used yet.
 func (p *Pool) Free(a netip.Addr) {
 	if i, ok := p.index(a); ok && p.Usable(a) && p.has(i) && !p.asleep[i] {
 		p.clear(i)

@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/netip"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 	"sallyport/registry/store"
 )
@@ -61,7 +62,7 @@ type Record struct {
 	Facts   string      // the rest of its app info, as EncodeFacts has it
 	Root    Fingerprint // where the chain of its certificate ended
 	Until   int64       // when the first certificate of that ends, Unix time; 0: not known
-	Revoked string      // why its authority was taken back; "": it holds
+	Revoked string      // why its authority was revoked; "": it was not
 }
 
 // Ports returns the policy in force if no operator has set one. Where a compose hash is attested,
@@ -158,7 +159,7 @@ func Decode(value []byte) (Record, error) {
 	if len(j.Node) > MaxNode {
 		return Record{}, fmt.Errorf("node name of %d bytes, the limit is %d", len(j.Node), MaxNode)
 	}
-	if err := errors.Join(errs[:]...); err != nil {
+	if err := oneline.Join(errs[:]...); err != nil {
 		return Record{}, err
 	}
 	return r, nil

@@ -11,8 +11,8 @@ import (
 )
 
 // Bolt is a Store in one file, for one gateway. A single goroutine writes: it commits
-// all that wait together, so that one sync of the disk serves them all. Page faults and
-// panics of a damaged file are errors of the call that met them.
+// all changes that wait together, with one sync of the disk. Page faults and
+// panics caused by a damaged file are returned as errors.
 type Bolt struct {
 	db   *bolt.DB
 	path string
@@ -78,16 +78,16 @@ func (b *Bolt) Commit(ctx context.Context, t Txn) (int64, error) {
 	select {
 	case <-p.done:
 		return p.revision, p.err
-	case <-ctx.Done(): // a disk that hangs: it is open whether it is written
+	case <-ctx.Done(): // the disk hangs: the change may be written later
 		return 0, context.Cause(ctx)
 	}
 }
 
-// Close ends the writer after what it has begun, and gives the file back. A second
+// Close ends the writer after the commits that it has begun, and closes the file. A second
 // call does nothing.
 func (b *Bolt) Close() error { return b.close() }
 
-// write is the writer.
+// write commits until Close.
 func (b *Bolt) write() {
 	for {
 		select {
@@ -99,7 +99,7 @@ func (b *Bolt) write() {
 	}
 }
 
-// waiting returns first and those that came while the disk was busy.
+// waiting returns first and the commits that arrived while the disk was busy.
 func (b *Bolt) waiting(first *pending) []*pending {
 	batch := []*pending{first}
 	for len(batch) < maxBatch {
@@ -172,7 +172,7 @@ func (b *Bolt) update(do func(*file) error) error {
 	})
 }
 
-// errUnchanged rolls back a transaction that would only write what is there.
+// errUnchanged rolls back a transaction that changes nothing.
 var errUnchanged = errors.New("nothing to write")
 
 func (b *Bolt) run(do func() error) error {

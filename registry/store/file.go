@@ -18,9 +18,8 @@ import (
 //	rev     8 bytes  the revision that put it
 //	expires 8 bytes  Unix time in milliseconds; 0 is never
 //
-// bbolt has no checksums of its own on pages. The bucket "state" has one value of the
-// same form, the revision and the number of pairs: those that a damaged page lost are
-// noticed by their number.
+// bbolt's pages have no checksums. The bucket "state" has one value of the same form, the
+// revision and the number of pairs: a number that differs shows that a damaged page lost some.
 const (
 	headerSize = 4 + 8 + 8
 	stateSize  = 8 + 8
@@ -40,7 +39,7 @@ type file struct {
 
 type state struct{ revision, count int64 }
 
-// damagedError is a file that was read but is not what we write.
+// damagedError means that a file is readable, but not as Bolt writes it.
 type damagedError struct{ error }
 
 func (e damagedError) Unwrap() error { return e.error }
@@ -50,14 +49,14 @@ func damaged(format string, args ...any) error { return damagedError{fmt.Errorf(
 func newFile(tx *bolt.Tx, now time.Time) (file, error) {
 	f := file{pairs: tx.Bucket(pairsBucket()), states: tx.Bucket(stateBucket()), now: now}
 	if f.pairs == nil || f.states == nil {
-		return file{}, damaged("it is not a gateway's store, or of another version")
+		return file{}, damaged("it is not a store of this version of the gateway")
 	}
 	_, _, v, err := unseal(stateKey, f.states.Get([]byte(stateKey)))
 	if err != nil {
 		return file{}, err
 	}
 	if len(v) != stateSize {
-		return file{}, damaged("the state has %d bytes", len(v))
+		return file{}, damaged("the state has %d bytes, want %d", len(v), stateSize)
 	}
 	f.state = state{int64(binary.BigEndian.Uint64(v)), int64(binary.BigEndian.Uint64(v[8:]))}
 	return f, nil
@@ -69,7 +68,7 @@ func (f *file) saveState() error {
 	return f.states.Put([]byte(stateKey), seal(stateKey, f.state.revision, time.Time{}, v))
 }
 
-// get returns a copy: what bbolt returns dies with the transaction.
+// get returns a copy: bbolt's memory is valid only within the transaction.
 func (f *file) get(key string) (Pair, bool, error) {
 	raw := f.pairs.Get([]byte(key))
 	if raw == nil {
@@ -87,7 +86,7 @@ func (f *file) read(key string, raw []byte) (p Pair, alive bool, err error) {
 	return p, alive, err
 }
 
-// look is read without the copy: its value dies with the transaction.
+// look is read without the copy: its value is valid only within the transaction.
 func (f *file) look(key string, raw []byte) (p Pair, alive bool, err error) {
 	revision, expires, value, err := unseal(key, raw)
 	if err != nil || (expires != 0 && expires <= f.now.UnixMilli()) {
@@ -151,7 +150,7 @@ func (f *file) change(c Change) error {
 	return f.pairs.Put([]byte(c.Key), seal(c.Key, f.state.revision, expires, c.Value))
 }
 
-// verify reads everything, and finds the pairs that have expired.
+// verify reads all pairs, and returns those that have expired.
 func (f *file) verify() (expired []string, err error) {
 	var count int64
 	err = f.pairs.ForEach(func(k, v []byte) error {
@@ -163,7 +162,7 @@ func (f *file) verify() (expired []string, err error) {
 		return err
 	})
 	if err == nil && count != f.state.count {
-		err = damaged("it has %d pairs of %d", count, f.state.count)
+		err = damaged("it has %d pairs, want %d", count, f.state.count)
 	}
 	return expired, err
 }
@@ -191,8 +190,8 @@ func checksum(key string, rest []byte) uint32 {
 	return crc32.Update(crc32.Checksum([]byte(key), table), table, rest)
 }
 
-// guard makes errors of what reading a damaged file can do: bbolt panics over pages
-// that make no sense, and the mapping of a file that is too short faults.
+// guard returns as errors what reading a damaged file can cause: bbolt panics on invalid
+// pages, and the mapping of a file that is too short faults.
 func guard(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -203,14 +202,14 @@ func guard(do func() error) (err error) {
 	return do()
 }
 
-// check holds the limits of a Store.
+// check checks the limits of a Store.
 func (t Txn) check() error {
 	if len(t.If) > maxTxn || len(t.Then) > maxTxn || len(t.Then) == 0 {
-		return fmt.Errorf("store: a commit of %d conditions and %d changes", len(t.If), len(t.Then))
+		return fmt.Errorf("store: a commit of %d conditions and %d changes, want 1 to %d changes and at most %d conditions", len(t.If), len(t.Then), maxTxn, maxTxn)
 	}
 	for _, c := range t.Then {
 		if c.Key == "" || len(c.Key) > MaxKey || len(c.Value) > MaxValue || c.TTL < 0 {
-			return fmt.Errorf("store: key %.300q with %d bytes is beyond the limits", c.Key, len(c.Value))
+			return fmt.Errorf("store: key %.300q with a value of %d bytes, want keys of 1 to %d bytes and values up to %d", c.Key, len(c.Value), MaxKey, MaxValue)
 		}
 	}
 	return nil

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// A watcher may be this much behind. The bytes matter for evidence, of which 4096
-// changes may have 1 GiB.
+// A watcher may be this far behind. The bytes are bounded too, because 4096 changes of evidence
+// may have 1 GiB.
 const (
 	maxHistory      = 4096     // changes
 	maxHistoryBytes = 16 << 20 // of their values
@@ -41,7 +41,7 @@ func (h *history) add(events []Event) {
 	}
 	extra := 0
 	for ; extra < len(h.events) && (len(h.events)-extra > maxHistory || h.bytes > maxHistoryBytes || h.events[extra].Revision == h.lost); extra++ {
-		h.lost = h.events[extra].Revision // and the rest of that commit: one is kept whole
+		h.lost = h.events[extra].Revision // and the rest of its commit: commits are kept whole
 		h.bytes -= len(h.events[extra].Value)
 	}
 	h.events = slices.Delete(h.events, 0, extra)
@@ -49,7 +49,7 @@ func (h *history) add(events []Event) {
 	h.changed = make(chan struct{})
 }
 
-// since returns the changes after the revision, and what closes when there are more.
+// since returns the changes after the revision, and a channel that closes when there are more.
 func (h *history) since(revision int64) ([]Event, <-chan struct{}, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

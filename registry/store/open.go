@@ -13,30 +13,32 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"sallyport/internal/oneline"
+
 	"sallyport/internal/atomicfile"
 )
 
 // FileName is the name of the gateway's store in [store] path.
 const FileName = "registry.db"
 
-// lockTimeout is how long a gateway that is just ending may keep the file.
+// lockTimeout is how long an earlier gateway that is just stopping may keep the file.
 const lockTimeout = time.Second
 
-// OpenBolt opens the store at path, or makes one, readable by its owner alone. All of
-// it is read and checked. A damaged file stays as it is, and the error says what to
-// do: guests register anew within three minutes, so a gateway can begin with an
-// empty store, but to forget them all is the operator's decision.
+// OpenBolt opens the store at path, or makes one that only its owner can read. It reads and
+// checks the whole file. A damaged file stays as it is, and the error says what to
+// do: guests register again within three minutes, so a gateway can start with an
+// empty store, but the operator must decide that.
 //
-// Close gives the file back.
+// The caller must call Close.
 func OpenBolt(path string) (*Bolt, error) {
 	b, err := openBolt(path)
 	switch {
 	case err == nil:
 		return b, nil
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("store %s: another process holds it: only one gateway can use a store; stop the other one, or give this one its own [store] path", path)
+		return nil, fmt.Errorf("store %s: another process holds it: only one gateway can use a store; stop the other one, or set another [store] path for this one", path)
 	case isDamaged(err), errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, fmt.Errorf("store %s is damaged: %w; it was left as it is. Restore it from a backup, or move it aside and start with an empty one: "+
+		return nil, fmt.Errorf("store %s is damaged: %w; the file was not changed. Restore it from a backup, or move it aside and start with an empty one: "+
 			"mv %s %s.damaged (guests register again within minutes and may get other addresses; port policies set by operators are lost)", path, err, path, path)
 	default:
 		return nil, fmt.Errorf("store %s: %w", path, err)
@@ -47,14 +49,14 @@ func openBolt(path string) (*Bolt, error) {
 	if err := prepare(path); err != nil {
 		return nil, err
 	}
-	var held *os.File // to be let go if bbolt panics
+	var held *os.File // closed here if bbolt panics
 	opts := boltOptions()
 	opts.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
 		f, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
 		held = f
 		return f, err
 	}
-	// Ages are measured from here by a clock that steps do not fool.
+	// Ages are measured by the monotonic clock from here: steps of the clock do not matter.
 	start := time.Now()
 	b := &Bolt{
 		path:    path,
@@ -73,7 +75,7 @@ func openBolt(path string) (*Bolt, error) {
 		return nil, err
 	}
 	if err := b.verify(); err != nil {
-		return nil, errors.Join(err, b.db.Close())
+		return nil, oneline.Join(err, b.db.Close())
 	}
 	b.close = sync.OnceValue(func() error {
 		close(b.closing)
@@ -84,13 +86,13 @@ func openBolt(path string) (*Bolt, error) {
 	return b, nil
 }
 
-// verify reads the whole file, drops what has expired, and begins the history.
+// verify reads the whole file, deletes the pairs that have expired, and begins the history.
 func (b *Bolt) verify() error {
 	var expired []string
 	err := guard(func() error {
 		return b.db.View(func(tx *bolt.Tx) error {
 			if info, err := os.Stat(b.path); err != nil || info.Size() < tx.Size() {
-				return errors.Join(err, damaged("it is shorter than the %d bytes it should have", tx.Size()))
+				return oneline.Join(err, damaged("it is shorter than %d bytes, its size when it was written", tx.Size()))
 			}
 			f, err := newFile(tx, b.now())
 			if err != nil {
@@ -119,7 +121,7 @@ func (b *Bolt) verify() error {
 const smallestFile = 4 * 4096
 
 // prepare makes the file if there is none, complete or not at all: a file of 0 bytes
-// is not a new store but one that was lost.
+// is not a new store, but one that was lost.
 func prepare(path string) error {
 	if err := checkDir(filepath.Dir(path)); err != nil {
 		return err
@@ -133,27 +135,27 @@ func prepare(path string) error {
 	case !info.Mode().IsRegular():
 		return errors.New("it is not a regular file")
 	case info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("others may write to it (mode %04o), and so send an app's traffic anywhere: chmod 600 it", info.Mode().Perm())
+		return fmt.Errorf("others may write to it (mode %04o) and redirect the traffic of apps: run chmod 600 on it", info.Mode().Perm())
 	case owner(info) != os.Geteuid():
-		return fmt.Errorf("it belongs to user %d, and the gateway runs as user %d: its owner could send an app's traffic anywhere; chown it", owner(info), os.Geteuid())
+		return fmt.Errorf("it belongs to user %d, but the gateway runs as user %d: its owner could redirect the traffic of apps; run chown on it", owner(info), os.Geteuid())
 	case info.Size() < smallestFile:
-		// bbolt's own error for it is told by its text alone.
+		// bbolt's own error for this can only be recognized by its text.
 		return damaged("it has only %d bytes", info.Size())
 	}
 	return nil
 }
 
-// checkDir tells why the files of a directory could be replaced by others.
+// checkDir returns why other users could replace the files of a directory.
 func checkDir(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return err
 	}
 	if perm := info.Mode().Perm(); perm&0o022 != 0 {
-		return fmt.Errorf("others may write to its directory %s (mode %04o), and so replace it: run chmod 700 on it", dir, perm)
+		return fmt.Errorf("others may write to its directory %s (mode %04o) and replace it: run chmod 700 on it", dir, perm)
 	}
 	if of := owner(info); of != os.Geteuid() && of != 0 {
-		return fmt.Errorf("its directory %s belongs to user %d, and the gateway runs as user %d: chown it", dir, of, os.Geteuid())
+		return fmt.Errorf("its directory %s belongs to user %d, but the gateway runs as user %d: run chown on it", dir, of, os.Geteuid())
 	}
 	return nil
 }
@@ -170,7 +172,7 @@ func create(path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // it may have moved on
+	defer os.Remove(tmp.Name()) //nolint:errcheck // it may be gone
 	defer tmp.Close()
 	db, err := bolt.Open(tmp.Name(), 0o600, boltOptions())
 	if err != nil {
@@ -179,17 +181,17 @@ func create(path string) error {
 	err = db.Update(func(tx *bolt.Tx) error {
 		_, err1 := tx.CreateBucketIfNotExists(pairsBucket())
 		states, err2 := tx.CreateBucketIfNotExists(stateBucket())
-		if err := errors.Join(err1, err2); err != nil {
+		if err := oneline.Join(err1, err2); err != nil {
 			return err
 		}
 		f := file{states: states}
 		return f.saveState()
 	})
-	if err := errors.Join(err, db.Close()); err != nil {
+	if err := oneline.Join(err, db.Close()); err != nil {
 		return err
 	}
 	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err // if it exists, another gateway was faster
+		return err // if it exists, another gateway has made it
 	}
 	return atomicfile.SyncDir(filepath.Dir(path))
 }

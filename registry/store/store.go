@@ -15,29 +15,29 @@ const (
 )
 
 // Store keeps small values under keys, in revisions. Its contract is what etcd v3
-// promises too, since several gateways may share one: nobody may assume to be alone.
+// promises too, because several nodes may share one: no caller may assume to be alone.
 // All methods may be called concurrently.
 //
-// There is no lock and no lease of its own: a key that is put with a TTL on condition
-// that it is absent is both, its holder puts it again before the TTL ends, and its
-// revision is the fencing token.
+// There are no separate locks and leases. A key that is put with a TTL, on condition that it is
+// absent, is both: its holder puts it again before the TTL ends, and its revision is the fencing
+// token.
 type Store interface {
 	// Get returns the pair of key. If there is none it reports false.
 	Get(ctx context.Context, key string) (p Pair, ok bool, err error)
 
-	// List returns the pairs whose keys begin with prefix, by key, all as of the
-	// one revision that it tells.
+	// List returns the pairs whose keys begin with prefix, by key, and the one revision as of
+	// which they are.
 	List(ctx context.Context, prefix string) (all []Pair, revision int64, err error)
 
 	// Commit makes the changes of t, all or none, if its conditions hold, and returns
 	// when they are durable. It returns their revision, which is greater than
-	// every earlier one, or ErrConflict and nothing is changed. After any other error
-	// it is open whether they were made: conditions on the keys tell.
+	// every earlier one. With ErrConflict nothing was changed. After any other error
+	// they may or may not have been made; a condition on a key shows which.
 	Commit(ctx context.Context, t Txn) (revision int64, err error)
 
 	// Watch yields every change after the revision, in order, until ctx ends. Its
-	// only errors are ErrCompacted and a failing store; both end it. That a key's
-	// TTL has ended may or may not be told, as a deletion.
+	// only errors are ErrCompacted and a failing store; both end it. The end of a
+	// key's TTL may be yielded as a deletion, or not at all.
 	Watch(ctx context.Context, after int64) iter.Seq2[Event, error]
 }
 
@@ -45,7 +45,7 @@ type Store interface {
 var ErrConflict = errors.New("store: conflict with another change")
 
 // ErrCompacted means that the changes after a revision are no longer known: list
-// anew, and watch from there.
+// again, and watch from there.
 var ErrCompacted = errors.New("store: revision is too old to watch from")
 
 // Pair is a key and its value. Revision is the commit that put it, never 0.

@@ -1,4 +1,4 @@
-// Package webhook asks a service of the operator whether a machine may register. Its
+// Package webhook asks a service of the operator whether an instance may register. Its
 // Authorize is registry.Options.Authorize.
 package webhook
 

@@ -12,35 +12,23 @@ import (
 	"sallyport/registry/store"
 )
 
-// Evidence is what proved a registration: the guest's certificate with its attestation. It
-// is kept to be judged again, under a key of its own: that of 10,000 instances is 100 MB,
-// which a start has no time to read. The record has its digest. It is judged
+// Evidence is what proved a registration: the guest's certificate with its attestation. The store
+// keeps it, to be appraised again, under a key of its own: that of 10,000 instances is 100 MB,
+// which a start has no time to read. The record has its digest. Evidence is appraised
 //
 //	at a registration   if it is new, or the instance is refused
-//	later               again and again (reattest.go)
+//	later               at intervals (reattest.go)
 //
-// A registration without evidence says nothing: what is kept stays. But who is refused, or
-// comes with another WireGuard key or compose file than its evidence came with, cannot leave
-// its evidence at home: whoever has a certificate of the authority without evidence would
-// take the place, and the verdict, of the machine that has shown some.
+// After a registration without evidence the stored evidence stays. But an instance that is
+// refused, or that comes with another WireGuard key or compose file than its evidence did, must
+// show evidence: otherwise the owner of any certificate of the authority without evidence could
+// take the place, and the verdict, of the instance that has shown some.
 
-// MaxEvidence is the most evidence of one registration, in bytes.
+// MaxEvidence is the limit of the evidence of one registration, in bytes.
 const MaxEvidence = store.MaxValue
 
-// checkEvidence holds what can be told without looking into it, and computes its digest.
-func (r *Registry) checkEvidence(q *Request) error {
-	if len(q.Evidence) > MaxEvidence {
-		return fmt.Errorf("%w: evidence of %d bytes, the limit is %d", ErrInvalid, len(q.Evidence), MaxEvidence)
-	}
-	if r.o.RequireEvidence && len(q.Evidence) == 0 {
-		return ErrNoEvidence
-	}
-	q.digest = record.DigestOf(q.Evidence)
-	return nil
-}
-
-// prove has the evidence of a registration judged, if that is needed. The caller has had
-// it judged already, but maybe by the policy before this one.
+// prove has the evidence of a registration appraised, if that is needed. The caller has appraised it
+// already, but perhaps by an earlier policy.
 func (r *Registry) prove(ctx context.Context, q *Request) error {
 	if len(q.Evidence) == 0 || r.table.trusts(*q) {
 		return nil
@@ -56,7 +44,7 @@ func (r *Registry) prove(ctx context.Context, q *Request) error {
 	return err
 }
 
-// appraise tells why evidence is refused; "": it is accepted. Its error is ErrUndecided.
+// appraise returns why evidence is refused; "": it is accepted. Its error wraps ErrUndecided.
 func (r *Registry) appraise(ctx context.Context, id vm.InstanceID, app vm.AppID, evidence []byte) (refusal string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
@@ -72,8 +60,8 @@ func (r *Registry) appraise(ctx context.Context, id vm.InstanceID, app vm.AppID,
 	}
 }
 
-// refusalText is fit to be stored and shown: an error about hostile evidence may quote it,
-// and a terminal shows it.
+// refusalText returns the text of err in a form that can be stored and shown on a terminal: an
+// error about hostile evidence may quote it.
 func refusalText(err error) string {
 	text := strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
