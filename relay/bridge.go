@@ -80,7 +80,7 @@ func (b *bridge) Read(p []byte) (int, error) {
 // Reset has the loop see a reset where it would see EOF.
 func (b *bridge) Reset() {
 	told := make(chan struct{})
-	if b.loop.inbox.post(func() {
+	if b.loop.inbox.Post(func() {
 		b.sever()
 		close(told)
 	}) {

@@ -12,7 +12,7 @@ import (
 func (g *gateway) hold() (release func()) {
 	g.t.Helper()
 	held, free := make(chan struct{}), make(chan struct{})
-	g.loops[0].inbox.post(func() {
+	g.loops[0].inbox.Post(func() {
 		close(held)
 		<-free
 	})
@@ -24,7 +24,7 @@ func (g *gateway) hold() (release func()) {
 func (g *gateway) posted() {
 	g.t.Helper()
 	b := &g.loops[0].inbox
-	eventually(g.t, "something was posted to the loop", func() bool { return b.last.Load() != nil })
+	eventually(g.t, "something was posted to the loop", func() bool { return !b.Empty() })
 }
 
 func TestHelloInTheRoundOfItsDeadlineIsInTime(t *testing.T) {

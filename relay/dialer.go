@@ -60,7 +60,7 @@ func (s *setup) tryOnGoroutine(i int, f func(ctx context.Context, tell func(func
 		return nil
 	}
 	tell := func(note func(*try)) {
-		l.inbox.post(func() {
+		l.inbox.Post(func() {
 			if s := racing(); s != nil {
 				note(&s.dialing.tries[i])
 			}
@@ -68,7 +68,7 @@ func (s *setup) tryOnGoroutine(i int, f func(ctx context.Context, tell func(func
 	}
 	e.background.Go(func() {
 		got, err := e.reaching(func() (dialled, error) { return f(ctx, tell) })
-		delivered := l.inbox.post(func() {
+		delivered := l.inbox.Post(func() {
 			if s := racing(); s != nil {
 				s.dialed(i, got, err)
 			} else if err == nil {

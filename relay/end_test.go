@@ -262,7 +262,7 @@ func TestPanicWhileRelayingEndsOneConnectionOnly(t *testing.T) {
 	a, b := g.tls(), g.tls()
 	mustEcho(t, a)
 	mustEcho(t, b)
-	g.loops[0].inbox.post(func() {
+	g.loops[0].inbox.Post(func() {
 		for _, s := range g.loops[0].slots {
 			if s.c != nil && s.side == clientSide && s.c.addr.String() == a.LocalAddr().String() {
 				s.c.tls.conn = nil

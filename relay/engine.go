@@ -196,6 +196,6 @@ func (e *Engine) Open() int { return int(e.open.Load()) }
 // post runs f on every loop that still runs.
 func (e *Engine) post(f func(*loop)) {
 	for _, l := range e.loops {
-		l.inbox.post(func() { f(l) })
+		l.inbox.Post(func() { f(l) })
 	}
 }

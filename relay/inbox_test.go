@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/relay/inbox"
 )
 
 // What is posted runs once, in each poster's order, or post says that it will not.
@@ -18,7 +20,7 @@ func TestInboxLosesNothing(t *testing.T) {
 	for p := range posters {
 		all.Go(func() {
 			for i := range each {
-				ok := l.inbox.post(func() {
+				ok := l.inbox.Post(func() {
 					if next[p] > i {
 						t.Errorf("number %d of poster %d ran after number %d", i, p, next[p]-1)
 					}
@@ -34,15 +36,15 @@ func TestInboxLosesNothing(t *testing.T) {
 	events := make([]unix.EpollEvent, eventsPerRun)
 	for ran.Load() < posters*each/2 {
 		l.dispatch(events[:epollWait(l.epoll, events, 1000)])
-		l.readInbox()
+		l.inbox.Run()
 	}
-	l.inbox.close() // while they still post
+	l.inbox.Close() // while they still post
 	all.Wait()
 	if ran.Load()+refused.Load() != posters*each {
 		t.Errorf("%d ran and %d were refused of %d", ran.Load(), refused.Load(), posters*each)
 	}
-	l.inbox = inbox{}
-	if err := l.inbox.open(l); err != nil { // for the cleanup
+	l.inbox = inbox.Inbox{}
+	if err := l.openInbox(); err != nil { // for the cleanup
 		t.Fatal(err)
 	}
 }

@@ -14,7 +14,7 @@ func (s *setup) decideLater() Reason {
 	serial, later := s.lookup, s.decision.Later
 	e.background.Go(func() {
 		d := e.decide(ctx, later)
-		l.inbox.post(func() {
+		l.inbox.Post(func() {
 			// The setup may be over, and the coroutine busy with another connection.
 			if co := c.co; co != nil && co.c == c && co.lookup == serial {
 				co.decision, co.lookup = d, 0

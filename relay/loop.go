@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/relay/buffer"
+	"sallyport/relay/inbox"
+	"sallyport/relay/thread"
 )
 
 // An event loop: one goroutine locked to its thread, with its own epoll
@@ -26,7 +28,7 @@ type loop struct {
 	slots   []slot
 	gen     uint32
 	timers  [timerKinds]timerList
-	inbox   inbox
+	inbox   inbox.Inbox
 	listen  []*listener
 	pause   timer // armed: no accepting
 	reserve int32 // a descriptor to give up when there is none left
@@ -82,7 +84,7 @@ func (l *loop) run() {
 	runtime.LockOSThread()
 	// Never unlocked: the coroutines are tied to this thread, which ends with them.
 	defer l.close()
-	l.pulse.where = self()
+	l.pulse.where = thread.Self(rawCalls)
 	events := make([]unix.EpollEvent, eventsPerRun)
 	for !l.done() {
 		n := l.poll(events)
@@ -91,7 +93,7 @@ func (l *loop) run() {
 		l.dispatch(events[:n])
 		l.again()
 		l.expire()
-		l.readInbox()
+		l.inbox.Run()
 		l.evict()
 		l.goOnSetups()
 		l.acceptAll()
@@ -124,8 +126,8 @@ func (l *loop) dispatch(events []unix.EpollEvent) {
 		case s.gen != uint32(ev.Pad):
 		case s.c != nil:
 			l.event(s.c, s.side, ev.Events)
-		case ev.Fd == l.inbox.fd:
-			l.inbox.rung = true
+		case ev.Fd == l.inbox.FD():
+			l.inbox.Ring()
 		default:
 			l.listening(ev.Fd)
 		}
@@ -301,11 +303,18 @@ func newLoop(e *Engine) (*loop, error) {
 	if e.opts.LoopLog != nil {
 		l.log = e.opts.LoopLog()
 	}
-	if err := l.inbox.open(l); err != nil {
+	if err := l.openInbox(); err != nil {
 		closeFD(l.epoll)
 		return nil, err
 	}
 	return l, nil
+}
+
+func (l *loop) openInbox() error {
+	if err := l.inbox.Open(); err != nil {
+		return err
+	}
+	return l.watch(l.inbox.FD(), slot{}, unix.EPOLLIN|unix.EPOLLET&0xffffffff)
 }
 
 // close gives back what the loop holds besides connections.
@@ -315,6 +324,6 @@ func (l *loop) close() {
 	if l.reserve >= 0 {
 		closeFD(l.reserve)
 	}
-	l.inbox.close()
+	l.inbox.Close()
 	closeFD(l.epoll)
 }

@@ -15,14 +15,14 @@ func TestLoopWaitsQuietlyWhileEventsComeOften(t *testing.T) {
 	// waited has the loop see an event that it waited for since then.
 	waited := func(d time.Duration) int {
 		t.Helper()
-		l.inbox.post(func() {})
+		l.inbox.Post(func() {})
 		l.now = l.clock() - int64(d)
 		n := l.poll(events)
 		if n != 1 {
 			t.Fatalf("%d events, want the inbox's", n)
 		}
 		l.dispatch(events[:n])
-		l.readInbox()
+		l.inbox.Run()
 		return l.quietly()
 	}
 	// until counts the waits of this length until the loop waits for so many milliseconds.

@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sallyport/relay/thread"
 )
 
 // A loop serves many connections, so one round that lasts stops them all. Rounds are
@@ -29,7 +33,13 @@ type pulse struct {
 	late   atomic.Int64 // ns that the round has lasted, if that is too long; else 0
 	stalls atomic.Uint64
 
-	where thread // set before the first round
+	where thread.Thread // set before the first round
+}
+
+// rawCalls are the system calls of sys.go, which the scheduler does not know of.
+var rawCalls = []int{
+	unix.SYS_RECVFROM, unix.SYS_SENDTO, unix.SYS_SPLICE, unix.SYS_ACCEPT4, unix.SYS_CONNECT, unix.SYS_SHUTDOWN, unix.SYS_CLOSE,
+	unix.SYS_SETSOCKOPT, unix.SYS_GETSOCKOPT, unix.SYS_IOCTL, unix.SYS_EPOLL_PWAIT,
 }
 
 // begin and rest enclose a round.
@@ -91,7 +101,7 @@ func (e *Engine) noteRound(i int, lasts time.Duration) {
 	e.opts.Log.Error("a loop is stuck in one round: nothing of its connections is moved; please report it",
 		"loop", i, "lasts", lasts.String(), "ends_process_after", stuckRound.String())
 	if e.due(&e.warned.stack) { // it stops the other loops for a moment
-		doing, stack := p.where.doing()
+		doing, stack := p.where.Doing()
 		e.opts.Log.Error("what the stuck loop does", "loop", i, "thread", doing, "stack", stack)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/hello"
+	"sallyport/relay/thread"
 )
 
 // While the watchdog itself stands still, a loop may well stand still too.
@@ -55,7 +56,7 @@ func TestWatchdogTellsOfALateRoundAndOfItsEnd(t *testing.T) {
 		var log logBuffer
 		e, _ := watching(t, &log)
 		late := &e.loops[1].pulse
-		late.where = self()
+		late.where = thread.Self(rawCalls)
 		late.begin(int64(time.Hour))
 		pass := func(d time.Duration) {
 			for range d / watchEvery {
@@ -98,7 +99,7 @@ func TestWatchdogGivesUpOnAStuckLoop(t *testing.T) {
 				if test.abort {
 					e.abort()
 				}
-				e.loops[0].pulse.where = self()
+				e.loops[0].pulse.where = thread.Self(rawCalls)
 				e.loops[0].pulse.begin(1)
 				began := time.Now()
 				err := <-result
@@ -116,7 +117,7 @@ func TestWatchdogGivesUpOnAStuckLoop(t *testing.T) {
 // holdLoop stops a loop until the returned function is called, as a bug would.
 func (e *Engine) holdLoop(i int) (letGo func()) {
 	held := make(chan struct{})
-	e.loops[i].inbox.post(func() { theBug(held) })
+	e.loops[i].inbox.Post(func() { theBug(held) })
 	return func() { close(held) }
 }
 
@@ -193,19 +194,19 @@ func TestAbortWaitsForNoStuckLoop(t *testing.T) {
 		t.Error("Run waits for the stuck loop")
 	}
 	letGo()
-	eventually(t, "the loop ends after all", func() bool { return !e.loops[1].inbox.post(func() {}) })
+	eventually(t, "the loop ends after all", func() bool { return !e.loops[1].inbox.Post(func() {}) })
 }
 
 // A thread in one of the raw system calls cannot be stopped: no stack is taken.
 func TestThreadInARawCallIsNotAskedForItsStack(t *testing.T) {
 	l := testLoop(t)
-	waits := make(chan thread)
+	waits := make(chan thread.Thread)
 	var over atomic.Bool
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
-		waits <- self()
+		waits <- thread.Self(rawCalls)
 		events := make([]unix.EpollEvent, 1)
 		for !over.Load() {
 			epollWait(l.epoll, events, 1000)
@@ -213,10 +214,10 @@ func TestThreadInARawCallIsNotAskedForItsStack(t *testing.T) {
 	}()
 	th := <-waits
 	eventually(t, "the thread is seen to wait in the raw call, and no stack taken", func() bool {
-		state, stack := th.doing()
+		state, stack := th.Doing()
 		return stack == "" && state == "waits in the kernel, in system call "+strconv.Itoa(unix.SYS_EPOLL_PWAIT)
 	})
 	over.Store(true)
-	l.inbox.post(func() {}) // ends the wait
+	l.inbox.Post(func() {}) // ends the wait
 	<-done
 }

@@ -1,4 +1,6 @@
-package relay
+// Package thread reports what another thread of the process is doing: whether it runs, in
+// which system call it waits, and where its goroutine is.
+package thread
 
 import (
 	"bytes"
@@ -12,31 +14,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// thread finds out what a loop's thread does.
-type thread struct {
+// A Thread is a goroutine that is locked to its thread. It may be asked from any goroutine.
+type Thread struct {
 	id        int
-	goroutine string // its number, as stacks tell it
+	goroutine string // its number, as stacks show it
+	raw       []int
 }
 
-// self is the calling goroutine and its thread.
-func self() thread {
+// Self returns the calling goroutine and its thread. Raw are the system calls that it makes
+// without the scheduler's knowledge.
+func Self(raw []int) Thread {
 	var head [64]byte // "goroutine 7 [running]:"
 	words := strings.Fields(string(head[:runtime.Stack(head[:], false)]))
-	return thread{id: unix.Gettid(), goroutine: words[1]}
+	return Thread{id: unix.Gettid(), goroutine: words[1], raw: raw}
 }
 
-// rawCalls are the system calls of sys.go, of which the scheduler does not know.
-var rawCalls = []int{
-	unix.SYS_RECVFROM, unix.SYS_SENDTO, unix.SYS_SPLICE, unix.SYS_ACCEPT4, unix.SYS_CONNECT, unix.SYS_SHUTDOWN, unix.SYS_CLOSE,
-	unix.SYS_SETSOCKOPT, unix.SYS_GETSOCKOPT, unix.SYS_IOCTL, unix.SYS_EPOLL_PWAIT,
-}
-
-// doing says whether the thread runs or waits in the kernel, and what its goroutine
-// does.
+// Doing reports whether the thread runs or waits in the kernel, and the stack of its
+// goroutine.
 //
-// To take a stack the runtime stops all goroutines. It cannot stop one that waits in a
-// raw system call, and would stop the others for as long. Then there is no stack.
-func (t thread) doing() (state, stack string) {
+// To take a stack the runtime stops all goroutines. It cannot stop one that waits in a raw
+// system call, and would stop all others for as long. In that case there is no stack.
+func (t Thread) Doing() (state, stack string) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/syscall", t.id)) // proc_pid_syscall(5)
 	word, _, _ := strings.Cut(strings.TrimSpace(string(b)), " ")
 	nr, notANumber := strconv.Atoi(word)
@@ -47,7 +45,7 @@ func (t thread) doing() (state, stack string) {
 		state = word // running
 	case nr < 0:
 		return "waits in the kernel, in no system call", ""
-	case slices.Contains(rawCalls, nr):
+	case slices.Contains(t.raw, nr):
 		return "waits in the kernel, in system call " + word, ""
 	default:
 		state = "waits in system call " + word
@@ -58,9 +56,9 @@ func (t thread) doing() (state, stack string) {
 // maxStack bounds what goes to the log.
 const maxStack = 16 << 10
 
-// stack is that of the goroutine and of those of its coroutines that run.
-func (t thread) stack() string {
-	const each = 2 << 10 // a stack's text is seldom longer; what does not fit is not told
+// stack returns the stacks of the goroutine and of its running coroutines.
+func (t Thread) stack() string {
+	const each = 2 << 10 // a stack's text is seldom longer; the rest is left out
 	all := make([]byte, min(max(64<<10, runtime.NumGoroutine()*each), 16<<20))
 	all = all[:runtime.Stack(all, true)]
 	var ours [][]byte
@@ -75,7 +73,7 @@ func (t thread) stack() string {
 
 // owns reports whether s is the stack of t's goroutine, or of a coroutine that it has
 // made and that is not idle.
-func (t thread) owns(s []byte) bool {
+func (t Thread) owns(s []byte) bool {
 	if bytes.HasPrefix(s, []byte("goroutine "+t.goroutine+" ")) {
 		return true
 	}
