@@ -110,7 +110,7 @@ func (s *site) acmeInfo(domain string, conf *tls.Config) *monitored {
 			return d.DialContext(ctx, "tcp", s.clients)
 		},
 	}}
-	resp, err := client.Get("https://gateway." + domain + acmeInfo)
+	resp, err := client.Get("https://gateway." + domain + "/.dstack/acme-info")
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestKeyOfAnOrderedCertificateIsProvenToBeInTheMachine(t *testing.T) {
 	}
 	code, out, stderr := gwtest.Outcome(t, "verify", "--connect", s.clients, "--policy", s.path("policy.toml"), "--app", agent.peer().App.String(),
 		"--measurement", measurementFlag(systemOf(agent.World, tdxpki.Guest{})), "gateway.proof.test")
-	if code != 0 || !strings.Contains(out, "VERIFIED") || !strings.Contains(out, acmeInfo) {
+	if code != 0 || !strings.Contains(out, "VERIFIED") || !strings.Contains(out, "/.dstack/acme-info") {
 		t.Errorf("verify: exit code %d\n%s%s", code, out, stderr)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"sallyport/cmd/gateway/cli"
 	"sallyport/cmd/gateway/join"
 	"sallyport/cmd/gateway/pki"
+	"sallyport/cmd/gateway/verify"
 )
 
 func main() { os.Exit(cli.Main(newRoot(), os.Args[1:])) }
@@ -36,7 +37,7 @@ To run it:          gateway run --config /etc/gateway/gateway.toml`,
 		newStatus(),
 		newDemo(),
 		join.New(),
-		newVerify(),
+		verify.New(),
 		pki.New(),
 		newACME(),
 		bench.New(),

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -53,6 +54,18 @@ type Guest struct {
 	ChangeCertificate func(*Certificate) // before it is signed
 }
 
+// InAnotherSystem returns a guest of genuine hardware that measures the ids of g, in a
+// system of its own.
+func InAnotherSystem(g Guest) Guest {
+	g.ChangeQuote = func(q *Quote) {
+		q.TD.MRTD[0] ^= 1
+		for i := range 3 {
+			q.TD.RTMR[i][0] ^= 1
+		}
+	}
+	return g
+}
+
 // A Machine is a guest that was made.
 type Machine struct {
 	Key         *ecdsa.PrivateKey
@@ -63,6 +76,18 @@ type Machine struct {
 	// the device id: that is a KMS's (see Derive).
 	AppInfo     AppInfo
 	Certificate tls.Certificate
+}
+
+// Evidence returns the extensions of the certificate that are evidence: .1, .2 and .8.
+func (m *Machine) Evidence() (list []pkix.Extension) {
+	for _, e := range m.Certificate.Leaf.Extensions {
+		for _, arc := range []int{1, 2, 8} {
+			if e.Id.Equal(Extension(arc, nil).Id) {
+				list = append(list, e)
+			}
+		}
+	}
+	return list
 }
 
 // Guest makes a machine: its log, a quote that binds the certificate's key and

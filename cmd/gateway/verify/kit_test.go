@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"bytes"
@@ -12,11 +12,28 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"sallyport/cmd/gateway/cli"
+	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/tdxpki"
 	"sallyport/ratls"
 	"sallyport/ratls/tdx"
 )
+
+// TestMain lets the test binary be a gateway that has this command alone.
+func TestMain(m *testing.M) {
+	if gwtest.IsProgram() {
+		os.Exit(cli.Main(newRoot(), os.Args[1:]))
+	}
+	m.Run()
+}
+
+func newRoot() *cobra.Command { return cli.Root(&cobra.Command{Use: "gateway"}, New()) }
+
+// endAtOnce spares programs that the test runs the second for which the race detector
+// waits at their end.
+func endAtOnce(t *testing.T) { t.Setenv("GORACE", "atexit_sleep_ms=0") }
 
 // verification is a directory with a world's collateral in it, and a policy by which the
 // world's root stands for Intel's.
@@ -159,6 +176,14 @@ func getQuoteOf(m *tdxpki.Machine, attested bool) []byte {
 		doc["attestation"] = hex.EncodeToString(m.Attestation.V1())
 	}
 	b, err := json.Marshal(doc)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func unhexed(text string) []byte {
+	b, err := hex.DecodeString(text)
 	if err != nil {
 		panic(err)
 	}

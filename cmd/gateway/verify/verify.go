@@ -1,4 +1,11 @@
-package main
+// Package verify is the command verify: it judges evidence, and prints what that proves.
+//
+//	subject.go  what a file holds
+//	host.go     what a host shows, or publishes
+//	verify.go   the flags; the evidence judged by package ratls
+//	system.go   what is known of the system that runs
+//	report.go   what is printed
+package verify
 
 import (
 	"context"
@@ -17,17 +24,15 @@ import (
 	"sallyport/ratls/pccs"
 )
 
-// The command verify: what it is given (verify_subject.go) is judged by package ratls, and
-// the report is printed (verify_report.go).
-
-type verifyFlags struct {
+type flags struct {
 	collateral, at, policy, app, instance, connect string
 	asJSON                                         bool
 	system                                         systemFlags
 }
 
-func newVerify() *cobra.Command {
-	var f verifyFlags
+// New returns the command.
+func New() *cobra.Command {
+	var f flags
 	cmd := &cobra.Command{
 		Use:   "verify HOST[:PORT] | FILE | -",
 		Short: "Verify the attestation of a machine, and say what it proves",
@@ -77,12 +82,12 @@ collateral (UNDECIDED).`,
 	return cmd
 }
 
-// verifyTimeout is for all of it; a PCCS may be slow.
-const verifyTimeout = 3 * time.Minute
+// timeLimit is for all of it; a PCCS may be slow.
+const timeLimit = 3 * time.Minute
 
 // verify: options → subject → judge → print. It is here that signals are taken over: who
 // waits for standard input is ended by one as any program.
-func (f *verifyFlags) verify(ctx context.Context, out io.Writer, what string) error {
+func (f *flags) verify(ctx context.Context, out io.Writer, what string) error {
 	opts, want, err := f.options()
 	if err != nil {
 		return err
@@ -93,7 +98,7 @@ func (f *verifyFlags) verify(ctx context.Context, out io.Writer, what string) er
 	}
 	ctx, stop := cli.UntilSignal(ctx, func() {})
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
 	s, err := openSubject(ctx, what, f.connect, data, isFile)
 	if err != nil {
@@ -117,8 +122,8 @@ func (f *verifyFlags) verify(ctx context.Context, out io.Writer, what string) er
 	return r.outcome()
 }
 
-// verifyOptions say how to judge.
-type verifyOptions struct {
+// options say how to judge.
+type options struct {
 	ratls.VerifierOptions
 	insecure bool
 	system   wantedSystem
@@ -126,7 +131,7 @@ type verifyOptions struct {
 }
 
 // options follow from the flags.
-func (f *verifyFlags) options() (o verifyOptions, want ratls.Peer, err error) {
+func (f *flags) options() (o options, want ratls.Peer, err error) {
 	if want, err = f.peer(); err != nil {
 		return o, want, cli.Usage(err)
 	}
@@ -162,7 +167,7 @@ func (f *verifyFlags) options() (o verifyOptions, want ratls.Peer, err error) {
 
 // section is the one of --policy; without the flag it says nothing. It gives way to
 // --collateral.
-func (f *verifyFlags) section() (*config.Attestation, error) {
+func (f *flags) section() (*config.Attestation, error) {
 	if f.policy == "" {
 		return &config.Attestation{}, nil
 	}
@@ -174,7 +179,7 @@ func (f *verifyFlags) section() (*config.Attestation, error) {
 }
 
 // peer is who --app and --instance say it must be.
-func (f *verifyFlags) peer() (want ratls.Peer, err error) {
+func (f *flags) peer() (want ratls.Peer, err error) {
 	if f.app != "" {
 		if want.App, err = ratls.ParseAppID(f.app); err != nil {
 			return want, fmt.Errorf("--app: %w", err)
@@ -189,7 +194,7 @@ func (f *verifyFlags) peer() (want ratls.Peer, err error) {
 }
 
 // judgeSubject judges the evidence, then who it is of.
-func judgeSubject(ctx context.Context, o verifyOptions, s *subject, want ratls.Peer) (*verifyReport, error) {
+func judgeSubject(ctx context.Context, o options, s *subject, want ratls.Peer) (*report, error) {
 	if o.servers != nil {
 		client, err := appraise.NewPCCS(*o.servers, pccs.Options{Root: o.Root})
 		if err != nil {
@@ -202,7 +207,7 @@ func judgeSubject(ctx context.Context, o verifyOptions, s *subject, want ratls.P
 	if err != nil {
 		return nil, err
 	}
-	r := &verifyReport{Report: verifier.Examine(ctx, s.evidence), subject: s.what, open: s.open()}
+	r := &report{Report: verifier.Examine(ctx, s.evidence), subject: s.what, open: s.open()}
 	if r.Verdict != nil {
 		s.identify(ctx, verifier, o.Now(), want, r)
 		s.know(ctx, verifier, o.system, r)
@@ -221,7 +226,7 @@ func anything(p *ratls.Policy, want ratls.Peer, info ratls.AppInfo) (list []stri
 
 // identify adds the steps about who it is: by the certificate, if there is one, and by what
 // was asked for.
-func (s *subject) identify(ctx context.Context, v *ratls.Verifier, now time.Time, want ratls.Peer, r *verifyReport) {
+func (s *subject) identify(ctx context.Context, v *ratls.Verifier, now time.Time, want ratls.Peer, r *report) {
 	info := r.Verdict.AppInfo
 	if c := s.certificate; c != nil {
 		value := fmt.Sprintf("valid %s … %s", c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339))

@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"path/filepath"
@@ -23,7 +23,7 @@ func TestFIFOInPlaceOfAFileIsRefusedByName(t *testing.T) {
 			_, err := appraise.VerifierOptions(config.Attestation{InsecureRootCA: fifo})
 			return err
 		}},
-		{"verify", func(fifo string) error { _, _, err := readSubject(fifo); return err }},
+		{"the evidence", func(fifo string) error { _, _, err := readSubject(fifo); return err }},
 	} {
 		fifo := filepath.Join(t.TempDir(), "fifo")
 		if err := gwtest.ErrorWithFIFO(t, fifo, c.read); err == nil || !strings.Contains(err.Error(), "regular file") || !strings.Contains(err.Error(), fifo) {

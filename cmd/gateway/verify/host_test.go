@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/tdxpki"
 )
 
@@ -53,17 +54,7 @@ type publisher struct {
 func newPublisher(t *testing.T) *publisher {
 	t.Helper()
 	p := &publisher{verification: newVerification(t)}
-	ca, err := newDemoCA()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key := p.dir+"/cert.pem", p.dir+"/key.pem"
-	if err := ca.issue(cert, key, "gateway.gw.test"); err != nil {
-		t.Fatal(err)
-	}
-	if p.cert, err = tls.LoadX509KeyPair(cert, key); err != nil {
-		t.Fatal(err)
-	}
+	p.cert = gwtest.NewCA(t).Server(t, "gateway.gw.test")
 	return p
 }
 

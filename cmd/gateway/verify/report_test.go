@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ import (
 func fixtures(t *testing.T, names ...string) (paths []string) {
 	t.Helper()
 	for _, name := range names {
-		path := filepath.Join("..", "..", "..", "shared", "fixtures", name)
+		path := filepath.Join("..", "..", "..", "..", "shared", "fixtures", name)
 		if _, err := os.Stat(path); err != nil {
 			t.Skipf("needs the real evidence in shared/fixtures, beside the project: %v", err)
 		}

@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"context"
@@ -74,7 +74,7 @@ func parseMeasurement(text string) (m ratls.Measurement, err error) {
 }
 
 // know adds the steps about the system, and notes what it is known by.
-func (s *subject) know(ctx context.Context, v *ratls.Verifier, want wantedSystem, r *verifyReport) {
+func (s *subject) know(ctx context.Context, v *ratls.Verifier, want wantedSystem, r *report) {
 	if r.Verdict.SystemKnown {
 		r.knownBy = append(r.knownBy, "policy")
 	}
@@ -107,7 +107,7 @@ func (s *subject) checkIssuer(ctx context.Context, v *ratls.Verifier, roots *x50
 }
 
 // known adds a step by which the system is known, if it holds.
-func (r *verifyReport) known(by, name, value string, err error) {
+func (r *report) known(by, name, value string, err error) {
 	r.step(name, value, err)
 	if err == nil {
 		r.knownBy = append(r.knownBy, by)

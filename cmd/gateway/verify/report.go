@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"encoding/json"
@@ -18,22 +18,22 @@ import (
 // What verify prints: every step in its order, what stays open, and at the end, where
 // one looks, the verdict and what it proves.
 
-// verifyReport is the outcome. Values and errors may quote hostile evidence.
-type verifyReport struct {
+// report is the outcome. Values and errors may quote hostile evidence.
+type report struct {
 	ratls.Report
 	subject string
 	open    []string // what is not proven, and why
 	knownBy []string // which system runs there; none: it is not known
 }
 
-// Outcomes that have exit codes of their own. All three have been told, by the report.
+// Outcomes that have exit codes of their own. The report says why.
 var (
 	errUnproven  = cli.Reported("unproven", 3)
 	errUndecided = cli.Reported("undecided", 4)
 )
 
 // outcome is nil if everything holds, and the system is known that says so.
-func (r *verifyReport) outcome() error {
+func (r *report) outcome() error {
 	switch {
 	case r.undecided():
 		return errUndecided
@@ -46,7 +46,7 @@ func (r *verifyReport) outcome() error {
 }
 
 // step adds a rule that ratls does not know of.
-func (r *verifyReport) step(name, value string, err error) {
+func (r *report) step(name, value string, err error) {
 	r.Steps = append(r.Steps, ratls.Step{Name: name, Value: value, Err: err})
 	if err != nil && r.Err == nil {
 		r.Err = fmt.Errorf("%s: %w", name, err)
@@ -54,10 +54,10 @@ func (r *verifyReport) step(name, value string, err error) {
 }
 
 // undecided reports whether the evidence was not refused: nobody could judge it.
-func (r *verifyReport) undecided() bool { return errors.Is(r.Err, pccs.ErrUnavailable) }
+func (r *report) undecided() bool { return errors.Is(r.Err, pccs.ErrUnavailable) }
 
 // notApplied is what was not come to after a step that does not hold.
-func (r *verifyReport) notApplied() []string {
+func (r *report) notApplied() []string {
 	judged := func(s ratls.Step) bool { return strings.HasPrefix(s.Name, "policy: ") }
 	if r.Err == nil || slices.ContainsFunc(r.Steps, judged) {
 		return nil
@@ -65,7 +65,7 @@ func (r *verifyReport) notApplied() []string {
 	return []string{"policy: not applied, because what it is about is not proven"}
 }
 
-func (r *verifyReport) write(w io.Writer) {
+func (r *report) write(w io.Writer) {
 	fmt.Fprintln(w, printable(r.subject))
 	for _, s := range r.Steps {
 		mark, words := "✓", s.Value
@@ -84,7 +84,7 @@ func (r *verifyReport) write(w io.Writer) {
 	r.writeVerdict(w)
 }
 
-func (r *verifyReport) writeVerdict(w io.Writer) {
+func (r *report) writeVerdict(w io.Writer) {
 	if r.Err != nil {
 		word, failed := "REFUSED", 0
 		if r.undecided() {
@@ -208,7 +208,7 @@ type (
 	}
 )
 
-func (r *verifyReport) writeJSON(w io.Writer) error {
+func (r *report) writeJSON(w io.Writer) error {
 	doc := jsonReport{
 		Subject: r.subject, Verified: r.outcome() == nil, Undecided: r.undecided(),
 		Unproven: errors.Is(r.outcome(), errUnproven), KnownBy: append([]string{}, r.knownBy...),

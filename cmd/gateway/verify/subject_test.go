@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"bytes"
@@ -95,10 +95,6 @@ func TestEvidenceComesFromStandardInput(t *testing.T) {
 func TestWhatIsNoEvidenceIsToldInOneLine(t *testing.T) {
 	endAtOnce(t)
 	v := newVerification(t)
-	ca, err := newDemoCA()
-	if err != nil {
-		t.Fatal(err)
-	}
 	huge := v.write("huge", nil)
 	if err := os.Truncate(huge, 1<<30); err != nil {
 		t.Fatal(err)
@@ -118,7 +114,7 @@ func TestWhatIsNoEvidenceIsToldInOneLine(t *testing.T) {
 		"no such path":        {v.dir + "/none", "no such file"},
 		"garbage":             {v.write("garbage", []byte("to whom it may concern")), "is none of certificate, quote, attestation"},
 		"cut certificate":     {v.write("cut", cut[:len(cut)-1]), "is no certificate"},
-		"plain certificate":   {v.write("plain", ca.cert.Raw), "has no evidence in it: no attestation provided"},
+		"plain certificate":   {v.write("plain", gwtest.NewCA(t).Server(t, "gw.test").Certificate[0]), "has no evidence in it: no attestation provided"},
 		"key":                 {v.write("key", []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")), "is PEM, but has no certificate"},
 		"other JSON":          {v.write("json", []byte(`{"quote": ""}`)), "answer to GetQuote in JSON: it has neither attestation nor quote"},
 		"JSON of other types": {v.write("types", []byte(`{"quote": 1}`)), "answer to GetQuote in JSON: json: cannot unmarshal"},

@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ func TestSystemOfUnknownMeasurementsProvesNoApp(t *testing.T) {
 	v := newVerification(t)
 	victim := v.world.Guest(tdxpki.Guest{}).AppInfo
 	app, instance := ratls.AppID(victim.AppID).String(), ratls.InstanceID(victim.InstanceID).String()
-	bad := v.write("bad.der", v.world.Guest(anotherSystem(tdxpki.Guest{})).Certificate.Certificate[0])
+	bad := v.write("bad.der", v.world.Guest(tdxpki.InAnotherSystem(tdxpki.Guest{})).Certificate.Certificate[0])
 
 	out, err := v.command(v.unknown(bad, "--app", app, "--instance", instance)...)
 	if !errors.Is(err, errUnproven) || strings.Contains(out, "VERIFIED") || strings.Contains(out, "✗") {
@@ -77,7 +77,7 @@ func TestRootOfTheKMSTellsTheSystem(t *testing.T) {
 	ours, theirs := rootFile("kms.pem", kms), rootFile("other.pem", stranger)
 	m := v.world.Guest(tdxpki.Guest{})
 	issue := func(app ratls.AppID) (tls.Certificate, []byte) {
-		cert, err := kms.Issue(ratls.Request{AppID: app, Client: true, Key: m.Key, ExtraExtensions: evidenceIn(m)})
+		cert, err := kms.Issue(ratls.Request{AppID: app, Client: true, Key: m.Key, ExtraExtensions: m.Evidence()})
 		if err != nil {
 			t.Fatal(err)
 		}
