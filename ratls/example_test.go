@@ -12,33 +12,33 @@ import (
 	"sallyport/ratls/pccs"
 )
 
-// An HTTP client that talks to one app, on whichever genuine machine it runs. That the
-// machine is the app's follows from the root of the KMS, which has judged its system.
-func ExampleVerifier_HTTPClient() {
-	app, err := ratls.ParseAppID("3327603e03f5bd1f830812ca4a789277fc31f577")
-	check(err)
-	collateral, err := pccs.New(pccs.Options{Dir: "/var/cache/collateral"})
+// The program of the package comment. The CVM, its KMS and Intel are simulated: elsewhere
+// pccs.Options{} and the zero VerifierOptions.Root are Intel's, and the root is a file.
+func Example() {
+	vm := startVM()
+	defer vm.stop()
+
+	collateral, err := pccs.New(vm.collateral)
 	check(err)
 	defer collateral.Close()
-	verifier, err := ratls.NewVerifier(ratls.VerifierOptions{Collateral: collateral})
-	check(err)
-	kms, err := os.ReadFile("kms-root.pem")
+	verifier, err := ratls.NewVerifier(ratls.VerifierOptions{Collateral: collateral, Root: vm.intel})
 	check(err)
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(kms)
-	answer, err := verifier.HTTPClient(ratls.Peer{App: app, Roots: roots}).Get("https://vm.example.com/")
+	roots.AppendCertsFromPEM(vm.kmsRoot)
+	answer, err := verifier.HTTPClient(ratls.Peer{App: vm.app, Roots: roots}).Get(vm.url)
 	check(err)
 	defer answer.Body.Close()
-	fmt.Println(answer.Status)
+	fmt.Println("attested, and it answers", answer.Status)
+	// Output: attested, and it answers 404 Not Found
 }
 
-// A server that lets machines in whose system it knows by its measurement. The verifier
-// judges; the handshake proves that the client holds the key.
+// A server for CVMs with a known system. The verifier appraises their certificates; the
+// handshake proves that the client holds the key.
 func ExampleVerifier_VerifyConnection() {
 	collateral, err := pccs.New(pccs.Options{})
 	check(err)
 	defer collateral.Close()
-	var firmware, kernel, rootfs [48]byte // as a build of the image that can be repeated tells
+	var firmware, kernel, rootfs [48]byte // from a reproducible build of the image
 	verifier, err := ratls.NewVerifier(ratls.VerifierOptions{
 		Collateral: collateral,
 		Policy:     &ratls.Policy{Measurements: []ratls.Measurement{{MRTD: &firmware, RTMR1: &kernel, RTMR2: &rootfs}}, MaxAge: 24 * time.Hour},
@@ -50,7 +50,7 @@ func ExampleVerifier_VerifyConnection() {
 	}
 }
 
-// What there is to say about a quote from a file, without a network.
+// Each step of the verification of a quote from a file, without a network.
 func ExampleVerifier_Examine() {
 	quote, err := os.ReadFile("quote.bin")
 	check(err)
@@ -74,7 +74,7 @@ func check(err error) {
 	}
 }
 
-// A server that wants to know which machine calls.
+// A server that needs the identity of its clients.
 func ExampleIdentify() {
 	kmsRoot := x509.NewCertPool()
 	config := &tls.Config{
@@ -92,7 +92,7 @@ func ExampleIdentify() {
 	_ = config
 }
 
-// A machine's certificate without a KMS.
+// A CVM's certificate without a KMS.
 func ExampleAuthority() {
 	ca, err := ratls.NewAuthority()
 	if err != nil {
