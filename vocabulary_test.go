@@ -43,11 +43,11 @@ var (
 	oldDocuments = []string{}
 	oldMessages  = []string{
 		"acme", "cmd", "config", "customdomain", "gateway", "internal/ciphers", "internal/vm",
-		"ratls", "rpc", "wg",
+		"rpc", "wg",
 	}
 	oldHelp     = []string{"cmd"}
 	oldComments = []string{
-		"acme/nameserver", "bench", "config", "gateway", "internal/gwtest", "rpc/internal", "wg",
+		"bench", "config", "gateway", "internal/gwtest", "rpc/internal", "wg",
 	}
 )
 

@@ -111,8 +111,8 @@ func TestBadAppInfoIsRefused(t *testing.T) {
 		want string
 	}{
 		{"nothing", nil, "ends too early"},
-		{"not a container", []byte{0x01}, "0x01 where an array is due"},
-		{"byte that begins no value", []byte{0xc1}, "0xc1 where an array is due"},
+		{"not a container", []byte{0x01}, "0x01, want an array"},
+		{"byte that begins no value", []byte{0xc1}, "0xc1, want an array"},
 		{"7 fields", append([]byte{msgpack.FixArray | 7}, good[1:]...), "7 fields, want 8 or 9"},
 		{"10 fields", append([]byte{msgpack.FixArray | 10}, good[1:]...), "10 fields, want 8 or 9"},
 		{"trailing byte", append(slices.Clone(good), 0), "bytes after the end"},
@@ -121,18 +121,18 @@ func TestBadAppInfoIsRefused(t *testing.T) {
 		{"long app id", edit("\xc4\x14"+id, "\xc4\x15"+id+"x"), "app_id: 21 bytes, want at most 20"},
 		{"empty app id", edit("\xc4\x14"+id, "\xc4\x00"), "app_id: 0 bytes, want 20"},
 		{"zero app id", edit(id, strings.Repeat("\x00", 20)), "app_id: all zero"},
-		{"nil app id", edit("\xc4\x14"+id, "\xc0"), "app_id: bytes: 0xc0 where an array is due"},
-		{"app id as text", edit("\xc4\x14"+id, "\xb4"+id), "app_id: bytes: 0xb4 where an array is due"},
-		{"app id of large integers", edit("\xc4\x14"+id, "\xdc\x00\x14\xcd\x01\x00"+strings.Repeat("\x01", 19)), "app_id: 0xcd where a byte is due"},
+		{"nil app id", edit("\xc4\x14"+id, "\xc0"), "app_id: bytes: 0xc0, want an array"},
+		{"app id as text", edit("\xc4\x14"+id, "\xb4"+id), "app_id: bytes: 0xb4, want an array"},
+		{"app id of large integers", edit("\xc4\x14"+id, "\xdc\x00\x14\xcd\x01\x00"+strings.Repeat("\x01", 19)), "app_id: 0xcd, want a byte"},
 		{"too many integers", edit("\xc4\x14"+id, "\xdc\x00\x15"+strings.Repeat("\x01", 21)), "app_id: 21 bytes, want at most 20"},
 		{"half an instance id", edit("\xc4\x14"+string(testInstance[:]), "\xc4\x0a"+string(testInstance[:10])), "instance_id: 10 bytes, want 20"},
 		{"six init scripts", edit("\x92\xc4\x20\x06", "\x96\xc4\x20\x06"), "init_script_hashes: 6, want at most 5"},
 		{"key provider too long", appendAppInfo(nil, longKeyProvider(), asArray, msgpack.AppendBin), "key_provider_info: 4097 bytes, want at most 4096"},
 		{"payload too long", make([]byte, maxAppInfo+1), "16385 bytes, want at most 16384"},
-		{"unknown name", bytes.Replace(asMapped, []byte("device_id"), []byte("device_ID"), 1), "a field that is not known"},
-		{"name twice", bytes.Replace(asMapped, []byte("mr_system"), []byte("device_id"), 1), "device_id: is there twice"},
+		{"unknown name", bytes.Replace(asMapped, []byte("device_id"), []byte("device_ID"), 1), "unknown field"},
+		{"name twice", bytes.Replace(asMapped, []byte("mr_system"), []byte("device_id"), 1), "device_id: appears twice"},
 		{"name missing", append([]byte{msgpack.FixMap | 1}, asMapped[1:1+7+22]...), "compose_hash: is missing"},
-		{"name is bytes", append([]byte{msgpack.FixMap | 1, msgpack.Bin8, 6}, "app_id\xc0"...), "name: 0xc4 where a string is due"},
+		{"name is bytes", append([]byte{msgpack.FixMap | 1, msgpack.Bin8, 6}, "app_id\xc0"...), "name: 0xc4, want a string"},
 	} {
 		got, err := ParseAppInfo(c.b)
 		if err == nil || got != nil || !strings.Contains(err.Error(), "app info: "+c.want) {

@@ -170,7 +170,7 @@ func (a *appraisal) eventLog(context.Context) {
 	}
 	if told == nil {
 		if a.hasty {
-			a.check("event log", "", errors.New("is missing, and the app is not known without"))
+			a.check("event log", "", errors.New("is missing: the app is not known without it"))
 		}
 		return
 	}

@@ -104,7 +104,7 @@ func brokenLogs() []broken {
 		{"app id of 19 bytes", measured(func(l tdxpki.Log) tdxpki.Log {
 			l[at(l, "app-id")] = event("app-id", "nineteen bytes long")
 			return l
-		}), "app: event of the system is malformed: app-id: 19 bytes", ErrEvent},
+		}), "app: malformed system event: app-id: 19 bytes", ErrEvent},
 		{"key provider that is no JSON", tdxpki.Guest{KeyProvider: "kms"}, "key provider: event key-provider:", nil},
 		{"key provider that paints the terminal", tdxpki.Guest{KeyProvider: `{"name":"\u001b[2Jkms","id":""}`}, "key provider: event key-provider: name is not", nil},
 		{"key provider without a name", tdxpki.Guest{KeyProvider: `{"id":"00"}`}, "key provider: event key-provider: name is not", nil},

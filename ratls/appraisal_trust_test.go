@@ -13,7 +13,7 @@ func TestForgedIntelIsRefused(t *testing.T) {
 	w := newWorld(t)
 	v := w.verifier(t, nil)
 	forger := &world{PKI: tdxpki.New(2, worldTime())}
-	wantRefused(t, v, forger.evidence(t, tdxpki.Guest{}), "PCK chain: its root is not the one that is trusted")
+	wantRefused(t, v, forger.evidence(t, tdxpki.Guest{}), "PCK chain: its root is not the trusted root")
 	if n := w.asked.Load(); n != 0 {
 		t.Errorf("collateral was asked for %d times", n)
 	}

@@ -94,7 +94,7 @@ func (a *Authority) Issue(r Request) (tls.Certificate, error) {
 
 func (a *Authority) issue(r Request) (tls.Certificate, error) {
 	if end := a.root.NotAfter; time.Now().After(end) {
-		return tls.Certificate{}, fmt.Errorf("the authority ended on %s", end.Format(time.DateOnly))
+		return tls.Certificate{}, fmt.Errorf("the authority expired on %s: make a new one", end.Format(time.DateOnly))
 	}
 	if r.Key == nil {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -200,7 +200,7 @@ func (a *Authority) appKey(app AppID) (*ecdsa.PrivateKey, error) {
 	// authority here, and needs another id.
 	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
 	if err != nil {
-		return nil, fmt.Errorf("no key can be derived for app %s: %w", app, err)
+		return nil, fmt.Errorf("cannot derive a key for app %s, choose another app id: %w", app, err)
 	}
 	return key, nil
 }

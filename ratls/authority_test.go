@@ -149,7 +149,7 @@ func TestEndedAuthorityIssuesNothing(t *testing.T) {
 		a := newAuthority(t)
 		time.Sleep(time.Until(a.Root().NotAfter) + time.Second) //nolint:forbidigo // the bubble's clock
 		_, err := a.Issue(guest())
-		wantError(t, err, "the authority ended on 2010-01-01")
+		wantError(t, err, "the authority expired on 2010-01-01")
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 
 // ErrReportData refuses an attestation that says its quote contains other report data
 // than it does.
-var ErrReportData = errors.New("report data of the attestation is not that of its quote")
+var ErrReportData = errors.New("report data of the attestation differs from that of its quote")
 
 // ErrKeyBinding refuses a quote that was not made for the certificate's key: any
 // machine's evidence could be copied into any certificate.

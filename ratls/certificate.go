@@ -81,7 +81,7 @@ func serverTemplate(names []string, from, until time.Time) (*x509.Certificate, e
 	}
 	for _, name := range names {
 		if !hostname.Valid(strings.TrimPrefix(name, "*.")) {
-			return nil, fmt.Errorf("%q is no host name", name)
+			return nil, fmt.Errorf("%q is not a host name", name)
 		}
 	}
 	t := &x509.Certificate{
@@ -116,10 +116,10 @@ func evidenceFor(ctx context.Context, attest AttestFunc, key *ecdsa.PublicKey) (
 	}
 	a, err := attestation.Parse(versioned)
 	if err != nil {
-		return nil, fmt.Errorf("evidence of this machine: %w", err)
+		return nil, fmt.Errorf("evidence of this CVM: %w", err)
 	}
 	if a.ReportData != want {
-		return nil, errors.New("evidence of this machine is of other report data than was asked for")
+		return nil, errors.New("evidence of this CVM has other report data than requested")
 	}
 	return a.Strip().Marshal()
 }

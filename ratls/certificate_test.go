@@ -144,9 +144,9 @@ func TestEvidenceOfAnotherKeyMakesNoCertificate(t *testing.T) {
 		attest AttestFunc
 		want   string
 	}{
-		"another key's": {func(ctx context.Context, _ [64]byte) ([]byte, error) { return attest(ctx, [64]byte{1}) }, "other report data"},
-		"noise":         {func(context.Context, [64]byte) ([]byte, error) { return noise, nil }, "evidence of this machine"},
-		"none":          {func(context.Context, [64]byte) ([]byte, error) { return nil, nil }, "evidence of this machine"},
+		"another key's": {func(ctx context.Context, _ [64]byte) ([]byte, error) { return attest(ctx, [64]byte{1}) }, "other report data than requested"},
+		"noise":         {func(context.Context, [64]byte) ([]byte, error) { return noise, nil }, "evidence of this CVM"},
+		"none":          {func(context.Context, [64]byte) ([]byte, error) { return nil, nil }, "evidence of this CVM"},
 		"refused":       {func(context.Context, [64]byte) ([]byte, error) { return nil, refusal }, "make certificate: the agent is down"},
 	} {
 		cert, err := NewCertificate(t.Context(), tc.attest, []string{"gw.example"}, time.Hour)

@@ -16,7 +16,7 @@ import (
 // certificate that signed the quote. The fourth, the config, nobody has checked.
 
 // ErrEvent refuses a system's event whose payload has not the form it must have.
-var ErrEvent = errors.New("event of the system is malformed")
+var ErrEvent = errors.New("malformed system event")
 
 // ErrOSImage refuses a config that names another OS image than the event log.
 var ErrOSImage = errors.New("config and event log name different OS images")

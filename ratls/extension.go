@@ -80,7 +80,7 @@ func ParseExtensions(extensions []pkix.Extension) (Extensions, error) {
 		}
 		kind := extensionKinds[i]
 		if seen[i] { // which of the two would count? (RFC 5280, 4.2)
-			return Extensions{}, fmt.Errorf("%s: extension is there twice", kind.name)
+			return Extensions{}, fmt.Errorf("%s: extension appears twice", kind.name)
 		}
 		seen[i] = true
 		if err := kind.parse(&e, x.Value); err != nil {
@@ -179,7 +179,7 @@ func unwrap(value []byte) ([]byte, error) {
 	s := cryptobyte.String(value)
 	var payload cryptobyte.String
 	if !s.ReadASN1(&payload, cbasn1.OCTET_STRING) || !s.Empty() {
-		return nil, errors.New("value is not one DER OCTET STRING")
+		return nil, errors.New("value is not a single DER OCTET STRING")
 	}
 	return payload, nil
 }

@@ -78,7 +78,7 @@ func TestExtensionTwiceIsRefused(t *testing.T) {
 	}
 	for i, kind := range extensionKinds {
 		_, err := ParseExtensions(append(slices.Clip(list), list[i]))
-		wantError(t, err, kind.name+": extension is there twice")
+		wantError(t, err, kind.name+": extension appears twice")
 	}
 }
 
@@ -91,13 +91,13 @@ func TestBadExtensionIsRefused(t *testing.T) {
 		list []pkix.Extension
 		want string
 	}{
-		{"no inner string", raw(arcUsage, "app:custom"), "usage: value is not one DER OCTET STRING"},
-		{"nothing", raw(arcUsage, ""), "usage: value is not one DER OCTET STRING"},
-		{"wrong tag", raw(arcUsage, "\x0c\x03app"), "usage: value is not one DER OCTET STRING"},
-		{"trailing byte", raw(arcUsage, "\x04\x03appX"), "usage: value is not one DER OCTET STRING"},
-		{"short", raw(arcUsage, "\x04\x04app"), "usage: value is not one DER OCTET STRING"},
-		{"length not minimal", raw(arcUsage, "\x04\x81\x03app"), "usage: value is not one DER OCTET STRING"},
-		{"indefinite length", raw(arcUsage, "\x24\x80\x04\x03app\x00\x00"), "usage: value is not one DER OCTET STRING"},
+		{"no inner string", raw(arcUsage, "app:custom"), "usage: value is not a single DER OCTET STRING"},
+		{"nothing", raw(arcUsage, ""), "usage: value is not a single DER OCTET STRING"},
+		{"wrong tag", raw(arcUsage, "\x0c\x03app"), "usage: value is not a single DER OCTET STRING"},
+		{"trailing byte", raw(arcUsage, "\x04\x03appX"), "usage: value is not a single DER OCTET STRING"},
+		{"short", raw(arcUsage, "\x04\x04app"), "usage: value is not a single DER OCTET STRING"},
+		{"length not minimal", raw(arcUsage, "\x04\x81\x03app"), "usage: value is not a single DER OCTET STRING"},
+		{"indefinite length", raw(arcUsage, "\x24\x80\x04\x03app\x00\x00"), "usage: value is not a single DER OCTET STRING"},
 		{"empty quote", extensions(arcQuote, nil), "quote: empty"},
 		{"empty event log", extensions(arcEventLog, nil), "event log: empty"},
 		{"empty attestation", extensions(arcAttestation, nil), "attestation: empty"},

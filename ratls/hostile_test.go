@@ -130,7 +130,7 @@ func TestOtherHardwareIsRefusedByName(t *testing.T) {
 		"Nitro":          {fixture(t, "dstack/nitro_attestation.bin"), "AWS Nitro enclave evidence is not supported yet"},
 		"GCP TDX":        {[]byte{0, 1, 0}, "GCP TDX evidence is not supported yet"},
 		"AWS NitroTPM":   {[]byte{0, 4, 0}, "AWS NitroTPM evidence is not supported yet"},
-		"a later form":   {[]byte{1, 0}, "attestation: first byte 0x01 begins no known version"},
+		"a later form":   {[]byte{1, 0}, "attestation: first byte 0x01: unknown version"},
 		"a later number": {[]byte{0, 5}, "attestation: platform 5 is not known"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -108,7 +108,7 @@ func leafExtensions(cert *x509.Certificate) (Extensions, error) {
 	case err != nil:
 		return Extensions{}, err
 	case cert.IsCA:
-		return Extensions{}, errors.New("is one of a CA, want a leaf")
+		return Extensions{}, errors.New("belongs to a CA, want a leaf")
 	case e.AppID.IsZero():
 		return Extensions{}, errors.New("no app id")
 	case e.Usage != UsageApp:
@@ -152,9 +152,9 @@ func (o Options) judge(ctx context.Context, e Evidence, hasQuote bool, info *App
 	case !hasQuote:
 		return nil, nil
 	case o.Appraiser == nil && o.RequireQuote:
-		return nil, errors.New("attestation is required, but no verifier is configured to judge it")
+		return nil, errors.New("attestation is required, but no verifier is configured to appraise it")
 	case o.Appraiser == nil && info == nil:
-		return nil, errors.New("no app info, and no verifier is configured to judge the attestation")
+		return nil, errors.New("no app info, and no verifier is configured to appraise the attestation")
 	case o.Appraiser == nil:
 		return nil, nil
 	}

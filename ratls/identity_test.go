@@ -69,7 +69,7 @@ func TestCertificateThatDisagreesIsRefused(t *testing.T) {
 		{"no chain", nil, "chain of 0 certificates, want leaf, app CA and root"},
 		{"leaf alone", good[:1], "chain of 1 certificates, want leaf, app CA and root"},
 		{"issued by the root", []*x509.Certificate{good[0], good[2]}, "issuing CA: no app id"},
-		{"the app CA itself", good[1:], "is one of a CA, want a leaf"},
+		{"the app CA itself", good[1:], "belongs to a CA, want a leaf"},
 		{"issued by a leaf", []*x509.Certificate{good[0], good[0], good[1]}, `issuing CA: usage "app:custom", want "app:ca"`},
 		{"issued by a malformed CA", []*x509.Certificate{good[0], {Extensions: extensions(arcAppID, nil)}}, "issuing CA: app id: empty"},
 		{"leaf of another app", extra(extension(arcAppID, otherApp[:])), "app id " + otherApp.String() + ", but its issuing CA is of app " + testApp.String()},
@@ -77,7 +77,7 @@ func TestCertificateThatDisagreesIsRefused(t *testing.T) {
 		{"no instance id", info(func(i *AppInfo) { i.InstanceID = InstanceID{} }), "app info: no instance id"},
 		{"empty app id", extra(extension(arcAppID, nil)), "app id: empty"},
 		{"zero app id", extra(extension(arcAppID, make([]byte, 20))), "app id: all zero"},
-		{"no app id", extra(pkix.Extension{Id: oid(arcAppID), Value: nil}), "app id: value is not one DER OCTET STRING"},
+		{"no app id", extra(pkix.Extension{Id: oid(arcAppID), Value: nil}), "app id: value is not a single DER OCTET STRING"},
 		{"usage of a KMS", extra(extension(arcUsage, []byte(UsageKMSRPC))), `usage "kms:rpc", want "app:custom"`},
 		{"usage of a CA", extra(extension(arcUsage, []byte(UsageAppCA))), `usage "app:ca", want "app:custom"`},
 		{"malformed app info", extra(extension(arcAppInfo, []byte{msgpack.FixArray | 9})), "app info: ends too early"},
@@ -112,8 +112,8 @@ func TestCertificateWithoutExtensionsIsRefused(t *testing.T) {
 func TestEvidenceCountsAsConfigured(t *testing.T) {
 	proves := func() *fakeAppraiser { return &fakeAppraiser{verdict: Verdict{AppInfo: *testInfo()}} }
 	const (
-		needsVerifier = "attestation is required, but no verifier is configured to judge it"
-		needsEither   = "no app info, and no verifier is configured to judge the attestation"
+		needsVerifier = "attestation is required, but no verifier is configured to appraise it"
+		needsEither   = "no app info, and no verifier is configured to appraise the attestation"
 	)
 	a := newAuthority(t)
 	for _, c := range []struct {

@@ -23,7 +23,7 @@ import (
 // that was started as one app and measured another is refused.
 
 // ErrMRConfigID refuses a machine that was started as something else than it says.
-var ErrMRConfigID = errors.New("mr_config_id does not fit the event log")
+var ErrMRConfigID = errors.New("mr_config_id does not match the event log")
 
 // An mrConfigForm is how the host bound the app to the TD, and so what of it was
 // compared with the event log.
@@ -52,7 +52,7 @@ func checkMRConfigID(id [48]byte, info *AppInfo, document string) (mrConfigForm,
 	switch form {
 	case mrConfigCompose:
 		if sum != info.ComposeHash {
-			err = fmt.Errorf("started with compose hash %s, measured %s", sum, info.ComposeHash)
+			err = fmt.Errorf("started with compose hash %s, but measured %s", sum, info.ComposeHash)
 		}
 	case mrConfigKeccak:
 		err = checkMRConfigKeccak(sum, info)
@@ -93,7 +93,7 @@ func checkMRConfigKeccak(sum Hash, info *AppInfo) error {
 	}
 	named := mrConfigKeccakOf(info, kind, id)
 	if sum != named && sum != mrConfigKeccakOf(info, kind, nil) {
-		return fmt.Errorf("started with %s, app, compose file and key provider give %s", sum, named)
+		return fmt.Errorf("started with %s, but app, compose file and key provider give %s", sum, named)
 	}
 	return nil
 }
@@ -108,7 +108,7 @@ func mrConfigKeccakOf(info *AppInfo, kind byte, id []byte) Hash {
 // machine with, and that it is about this app and instance.
 func checkMRConfigDocument(sum Hash, info *AppInfo, document string) error {
 	if got := Hash(sha256.Sum256([]byte(mrConfigDomain + document))); got != sum {
-		return fmt.Errorf("started with document %s, the config has %s", sum, got)
+		return fmt.Errorf("started with document %s, but the config has %s", sum, got)
 	}
 	m, err := members(document, "compose_hash", "app_id", "instance_id")
 	if err != nil {

@@ -33,7 +33,7 @@ type Peer struct {
 
 // ErrUnknownSystem refuses a peer with genuine evidence because nothing that was checked
 // tells which system runs in it, and it is that system that names the app.
-var ErrUnknownSystem = errors.New("its system is not known: the policy lists no measurement of it, and no root was asked for that has judged it; its app and instance are its own word")
+var ErrUnknownSystem = errors.New("its system is not known: add its measurements to the policy, or require a root that issued its certificate; without either, app and instance are only its claims")
 
 // judgeTimeout bounds a verdict during a handshake: collateral may have to be
 // fetched, once for each kind of platform.
@@ -214,7 +214,7 @@ func (p Peer) issuers(chain []*x509.Certificate, now time.Time) ([]*x509.Certifi
 // checkIssuers checks that one of the issuers is the authority of the proven app. A KMS
 // has one for each app: that of another app has not judged this machine.
 func checkIssuers(issuers []*x509.Certificate, proven AppID) error {
-	err := errors.New("certificate is a root itself: want one that a root's authority has issued")
+	err := errors.New("certificate is itself a root: want one that a root's authority issued")
 	for _, c := range issuers {
 		if err = checkIssuer(c, proven); err == nil {
 			return nil

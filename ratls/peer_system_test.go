@@ -89,5 +89,5 @@ func TestRootsTellOfTheAppWhoseAuthorityIssued(t *testing.T) {
 	pin := x509.NewCertPool()
 	pin.AddCert(self)
 	_, err := v.AppraisePeer(t.Context(), []*x509.Certificate{self}, Peer{Roots: pin})
-	wantError(t, err, "attested peer: certificate is a root itself")
+	wantError(t, err, "attested peer: certificate is itself a root")
 }

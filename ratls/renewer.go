@@ -115,7 +115,7 @@ func (r *Renewer) renew(ctx context.Context) {
 			k.failures++
 			wait := backoff.Double(firstBackoff, lastBackoff, k.failures)
 			k.retry = time.Now().Add(wait)
-			r.Log.Warn("certificate not renewed, the old one stays", "domain", k.domain, "not_after", k.ends,
+			r.Log.Warn("cannot renew the certificate; the current one stays in use", "domain", k.domain, "not_after", k.ends,
 				"failures", k.failures, "next_try", wait.String(), "error", err)
 		default:
 			k.failures, k.retry = 0, time.Time{}

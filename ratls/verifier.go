@@ -43,7 +43,7 @@ type VerifierOptions struct {
 // NewVerifier makes a Verifier. It does no I/O.
 func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	if o.Collateral == nil {
-		return nil, errors.New("verifier without a source of collateral")
+		return nil, errors.New("verifier: VerifierOptions.Collateral is nil, want a source of collateral")
 	}
 	v := &Verifier{source: o.Collateral, root: o.Root, now: o.Now, verdicts: newVerdictCache()}
 	if v.root == nil {
@@ -77,7 +77,7 @@ func (v *Verifier) Policy() *Policy { return v.policy.Load() }
 // A verdict is remembered until collateral, policy or time could change it.
 func (v *Verifier) Appraise(ctx context.Context, e Evidence) (*Verdict, error) {
 	if len(e.PublicKey) == 0 {
-		return nil, errors.New("evidence without the key that it is for")
+		return nil, errors.New("evidence without a public key")
 	}
 	for _, r := range v.verdicts.get(&e) {
 		if v.stands(ctx, r) {

@@ -113,9 +113,9 @@ func TestAppraiseNeedsKeyAndLog(t *testing.T) {
 	v := w.verifier(t, nil)
 	whole := w.evidence(t, tdxpki.Guest{Form: tdxpki.FormLegacy})
 	for want, change := range map[string]func(*Evidence){
-		"evidence without the key that it is for": func(e *Evidence) { e.PublicKey = nil },
-		"event log: is missing":                   func(e *Evidence) { e.EventLog = nil },
-		"quote: byte 0: version: needs 2 bytes":   func(e *Evidence) { e.Quote = nil },
+		"evidence without a public key":         func(e *Evidence) { e.PublicKey = nil },
+		"event log: is missing":                 func(e *Evidence) { e.EventLog = nil },
+		"quote: byte 0: version: needs 2 bytes": func(e *Evidence) { e.Quote = nil },
 	} {
 		e := whole
 		change(&e)
@@ -199,7 +199,7 @@ func TestVerifierNeedsASource(t *testing.T) {
 	if v != nil {
 		t.Error("made without a source")
 	}
-	wantError(t, err, "without a source of collateral")
+	wantError(t, err, "Collateral is nil")
 }
 
 // Without options the root is Intel's: a synthetic machine is a forgery.
@@ -212,7 +212,7 @@ func TestDefaultRootIsIntels(t *testing.T) {
 	if !v.root.Equal(qvl.IntelRoot()) {
 		t.Errorf("root %s", v.root.Subject)
 	}
-	wantRefused(t, v, w.evidence(t, tdxpki.Guest{}), "PCK chain: its root is not the one that is trusted")
+	wantRefused(t, v, w.evidence(t, tdxpki.Guest{}), "PCK chain: its root is not the trusted root")
 }
 
 func TestCertificateWithoutEvidenceHasNone(t *testing.T) {

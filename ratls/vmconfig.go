@@ -86,7 +86,7 @@ func members(text string, names ...string) (map[string]string, error) {
 			continue
 		}
 		if seen[key] {
-			return nil, fmt.Errorf("%s: is there twice", key)
+			return nil, fmt.Errorf("%s: appears twice", key)
 		}
 		seen[key] = true
 		var s *string

@@ -55,7 +55,7 @@ func TestBadVMConfigIsRefused(t *testing.T) {
 		{`{"os_image_hash":1}`, "os_image_hash: not a string"},
 		{`{"os_image_hash":"abc"}`, "os_image_hash: 3 characters, want 64 hex digits"},
 		{`{"os_image_hash":"` + strings.Repeat("g", 64) + `"}`, "os_image_hash: not hex"},
-		{`{"os_image_hash":"","os_image_hash":""}`, "os_image_hash: is there twice"},
+		{`{"os_image_hash":"","os_image_hash":""}`, "os_image_hash: appears twice"},
 		{`{"vm_config":{}}`, "vm_config: not a string"},
 		{`{"vm_config":""}`, "vm_config: ends too early"},
 		{`{"vm_config":"[]"}`, "vm_config: not a JSON object"},

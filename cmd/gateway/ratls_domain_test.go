@@ -167,7 +167,7 @@ func TestFailedRenewalKeepsTheOldCertificate(t *testing.T) {
 	agent.Broken.Store(true)
 	always(s.g.own)
 	s.run()
-	s.waitFor("certificate not renewed, the old one stays")
+	s.waitFor("cannot renew the certificate; the current one stays in use")
 	leaf, err := s.served("gateway.gw.test")
 	if err != nil {
 		t.Fatal(err)

@@ -112,7 +112,7 @@ func (a *Attestation) Marshal() ([]byte, error) {
 	var b []byte
 	switch {
 	case a.Version == 0 && a.needsV1():
-		return nil, errors.New("attestation: version 0 has no events of format 2 and no pods, use version 1")
+		return nil, errors.New("attestation: version 0 has no events of format 2 and no pods: use version 1")
 	case a.Version == 0:
 		b = a.appendV0(nil)
 	case a.Version == 1:
@@ -139,7 +139,7 @@ func parse(b []byte) (*Attestation, error) {
 	case isV1(first):
 		return parseV1(b)
 	default:
-		return nil, fmt.Errorf("first byte 0x%02x begins no known version", first)
+		return nil, fmt.Errorf("first byte 0x%02x: unknown version", first)
 	}
 }
 

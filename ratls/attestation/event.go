@@ -41,7 +41,7 @@ const (
 )
 
 // ErrStripped says that a register cannot be replayed: the log lacks a digest.
-var ErrStripped = errors.New("event log is stripped, the register cannot be replayed")
+var ErrStripped = errors.New("event log is stripped: the register cannot be replayed")
 
 // ReplayBoot computes what RTMR imr, 0 to 2, must be by the listed digests of
 // the events. The result means something only for a full log: one stripped for a
@@ -77,9 +77,9 @@ func (e *Event) check() error {
 	case e.IMR > runtimeIMR:
 		return fmt.Errorf("imr %d, want at most %d", e.IMR, runtimeIMR)
 	case (e.IMR == runtimeIMR) != (e.Type == RuntimeEventType):
-		return fmt.Errorf("type 0x%08x in RTMR%d: RTMR3 has dstack's events (0x%08x), and nothing else has", e.Type, e.IMR, RuntimeEventType)
+		return fmt.Errorf("type 0x%08x in RTMR%d: want dstack's events (0x%08x) in RTMR3, and only there", e.Type, e.IMR, RuntimeEventType)
 	case e.Format != FormatV1 && e.IMR != runtimeIMR:
-		return fmt.Errorf("format 2 in RTMR%d, want it in RTMR3 alone", e.IMR)
+		return fmt.Errorf("format 2 in RTMR%d: want it only in RTMR3", e.IMR)
 	case len(e.Digest) != 0 && len(e.Digest) != sha512.Size384:
 		return fmt.Errorf("digest: %d bytes, want none or %d", len(e.Digest), sha512.Size384)
 	}

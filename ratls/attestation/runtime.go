@@ -48,7 +48,7 @@ var ErrReplay = errors.New("event log does not replay to RTMR3 of the quote")
 // "key-provider" with a JSON payload would be one of another name, and the machine
 // one without a key provider. The system's own names have no colon. An application's
 // may, and are not looked up.
-var ErrAmbiguous = errors.New("event of the system has a colon in its name, its payload may begin anywhere")
+var ErrAmbiguous = errors.New("system event has a colon in its name, so its payload is ambiguous")
 
 // Verify checks that the whole log is what was measured into rtmr3, a register
 // of a verified quote, and that its system's part can be read in one way only.

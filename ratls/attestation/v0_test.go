@@ -124,7 +124,7 @@ func TestBadV0IsRefused(t *testing.T) {
 	}{
 		{"nothing", nil, "ends too early"},
 		{"version alone", []byte{0}, "platform: ends too early"},
-		{"another version", append([]byte{1}, good[1:]...), "first byte 0x01 begins no known version"},
+		{"another version", append([]byte{1}, good[1:]...), "first byte 0x01: unknown version"},
 		{"another platform", append([]byte{0, 5}, good[2:]...), "platform 5 is not known"},
 		{"trailing byte", append(slices.Clone(good), 0), "bytes after the end"},
 		{"too large", make([]byte, MaxSize+1), "10485761 bytes, want at most 10485760"},
@@ -150,21 +150,21 @@ func TestBadV0IsRefused(t *testing.T) {
 
 func TestAttestationThatNobodyWouldReadIsNotWritten(t *testing.T) {
 	for want, change := range map[string]func(*Attestation){
-		"version 2, want 0 or 1":                    func(a *Attestation) { a.Version = 2 },
-		"version 0 has no events of format 2":       func(a *Attestation) { a.RuntimeEvents[0].Format = FormatV2 },
-		"use version 1":                             func(a *Attestation) { a.Stack = StackPod },
-		"no pods":                                   func(a *Attestation) { a.PodPayload = "x" },
-		"and no pods":                               func(a *Attestation) { a.Events[2].Format = FormatV2 },
-		"quote: 65537 bytes":                        func(a *Attestation) { a.Quote = make([]byte, maxQuote+1) },
-		"digest: 1 bytes":                           func(a *Attestation) { a.Events[0].Digest = []byte{1} },
-		"imr 7, want at most 3":                     func(a *Attestation) { a.Events[0].IMR = 7 },
-		"payload: 262145 bytes":                     func(a *Attestation) { a.RuntimeEvents[0].Payload = make([]byte, maxPayload+1) },
-		"16385 items, want at most 16384":           func(a *Attestation) { a.RuntimeEvents = make(RuntimeLog, maxEvents+1) },
-		"report data is not that of the pod":        func(a *Attestation) { a.Version, a.Stack = 1, StackPod },
-		"report_data_payload: only a pod has it":    func(a *Attestation) { a.Version, a.PodPayload = 1, "x" },
-		`stack: kind: "" is not known`:              func(a *Attestation) { a.Version, a.Stack = 1, 9 },
-		"version 3, want 1 or 2":                    func(a *Attestation) { a.Version, a.RuntimeEvents[0].Format = 1, 2 },
-		"format 2 in RTMR0, want it in RTMR3 alone": func(a *Attestation) { a.Version, a.Events[0].Format = 1, FormatV2 },
+		"version 2, want 0 or 1":                      func(a *Attestation) { a.Version = 2 },
+		"version 0 has no events of format 2":         func(a *Attestation) { a.RuntimeEvents[0].Format = FormatV2 },
+		"use version 1":                               func(a *Attestation) { a.Stack = StackPod },
+		"no pods":                                     func(a *Attestation) { a.PodPayload = "x" },
+		"and no pods":                                 func(a *Attestation) { a.Events[2].Format = FormatV2 },
+		"quote: 65537 bytes":                          func(a *Attestation) { a.Quote = make([]byte, maxQuote+1) },
+		"digest: 1 bytes":                             func(a *Attestation) { a.Events[0].Digest = []byte{1} },
+		"imr 7, want at most 3":                       func(a *Attestation) { a.Events[0].IMR = 7 },
+		"payload: 262145 bytes":                       func(a *Attestation) { a.RuntimeEvents[0].Payload = make([]byte, maxPayload+1) },
+		"16385 items, want at most 16384":             func(a *Attestation) { a.RuntimeEvents = make(RuntimeLog, maxEvents+1) },
+		"report data is not that of the pod":          func(a *Attestation) { a.Version, a.Stack = 1, StackPod },
+		"report_data_payload: allowed only for a pod": func(a *Attestation) { a.Version, a.PodPayload = 1, "x" },
+		`stack: kind: "" is not known`:                func(a *Attestation) { a.Version, a.Stack = 1, 9 },
+		"version 3, want 1 or 2":                      func(a *Attestation) { a.Version, a.RuntimeEvents[0].Format = 1, 2 },
+		"format 2 in RTMR0: want it only in RTMR3":    func(a *Attestation) { a.Version, a.Events[0].Format = 1, FormatV2 },
 	} {
 		a := sample()
 		change(a)

@@ -36,8 +36,8 @@ var (
 	fieldsRuntime  = []string{"event", "payload", "version"}
 	stackKinds     = [...]string{StackDstack: "dstack", StackPod: "dstack-pod"}
 	requiredStack  = [...]int{StackDstack: 3, StackPod: 4}
-	errKindBehind  = errors.New("kind must stand before data")
-	errPodlessData = errors.New("only a pod has it")
+	errKindBehind  = errors.New("kind must come before data")
+	errPodlessData = errors.New("allowed only for a pod")
 )
 
 const (

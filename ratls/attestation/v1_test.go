@@ -123,18 +123,18 @@ func TestBadV1IsRefused(t *testing.T) {
 		{"trailing byte", append(slices.Clone(good), 0), "bytes after the end"},
 		{"unknown platform", edit("\xa3tdx", "\xa3tdy"), `platform: kind: "tdy" is not known`},
 		{"unknown stack", edit("\xaadstack-pod", "\xaadstack-pot"), `stack: kind: "dstack-pot" is not known`},
-		{"no pod but a payload", edit("\xaadstack-pod", "\xa6dstack"), "report_data_payload: only a pod has it"},
+		{"no pod but a payload", edit("\xaadstack-pod", "\xa6dstack"), "report_data_payload: allowed only for a pod"},
 		{"pod without a payload", podWithoutPayload(), "report_data_payload: is missing"},
-		{"unknown member", edit("event_log", "event_lag"), "platform: data: a field that is not known"},
-		{"member twice", edit("\xadevent_payload", "\xa5event"), "event_log: 0: event: is there twice"},
-		{"data before kind", edit("\xa4kind\xa3tdx\xa4data", "\xa4data\xa3tdx\xa4kind"), "platform: data: kind must stand before data"},
+		{"unknown member", edit("event_log", "event_lag"), "platform: data: unknown field"},
+		{"member twice", edit("\xadevent_payload", "\xa5event"), "event_log: 0: event: appears twice"},
+		{"data before kind", edit("\xa4kind\xa3tdx\xa4data", "\xa4data\xa3tdx\xa4kind"), "platform: data: kind must come before data"},
 		{"short report data", edit("\xabreport_data\xdc\x00\x40", "\xabreport_data\xdc\x00\x3f"), "report_data: 63 bytes, want 64"},
 		{"report data in bin", edit("\xabreport_data\xdc\x00\x40", "\xabreport_data\xc4\x01"), "report_data: 1 bytes, want 64"},
 		{"register 4", edit("\xa3imr\x03", "\xa3imr\x04"), "imr: 4, want at most 3"},
 		{"format 3", edit("version\x02", "version\x03"), "version 3, want 1 or 2"},
 		{"format 2 in RTMR0", formatInRTMR0(), "format 2 in RTMR0"},
 		{"2^32 events", []byte("\x81\xa8platform\x82\xa4kind\xa3tdx\xa4data\x81\xa9event_log\xdd\xff\xff\xff\xff"), "ends too early"},
-		{"event of a list", edit("event_log\x93\x85\xa3imr", "event_log\x93\x95\xa3imr"), "0x95 where a map is due"},
+		{"event of a list", edit("event_log\x93\x85\xa3imr", "event_log\x93\x95\xa3imr"), "0x95, want a map"},
 	} {
 		a, err := Parse(c.b)
 		if a != nil {

@@ -129,7 +129,7 @@ func checkReportData(quote []byte, reportData [64]byte) error {
 		return err
 	}
 	if q.TD.ReportData != reportData {
-		return errors.New("the quote is of other report data than was asked for")
+		return errors.New("the quote has other report data than requested")
 	}
 	return nil
 }

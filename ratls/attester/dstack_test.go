@@ -89,7 +89,7 @@ func TestEvidenceThatIsNotAboutTheQuestionIsRefused(t *testing.T) {
 	}{
 		"no quote":        {func(q *attestation.QuoteAnswer) { q.Quote = nil }, "quote"},
 		"cut quote":       {func(q *attestation.QuoteAnswer) { q.Quote = q.Quote[:600] }, "quote"},
-		"another's quote": {func(q *attestation.QuoteAnswer) { q.Quote = other }, "other report data"},
+		"another's quote": {func(q *attestation.QuoteAnswer) { q.Quote = other }, "other report data than requested"},
 		"bad log":         {func(q *attestation.QuoteAnswer) { q.EventLog = "{" }, "event log"},
 		"bad attestation": {func(q *attestation.QuoteAnswer) { q.Attestation = []byte{0, 0} }, "attestation"},
 		"another's attestation": {func(q *attestation.QuoteAnswer) {
@@ -100,7 +100,7 @@ func TestEvidenceThatIsNotAboutTheQuestionIsRefused(t *testing.T) {
 			if q.Attestation, err = a.Marshal(); err != nil {
 				t.Error(err)
 			}
-		}, "attestation: the quote is of other report data"},
+		}, "attestation: the quote has other report data than requested"},
 	} {
 		e, err := newDstack(agent(t, x.change)).Attest(t.Context(), reportData)
 		if err == nil || !strings.Contains(err.Error(), x.want) || !strings.Contains(err.Error(), "dstack guest agent at ") {

@@ -94,7 +94,7 @@ func TestReportThatIsNoQuoteOfOursIsRefused(t *testing.T) {
 		"other data": {func(l *linux) {
 			quote := l.quote
 			l.quote = func([]byte) []byte { return quote([]byte("other")) }
-		}, "other report data"},
+		}, "other report data than requested"},
 		"no quote":   {func(l *linux) { l.quote = func([]byte) []byte { return nil } }, "quote"},
 		"huge quote": {func(l *linux) { l.quote = func([]byte) []byte { return make([]byte, tdx.MaxQuote+1) } }, "too large"},
 	} {

@@ -24,7 +24,7 @@ const signatureSize = 64 // ECDSA over P-256: r and s
 func parseSigned(body []byte, member string) (document, signature []byte, err error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, nil, errors.New("the answer is no JSON object")
+		return nil, nil, errors.New("the answer is not a JSON object")
 	}
 	for d.More() {
 		name, err := d.Token()
@@ -43,20 +43,20 @@ func parseSigned(body []byte, member string) (document, signature []byte, err er
 				return nil, nil, err
 			}
 		default:
-			return nil, nil, fmt.Errorf("the answer has a member besides one %s and one signature", member)
+			return nil, nil, fmt.Errorf("the answer has a member other than one %s and one signature", member)
 		}
 	}
 	if _, err := d.Token(); err != nil {
 		return nil, nil, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, nil, errors.New("something follows the answer")
+		return nil, nil, errors.New("there is data after the answer")
 	}
 	if document == nil || signature == nil {
 		return nil, nil, fmt.Errorf("the answer lacks %s or its signature", member)
 	}
 	if document[0] != '{' {
-		return nil, nil, fmt.Errorf("%s is no JSON object", member)
+		return nil, nil, fmt.Errorf("%s is not a JSON object", member)
 	}
 	return document, signature, nil
 }
@@ -101,7 +101,7 @@ func parseCRL(body []byte) ([]byte, error) {
 	text := bytes.TrimSpace(body)
 	der := make([]byte, hex.DecodedLen(len(text)))
 	if _, err := hex.Decode(der, text); err != nil || len(der) == 0 {
-		return nil, errors.New("the answer is no CRL in DER or hex")
+		return nil, errors.New("the answer is not a CRL in DER or hex")
 	}
 	return der, nil
 }

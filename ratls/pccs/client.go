@@ -151,7 +151,7 @@ func (c *Client) Close() {
 
 var (
 	errClosed = errors.New("the client is closed")
-	errBusy   = fmt.Errorf("%d searches are under way", maxFlights)
+	errBusy   = fmt.Errorf("%d fetches are already running", maxFlights)
 )
 
 // get returns what is held for p and in time, else what a search finds.
@@ -238,9 +238,9 @@ func (c *Client) fly(p Platform, f *flight, anew bool) {
 func (c *Client) searchSafely(p Platform, old *entry) (e *entry, changed bool, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			c.log.Error("panic; no collateral is had by this search, please report it",
+			c.log.Error("panic while fetching collateral; report it as a bug",
 				"platform", p.String(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			e, changed, err = nil, false, fmt.Errorf("%w: the search met a bug", ErrUnavailable)
+			e, changed, err = nil, false, fmt.Errorf("%w: the fetch ended with a panic", ErrUnavailable)
 		}
 	}()
 	return c.search(p, old)
@@ -263,7 +263,7 @@ func (c *Client) search(p Platform, old *entry) (e *entry, changed bool, err err
 	}
 	c.hold(p, e)
 	if err := c.disk.save(p, e.docs); err != nil {
-		c.log.Warn("collateral is not kept on disk: a restart will need a PCCS", "platform", p.String(), "error", err)
+		c.log.Warn("cannot store collateral on disk; after a restart a PCCS must answer", "platform", p.String(), "error", err)
 	}
 	return e, changed, nil
 }

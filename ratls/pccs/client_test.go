@@ -134,7 +134,7 @@ func TestOlderDocumentsDoNotReplaceNewerOnes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if <-f.done; f.err == nil || !strings.Contains(f.err.Error(), "older than the one held") {
+			if <-f.done; f.err == nil || !strings.Contains(f.err.Error(), "older than the current one") {
 				t.Errorf("%s: %v", name, f.err)
 			}
 			if get(t, c, w.platform) != first {

@@ -101,7 +101,7 @@ func TestFileThatIsNoGoodIsFetchedAgain(t *testing.T) {
 			c := w.client(t, func(o *Options) { o.Dir = dir })
 			get(t, c, w.platform)
 			c.Close()
-			if !strings.Contains(w.log.String(), "a damaged collateral file is not used") {
+			if !strings.Contains(w.log.String(), "ignoring a damaged collateral file") {
 				t.Errorf("the log does not tell it: %s", w.log)
 			}
 			again, err := File(file, w.pki.Root.Cert())
@@ -138,7 +138,7 @@ func TestDirectoryThatCannotBeWrittenIsToldAndNotNeeded(t *testing.T) {
 	c := w.client(t, func(o *Options) { o.Dir = notDir })
 	get(t, c, w.platform)
 	c.Close()
-	if !strings.Contains(w.log.String(), "collateral is not kept on disk") {
+	if !strings.Contains(w.log.String(), "cannot store collateral on disk") {
 		t.Errorf("the log does not tell it: %s", w.log)
 	}
 }

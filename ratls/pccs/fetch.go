@@ -98,9 +98,9 @@ func (c *Client) accept(p Platform, docs *qvl.Collateral, old *entry) (*entry, e
 	case err != nil:
 		return nil, err
 	case !e.holds(now):
-		return nil, fmt.Errorf("the documents hold from %s to %s", e.from.Format(time.RFC3339), e.until.Format(time.RFC3339))
+		return nil, fmt.Errorf("the documents are valid from %s to %s", e.from.Format(time.RFC3339), e.until.Format(time.RFC3339))
 	case old != nil && e.head.before(old.head): // from before a platform was revoked, say
-		return nil, errors.New("a document is older than the one held")
+		return nil, errors.New("a document is older than the current one")
 	}
 	e.used, e.due = now, e.dueAfter(now)
 	return e, nil

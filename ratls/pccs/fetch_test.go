@@ -94,12 +94,12 @@ func TestNextServerIsAskedIfOneIsNoGood(t *testing.T) {
 		"knows nothing":  {instead(tdxpki.PCKCRLDocument, tdxpki.Status(404)), "PCK CRL: status 404"},
 		"redirects":      {instead(tdxpki.QEIdentityDocument, redirect), "QE identity: status 302"},
 		"floods":         {instead(tdxpki.RootCRLDocument, tdxpki.TooMuch(maxBody+1)), "root CRL: the answer is larger than"},
-		"is a web site":  {instead(tdxpki.RootCRLDocument, tdxpki.Body([]byte("<html>"))), "no CRL in DER or hex"},
+		"is a web site":  {instead(tdxpki.RootCRLDocument, tdxpki.Body([]byte("<html>"))), "not a CRL in DER or hex"},
 		"has no chain":   {instead(tdxpki.PCKCRLDocument, tdxpki.Body([]byte("3000"))), "no header SGX-PCK-CRL-Issuer-Chain"},
-		"sends no JSON":  {instead(tdxpki.TCBInfoDocument, tdxpki.Body([]byte("[]"))), "is no JSON object"},
+		"sends no JSON":  {instead(tdxpki.TCBInfoDocument, tdxpki.Body([]byte("[]"))), "is not a JSON object"},
 		"hangs":          {func(_ *world, s *tdxpki.PCCS) { s.Hold(tdxpki.QEIdentityDocument) }, "deadline exceeded"},
-		"is out of date": {changed(func(_ *tdxpki.PKI, c *tdxpki.Collateral) { c.RootCRL.NextUpdate = c.RootCRL.ThisUpdate.Add(time.Hour) }), "the documents hold from"},
-		"is ahead":       {changed(func(_ *tdxpki.PKI, c *tdxpki.Collateral) { c.PCKCRL.ThisUpdate = c.PCKCRL.NextUpdate.Add(-time.Hour) }), "the documents hold from"},
+		"is out of date": {changed(func(_ *tdxpki.PKI, c *tdxpki.Collateral) { c.RootCRL.NextUpdate = c.RootCRL.ThisUpdate.Add(time.Hour) }), "the documents are valid from"},
+		"is ahead":       {changed(func(_ *tdxpki.PKI, c *tdxpki.Collateral) { c.PCKCRL.ThisUpdate = c.PCKCRL.NextUpdate.Add(-time.Hour) }), "the documents are valid from"},
 		"has another's TCB info": {func(w *world, s *tdxpki.PCCS) {
 			other := w.pki.Collateral()
 			other.TCBInfo.FMSPC[0]++

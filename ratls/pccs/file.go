@@ -55,7 +55,7 @@ func (f *Fixed) Platform() Platform { return f.platform }
 // ErrUnavailable.
 func (f *Fixed) Collateral(_ context.Context, p Platform) (*qvl.Collateral, error) {
 	if p != f.platform {
-		return nil, fmt.Errorf("%w for %s: what was given is for %s", ErrUnavailable, p, f.platform)
+		return nil, fmt.Errorf("%w for %s: the given collateral is for %s", ErrUnavailable, p, f.platform)
 	}
 	return f.docs, nil
 }

@@ -35,7 +35,7 @@ func (c *Client) hold(p Platform, e *entry) {
 // forget deletes the file of p.
 func (c *Client) forget(p Platform) {
 	if err := c.disk.remove(p); err != nil {
-		c.log.Warn("an old collateral file cannot be deleted", "platform", p.String(), "error", err)
+		c.log.Warn("cannot delete an old collateral file", "platform", p.String(), "error", err)
 	}
 }
 
@@ -69,7 +69,7 @@ func (c *Client) load(p Platform) *entry {
 		e, err = examine(p, docs, c.root)
 	}
 	if err != nil {
-		c.log.Warn("a damaged collateral file is not used: the documents are fetched again", "file", c.disk.path(p), "error", err)
+		c.log.Warn("ignoring a damaged collateral file; fetching its documents again", "file", c.disk.path(p), "error", err)
 		return nil
 	}
 	now := time.Now()

@@ -43,5 +43,5 @@ func issuer(commonName string) (tdx.CA, error) {
 	case "Intel SGX PCK Platform CA":
 		return tdx.Platform, nil
 	}
-	return 0, fmt.Errorf("issued by %.80q, which is none of Intel's PCK authorities", commonName)
+	return 0, fmt.Errorf("issuer %.80q is not a PCK authority of Intel", commonName)
 }

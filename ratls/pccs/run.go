@@ -52,7 +52,7 @@ func (c *Client) Run(ctx context.Context) {
 func (c *Client) adopt() {
 	all, err := c.disk.list()
 	if err != nil {
-		c.log.Warn("the collateral on disk cannot be listed: it is read when it is asked for", "error", err)
+		c.log.Warn("cannot list the collateral on disk; reading it when it is needed", "error", err)
 	}
 	for i, p := range all {
 		if i >= maxPlatforms {
@@ -82,7 +82,7 @@ func (c *Client) refresh(ctx context.Context, p Platform) {
 		}
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, errClosed) {
-		c.log.Warn("collateral is not refreshed: what is held is used until its end", "platform", p.String(), "until", c.until(p), "error", err)
+		c.log.Warn("cannot refresh collateral; using the current documents until they expire", "platform", p.String(), "until", c.until(p), "error", err)
 	}
 }
 

@@ -74,7 +74,7 @@ func TestRefreshingBacksOff(t *testing.T) {
 		if got := fmt.Sprint(at); got != want {
 			t.Errorf("asked at %s, want %s", got, want)
 		}
-		if s := w.log.String(); !strings.Contains(s, "collateral is not refreshed") || !strings.Contains(s, "platform="+w.platform.String()) || !strings.Contains(s, "status 500") {
+		if s := w.log.String(); !strings.Contains(s, "cannot refresh collateral") || !strings.Contains(s, "platform="+w.platform.String()) || !strings.Contains(s, "status 500") {
 			t.Errorf("the log does not tell it: %s", s)
 		}
 		w.server.Instead(tdxpki.TCBInfoDocument, nil)

@@ -53,7 +53,7 @@ func parseIssuer(chain []byte, root *x509.Certificate) (*x509.Certificate, error
 		return nil, fmt.Errorf("%d certificates, want an issuer and the root", len(certs))
 	}
 	if !certs[1].Equal(root) {
-		return nil, fmt.Errorf("its root %q is not the one trusted", certs[1].Subject.CommonName)
+		return nil, fmt.Errorf("its root %q is not the trusted root", certs[1].Subject.CommonName)
 	}
 	return certs[0], nil
 }
@@ -75,7 +75,7 @@ func checkIssued(cert, root *x509.Certificate) error {
 func checkCertificate(cert *x509.Certificate) error {
 	switch {
 	case p256(cert) == nil:
-		return errors.New("key is not of the curve P-256")
+		return errors.New("key is not on the curve P-256")
 	case cert.SignatureAlgorithm != x509.ECDSAWithSHA256:
 		return fmt.Errorf("signed with %s, want %s", cert.SignatureAlgorithm, x509.ECDSAWithSHA256)
 	case len(cert.UnhandledCriticalExtensions) > 0:
@@ -106,9 +106,9 @@ func checkCA(cert *x509.Certificate) error {
 	const uses = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	switch {
 	case !cert.BasicConstraintsValid || !cert.IsCA:
-		return errors.New("is no CA")
+		return errors.New("is not a CA")
 	case cert.KeyUsage&uses != uses:
-		return errors.New("may not sign certificates and CRLs")
+		return errors.New("key usage does not allow signing certificates and CRLs")
 	}
 	return nil
 }
@@ -118,9 +118,9 @@ func checkSigner(cert *x509.Certificate) error {
 	case cert.Subject.CommonName != nameSigner:
 		return fmt.Errorf("name %q, want %q", cert.Subject.CommonName, nameSigner)
 	case !cert.BasicConstraintsValid || cert.IsCA:
-		return errors.New("is not marked as no CA")
+		return errors.New("is not marked as a leaf (basic constraints without CA)")
 	case cert.KeyUsage&x509.KeyUsageDigitalSignature == 0:
-		return errors.New("may not sign documents")
+		return errors.New("key usage does not allow signatures")
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func checkSignature(signer *x509.Certificate, document, signature []byte) error 
 	sum := sha256.Sum256(document)
 	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
 	if key := p256(signer); key == nil || !ecdsa.Verify(key, sum[:], r, s) {
-		return fmt.Errorf("is not one of %q over these bytes", signer.Subject.CommonName)
+		return fmt.Errorf("does not verify with the key of %q", signer.Subject.CommonName)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func parseCRL(der []byte, issuer *x509.Certificate) (*crl, error) {
 func (c *crl) check(cert *x509.Certificate) error {
 	switch {
 	case c == nil:
-		return errors.New("no valid CRL to look it up in")
+		return errors.New("no valid CRL")
 	case !bytes.Equal(cert.RawIssuer, c.issuer):
 		return errors.New("CRL is of another issuer")
 	case c.serials[string(cert.SerialNumber.Bytes())]:

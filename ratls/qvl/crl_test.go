@@ -77,11 +77,11 @@ func TestPCKCRLMustBeGood(t *testing.T) {
 		{"by the TCB signer", "PCK CRL issuer; PCK CRL; PCK certificate revocation", "name \"Intel SGX TCB Signing\"", func(w *world) {
 			w.docs.PCKCRL, w.docs.PCKCRLChain = w.PCKCRL(w.TCBSigning), []*tdxpki.Entity{w.TCBSigning, w.Root}
 		}},
-		{"by a CA that may not revoke", "PCK CRL issuer; PCK CRL; PCK certificate revocation", "may not sign", func(w *world) {
+		{"by a CA that may not revoke", "PCK CRL issuer; PCK CRL; PCK certificate revocation", "key usage does not allow", func(w *world) {
 			ca := w.Platform.Reissue(w.Root, func(t *tdxpki.Template) { t.KeyUsage = 0x04 })
 			w.docs.PCKCRL, w.docs.PCKCRLChain = w.PCKCRL(ca), []*tdxpki.Entity{ca, w.Root}
 		}},
-		{"by a CA that is none", "PCK CRL issuer; PCK CRL; PCK certificate revocation", "is no CA", func(w *world) {
+		{"by a CA that is none", "PCK CRL issuer; PCK CRL; PCK certificate revocation", "is not a CA", func(w *world) {
 			ca := w.Platform.Reissue(w.Root, func(t *tdxpki.Template) { t.CA = false })
 			w.docs.PCKCRL, w.docs.PCKCRLChain = w.PCKCRL(ca), []*tdxpki.Entity{ca, w.Root}
 		}},

@@ -105,7 +105,7 @@ func TestTCBInfoThatIsNotUnderstoodIsRefused(t *testing.T) {
 		{"tdxModule.mrsigner", "00", "mrsigner"},
 		{"tdxModule.attributes", nil, "attributes"},
 		{"tdxModule.attributesMask", "FF", "attributesMask"},
-		{"tdxModuleIdentities.1.id", "tdx_03", "comes twice"},
+		{"tdxModuleIdentities.1.id", "tdx_03", "appears twice"},
 		{"tdxModuleIdentities.0.mrsigner", nil, "mrsigner"},
 		{"tdxModuleIdentities.0.tcbLevels", nil, "0 TCB levels"},
 		{"tdxModuleIdentities.0.tcbLevels.0.tcb", map[string]any{}, "no isvsvn"},

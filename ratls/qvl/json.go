@@ -66,7 +66,7 @@ func walk(d *json.Decoder, depth int) error {
 			}
 			s, _ := name.(string)                                  // between members a decoder returns nothing else
 			if s = strings.ToLower(strings.ToUpper(s)); names[s] { // "ſ" is an s to encoding/json
-				return fmt.Errorf("member %.40q twice", s)
+				return fmt.Errorf("member %.40q appears twice", s)
 			}
 			names[s] = true
 		}

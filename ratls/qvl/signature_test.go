@@ -15,15 +15,15 @@ func TestBrokenQuoteIsRefused(t *testing.T) {
 		return func(w *world) { w.changeQuote = change }
 	}
 	checkBreaches(t, []breach{
-		{"header is changed", "quote signature", "not of the attestation key", after(func(q *tdxpki.Quote) { q.UserData[0] ^= 1 })},
-		{"TD report is changed", "quote signature", "not of the attestation key", after(func(q *tdxpki.Quote) { q.TD.MRTD[0] ^= 1 })},
-		{"QE report is changed", "QE report signature", "not of the PCK", after(func(q *tdxpki.Quote) { q.QE.MREnclave[0] ^= 1 })},
+		{"header is changed", "quote signature", "does not match the attestation key", after(func(q *tdxpki.Quote) { q.UserData[0] ^= 1 })},
+		{"TD report is changed", "quote signature", "does not match the attestation key", after(func(q *tdxpki.Quote) { q.TD.MRTD[0] ^= 1 })},
+		{"QE report is changed", "QE report signature", "does not match the PCK", after(func(q *tdxpki.Quote) { q.QE.MREnclave[0] ^= 1 })},
 		{"auth data is changed", "attestation key binding", "report data", after(func(q *tdxpki.Quote) { q.AuthData[0] ^= 1 })},
 		{"another attestation key", "attestation key binding", "report data", func(w *world) {
 			w.changeQuote = func(q *tdxpki.Quote) { q.AttestationKey = w.forger.Key("attestation"); q.SignTD() }
 		}},
-		{"another platform's key signs the QE", "QE report signature", "not of the PCK", func(w *world) { w.quote.PCK = w.forger.Leaf.Key }},
-		{"chain of a forger", "PCK certificates; PCK certificate revocation", "root is not the one", func(w *world) {
+		{"another platform's key signs the QE", "QE report signature", "does not match the PCK", func(w *world) { w.quote.PCK = w.forger.Leaf.Key }},
+		{"chain of a forger", "PCK certificates; PCK certificate revocation", "root is not the trusted root", func(w *world) {
 			w.quote.PCK = w.forger.Leaf.Key
 			w.quote.SetChain(w.forger.Leaf, w.forger.Platform, w.forger.Root)
 		}},
@@ -113,13 +113,13 @@ func TestBrokenCollateralSignatureIsRefused(t *testing.T) {
 		})
 	}
 	checkBreaches(t, []breach{
-		{"TCB info is changed", "TCB info signature", "over these bytes", func(w *world) {
+		{"TCB info is changed", "TCB info signature", "does not verify with the key of", func(w *world) {
 			w.changeDocs = func(d *tdxpki.Documents) { d.TCBInfo = append(d.TCBInfo, ' ') }
 		}},
-		{"QE identity is changed", "QE identity signature", "over these bytes", func(w *world) {
+		{"QE identity is changed", "QE identity signature", "does not verify with the key of", func(w *world) {
 			w.changeDocs = func(d *tdxpki.Documents) { d.QEIdentity = append(d.QEIdentity, ' ') }
 		}},
-		{"signatures are swapped", "TCB info signature; QE identity signature", "over these bytes", func(w *world) {
+		{"signatures are swapped", "TCB info signature; QE identity signature", "does not verify with the key of", func(w *world) {
 			w.changeDocs = func(d *tdxpki.Documents) {
 				d.TCBInfoSignature, d.QEIdentitySignature = d.QEIdentitySignature, d.TCBInfoSignature
 			}
@@ -127,13 +127,13 @@ func TestBrokenCollateralSignatureIsRefused(t *testing.T) {
 		{"signature is cut", "TCB info signature", "63 bytes", func(w *world) {
 			w.changeDocs = func(d *tdxpki.Documents) { d.TCBInfoSignature = d.TCBInfoSignature[:63] }
 		}},
-		{"another key signs TCB info", "TCB info signature", "over these bytes", by(func(w *world) (*tdxpki.Entity, *tdxpki.Entity) {
+		{"another key signs TCB info", "TCB info signature", "does not verify with the key of", by(func(w *world) (*tdxpki.Entity, *tdxpki.Entity) {
 			return w.TCBSigning.WithKey(w.forger.TCBSigning.Key), w.Root
 		})},
-		{"another key signs the QE identity", "QE identity signature", "over these bytes", func(w *world) {
+		{"another key signs the QE identity", "QE identity signature", "does not verify with the key of", func(w *world) {
 			w.docs.QEIdentityChain = []*tdxpki.Entity{w.TCBSigning.WithKey(w.forger.TCBSigning.Key), w.Root}
 		}},
-		{"forger's signer", "TCB info issuer", "not the one trusted", by(func(w *world) (*tdxpki.Entity, *tdxpki.Entity) {
+		{"forger's signer", "TCB info issuer", "not the trusted root", by(func(w *world) (*tdxpki.Entity, *tdxpki.Entity) {
 			return w.forger.TCBSigning, w.forger.Root
 		})},
 		{"forger's signer with the true root", "TCB info issuer", "not signed by", by(func(w *world) (*tdxpki.Entity, *tdxpki.Entity) {
@@ -148,8 +148,8 @@ func TestBrokenCollateralSignatureIsRefused(t *testing.T) {
 		{"PCK CA names itself a signer", "TCB info issuer; TCB info issuer revocation", "issued by", by(func(w *world) (*tdxpki.Entity, *tdxpki.Entity) {
 			return w.TCBSigning.Reissue(w.Platform, nil), w.Root
 		})},
-		{"signer is a CA", "TCB info issuer", "no CA", reissued(func(_ *world, t *tdxpki.Template) { t.CA = true })},
-		{"signer may not sign", "TCB info issuer", "may not sign", reissued(func(_ *world, t *tdxpki.Template) { t.KeyUsage = 0x20 })},
+		{"signer is a CA", "TCB info issuer", "is not marked as a leaf", reissued(func(_ *world, t *tdxpki.Template) { t.CA = true })},
+		{"signer may not sign", "TCB info issuer", "key usage does not allow", reissued(func(_ *world, t *tdxpki.Template) { t.KeyUsage = 0x20 })},
 		{"signer's certificate has expired", "TCB info issuer window", "has expired", reissued(func(w *world, t *tdxpki.Template) { t.NotAfter = w.at.Add(-1e9) })},
 		{"signer's certificate is not valid yet", "TCB info issuer window", "not valid yet", reissued(func(w *world, t *tdxpki.Template) { t.NotBefore = w.at.Add(1e9) })},
 		{"signer's certificate has an unknown critical extension", "TCB info issuer", "critical", reissued(func(_ *world, t *tdxpki.Template) {

@@ -83,7 +83,7 @@ func parseTCBInfo(b []byte) (*tcbInfo, error) {
 	case j.Version != 3:
 		return nil, fmt.Errorf("version %d, want 3", j.Version)
 	case j.TCBType == nil || *j.TCBType != 0:
-		return nil, errors.New("tcbType is not 0: no other way to compose CPUSVN is known")
+		return nil, errors.New("tcbType is not 0, the only known type")
 	case j.Evaluation == nil:
 		return nil, errors.New("no tcbEvaluationDataNumber")
 	case j.Module == nil:
@@ -137,7 +137,7 @@ func parseModules(list []moduleJSON) (map[string]module, error) {
 		}
 		id := strings.ToUpper(j.ID)
 		if _, twice := modules[id]; err == nil && twice {
-			err = errors.New("comes twice")
+			err = errors.New("appears twice")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("TDX module identity %.40q: %w", j.ID, err)

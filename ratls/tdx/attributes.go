@@ -34,11 +34,11 @@ func (r *Report) CheckAttributes() error {
 	case a&AttributeDebug != 0:
 		return errors.New("TD attributes: debug (bit 0) is set: the host can read the TD's memory")
 	case a&tudAttributes != 0:
-		return fmt.Errorf("TD attributes: %#x is set of bits 1 to 7: the host can profile the TD", a&tudAttributes)
+		return fmt.Errorf("TD attributes: bits %#x of bits 1 to 7 are set: the host can profile the TD", a&tudAttributes)
 	case a&AttributeSeptVEDisable == 0:
 		return errors.New("TD attributes: SEPT_VE_DISABLE (bit 28) is not set: the host can raise #VE anywhere in the TD")
 	case a&AttributeMigratable != 0: // a quote of TDX 1.0 would not show to whom
-		return errors.New("TD attributes: migratable (bit 29) is set: the TD can leave the machine that is attested")
+		return errors.New("TD attributes: migratable (bit 29) is set: the TD can leave the attested machine")
 	case a&^allowedAttributes != 0:
 		return fmt.Errorf("TD attributes: reserved bits %#x are set", a&^allowedAttributes)
 	case r.MRServiceTD != [48]byte{}:

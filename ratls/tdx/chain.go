@@ -51,7 +51,7 @@ func (q *Quote) VerifyChain(root *x509.Certificate, now time.Time) (*Chain, erro
 		return nil, err
 	}
 	if !c.Root.Equal(root) {
-		return nil, errors.New("PCK chain: its root is not the one that is trusted")
+		return nil, errors.New("PCK chain: its root is not the trusted root")
 	}
 	for _, check := range []func(time.Time) error{c.checkEach, c.checkNames, c.checkUse, c.checkIssue} {
 		if err := check(now); err != nil {
@@ -70,7 +70,7 @@ func (c *Chain) checkEach(now time.Time) error {
 		case cert.Version != 3:
 			return fmt.Errorf("%s: X.509 version %d, want 3", role, cert.Version)
 		case !ok || key.Curve != elliptic.P256():
-			return fmt.Errorf("%s: key is not of the curve P-256", role)
+			return fmt.Errorf("%s: key is not on the curve P-256", role)
 		case cert.SignatureAlgorithm != x509.ECDSAWithSHA256:
 			return fmt.Errorf("%s: signed with %s, want %s", role, cert.SignatureAlgorithm, x509.ECDSAWithSHA256)
 		case now.Before(cert.NotBefore):
@@ -104,15 +104,15 @@ func (c *Chain) checkUse(time.Time) error {
 	}
 	switch {
 	case c.Leaf.IsCA:
-		return errors.New("leaf: is a CA's")
+		return errors.New("leaf: is a CA")
 	case c.Leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0:
-		return errors.New("leaf: its key may not sign")
+		return errors.New("leaf: key usage does not allow signatures")
 	case !mayIssue(c.Intermediate):
-		return errors.New("intermediate: is not a CA's that may sign certificates")
+		return errors.New("intermediate: is not a CA that may sign certificates")
 	case c.Intermediate.MaxPathLen != 0: // crypto/x509 says -1 where there is no limit
 		return errors.New("intermediate: is not limited to path length 0")
 	case !mayIssue(c.Root):
-		return errors.New("root: is not a CA's that may sign certificates")
+		return errors.New("root: is not a CA that may sign certificates")
 	}
 	return nil
 }

@@ -50,20 +50,20 @@ func TestChainRules(t *testing.T) {
 		{`leaf: name is "Intel SGX Attestation Report Signing"`, func(c *certs) { c.leaf.Subject.CommonName = "Intel SGX Attestation Report Signing" }},
 		{`intermediate: name is "Intel SGX Root CA"`, func(c *certs) { c.ca.Subject.CommonName = "Intel SGX Root CA" }},
 		{`root: name is "My Root CA"`, func(c *certs) { c.root.Subject.CommonName = "My Root CA" }},
-		{"leaf: key is not of the curve P-256", func(c *certs) { c.leafKey = newKey(t, elliptic.P384()) }},
-		{"intermediate: key is not of the curve P-256", func(c *certs) { c.caKey = newKey(t, elliptic.P384()) }},
-		{"root: key is not of the curve P-256", func(c *certs) { c.rootKey = newKey(t, elliptic.P384()) }},
+		{"leaf: key is not on the curve P-256", func(c *certs) { c.leafKey = newKey(t, elliptic.P384()) }},
+		{"intermediate: key is not on the curve P-256", func(c *certs) { c.caKey = newKey(t, elliptic.P384()) }},
+		{"root: key is not on the curve P-256", func(c *certs) { c.rootKey = newKey(t, elliptic.P384()) }},
 		{"leaf: signed with ECDSA-SHA384", func(c *certs) { c.leaf.SignatureAlgorithm = x509.ECDSAWithSHA384 }},
 		{"intermediate: signed with ECDSA-SHA384", func(c *certs) { c.ca.SignatureAlgorithm = x509.ECDSAWithSHA384 }},
 		{"root: signed with ECDSA-SHA384", func(c *certs) { c.root.SignatureAlgorithm = x509.ECDSAWithSHA384 }},
-		{"leaf: is a CA's", func(c *certs) { c.leaf.IsCA, c.leaf.KeyUsage = true, x509.KeyUsageCertSign }},
-		{"leaf: its key may not sign", func(c *certs) { usage(x509.KeyUsageKeyAgreement)(&c.leaf) }},
-		{"intermediate: is not a CA's", func(c *certs) { noCA(&c.ca) }},
-		{"intermediate: is not a CA's", func(c *certs) { noUsage(&c.ca) }},
+		{"leaf: is a CA", func(c *certs) { c.leaf.IsCA, c.leaf.KeyUsage = true, x509.KeyUsageCertSign }},
+		{"leaf: key usage does not allow signatures", func(c *certs) { usage(x509.KeyUsageKeyAgreement)(&c.leaf) }},
+		{"intermediate: is not a CA that may sign certificates", func(c *certs) { noCA(&c.ca) }},
+		{"intermediate: is not a CA that may sign certificates", func(c *certs) { noUsage(&c.ca) }},
 		{"intermediate: is not limited to path length 0", func(c *certs) { c.ca.MaxPathLen, c.ca.MaxPathLenZero = 1, false }},
 		{"intermediate: is not limited to path length 0", func(c *certs) { c.ca.MaxPathLen, c.ca.MaxPathLenZero = -1, false }},
-		{"root: is not a CA's", func(c *certs) { noCA(&c.root) }},
-		{"root: is not a CA's", func(c *certs) { noUsage(&c.root) }},
+		{"root: is not a CA that may sign certificates", func(c *certs) { noCA(&c.root) }},
+		{"root: is not a CA that may sign certificates", func(c *certs) { noUsage(&c.root) }},
 		{"too many intermediates", func(c *certs) { c.root.MaxPathLen, c.root.MaxPathLenZero = 0, true }},
 		{"intermediate: not issued by the root", func(c *certs) { c.caSigner = &stranger.root }},
 		{"leaf: x509: certificate signed by unknown authority", func(c *certs) { c.leafSigner = &stranger.ca }},
@@ -106,7 +106,7 @@ func TestRootMustBeTheTrustedOne(t *testing.T) {
 	w, stranger := newWorld(t, nil), newWorld(t, nil)
 	for _, root := range []*x509.Certificate{stranger.root.cert, realRoot(t), nil} {
 		_, err := chainOf(w).VerifyChain(root, testTime)
-		wantError(t, err, "its root is not the one that is trusted")
+		wantError(t, err, "its root is not the trusted root")
 	}
 	// The right name and the right certificate at the end do not help.
 	q := chainOf(stranger)

@@ -73,7 +73,7 @@ func ParsePCK(leaf *x509.Certificate) (*PCK, error) {
 	case namePlatform:
 		p.CA = Platform
 	default:
-		return nil, fmt.Errorf("PCK certificate: issuer %.64q is no PCK CA", leaf.Issuer.CommonName)
+		return nil, fmt.Errorf("PCK certificate: issuer %.64q is not a PCK CA", leaf.Issuer.CommonName)
 	}
 	id := asn1.ObjectIdentifier{1, 2, 840, 113741, 1, 13, 1}
 	at := slices.IndexFunc(leaf.Extensions, func(x pkix.Extension) bool { return x.Id.Equal(id) }) // no two: crypto/x509 refuses them
@@ -138,7 +138,7 @@ func readEntries(der cryptobyte.String, prefix string, values []cryptobyte.Strin
 	}
 	var list cryptobyte.String
 	if !der.ReadASN1(&list, cbasn1.SEQUENCE) || !der.Empty() {
-		return errors.New("is not one DER SEQUENCE")
+		return errors.New("is not a single DER SEQUENCE")
 	}
 	for !list.Empty() {
 		var pair, id cryptobyte.String
@@ -151,7 +151,7 @@ func readEntries(der cryptobyte.String, prefix string, values []cryptobyte.Strin
 		}
 		to := &values[id[n]-1]
 		if *to != nil {
-			return fmt.Errorf("entry %d is there twice", id[n])
+			return fmt.Errorf("entry %d appears twice", id[n])
 		}
 		*to = pair
 	}
@@ -167,7 +167,7 @@ func readOctets(der cryptobyte.String, to []byte) error {
 	}
 	var octets cryptobyte.String
 	if !der.ReadASN1(&octets, cbasn1.OCTET_STRING) || !der.Empty() {
-		return errors.New("is not one DER OCTET STRING")
+		return errors.New("is not a single DER OCTET STRING")
 	}
 	if len(octets) != len(to) {
 		return fmt.Errorf("has %d bytes, want %d", len(octets), len(to))
@@ -182,7 +182,7 @@ func readInteger(der cryptobyte.String, to any) error {
 		return errMissing
 	}
 	if !der.ReadASN1Integer(to) || !der.Empty() {
-		return errors.New("is not one DER INTEGER of its range")
+		return errors.New("is not a single DER INTEGER in range")
 	}
 	return nil
 }

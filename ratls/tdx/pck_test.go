@@ -39,7 +39,7 @@ func TestCAsHaveTheNamesOfIntelsServices(t *testing.T) {
 func TestPCKOfAnotherIssuerIsRefused(t *testing.T) {
 	w := newWorld(t, func(c *certs) { c.ca.Subject.CommonName = "Intel SGX TCB Signing" })
 	_, err := ParsePCK(w.leaf.cert)
-	wantError(t, err, `issuer "Intel SGX TCB Signing" is no PCK CA`)
+	wantError(t, err, `issuer "Intel SGX TCB Signing" is not a PCK CA`)
 }
 
 func TestPCKWithoutSGXExtensionIsRefused(t *testing.T) {
@@ -81,11 +81,11 @@ func TestEachEntryIsRequired(t *testing.T) {
 func TestEntryThatIsThereTwiceIsRefused(t *testing.T) {
 	for i := range 4 {
 		list, tcb := goodEntries()
-		wantError(t, parseEntries(t, append(list, list[i]), tcb), "is there twice")
+		wantError(t, parseEntries(t, append(list, list[i]), tcb), "appears twice")
 	}
 	for i := range 18 {
 		list, tcb := goodEntries()
-		wantError(t, parseEntries(t, list, append(tcb, tcb[i])), "is there twice")
+		wantError(t, parseEntries(t, list, append(tcb, tcb[i])), "appears twice")
 	}
 }
 
@@ -109,15 +109,15 @@ func TestEntriesHaveOneTypeAndSize(t *testing.T) {
 		want  string
 	}{
 		{false, 0, []byte("15 bytes......."), "PPID: has 15 bytes, want 16"},
-		{false, 0, 16, "PPID: is not one DER OCTET STRING"},
-		{false, 0, "a string of text", "PPID: is not one DER OCTET STRING"},
+		{false, 0, 16, "PPID: is not a single DER OCTET STRING"},
+		{false, 0, "a string of text", "PPID: is not a single DER OCTET STRING"},
 		{false, 2, []byte{}, "PCE-ID: has 0 bytes, want 2"},
 		{false, 3, make([]byte, 7), "FMSPC: has 7 bytes, want 6"},
-		{true, 0, 256, "TCB: component 1: is not one DER INTEGER of its range"},
-		{true, 15, -1, "TCB: component 16: is not one DER INTEGER of its range"},
-		{true, 5, []byte{1}, "TCB: component 6: is not one DER INTEGER of its range"},
-		{true, 16, 65536, "TCB: PCESVN: is not one DER INTEGER of its range"},
-		{true, 16, -1, "TCB: PCESVN: is not one DER INTEGER of its range"},
+		{true, 0, 256, "TCB: component 1: is not a single DER INTEGER in range"},
+		{true, 15, -1, "TCB: component 16: is not a single DER INTEGER in range"},
+		{true, 5, []byte{1}, "TCB: component 6: is not a single DER INTEGER in range"},
+		{true, 16, 65536, "TCB: PCESVN: is not a single DER INTEGER in range"},
+		{true, 16, -1, "TCB: PCESVN: is not a single DER INTEGER in range"},
 		{true, 17, make([]byte, 15), "TCB: CPUSVN: has 15 bytes, want 16"},
 	} {
 		list, tcb := goodEntries()
@@ -138,14 +138,14 @@ func TestExtensionIsOneSequenceOfPairs(t *testing.T) {
 		want string
 	}{
 		{"empty", nil, "is missing"},
-		{"no bytes", []byte{}, "is not one DER SEQUENCE"},
-		{"bytes behind", append(goodExtension(t), 0), "is not one DER SEQUENCE"},
-		{"cut", good[:len(good)-1], "is not one DER SEQUENCE"},
-		{"indefinite length", []byte("\x30\x80\x00\x00"), "is not one DER SEQUENCE"},
-		{"length of 4 GiB", []byte("\x30\x84\xff\xff\xff\xff"), "is not one DER SEQUENCE"},
+		{"no bytes", []byte{}, "is not a single DER SEQUENCE"},
+		{"bytes behind", append(goodExtension(t), 0), "is not a single DER SEQUENCE"},
+		{"cut", good[:len(good)-1], "is not a single DER SEQUENCE"},
+		{"indefinite length", []byte("\x30\x80\x00\x00"), "is not a single DER SEQUENCE"},
+		{"length of 4 GiB", []byte("\x30\x84\xff\xff\xff\xff"), "is not a single DER SEQUENCE"},
 		{"no pairs", encode(t, []int{1, 2}), "entry is not a DER SEQUENCE that begins with an identifier"},
 		{"no identifier", encode(t, [][]int{{1, 2}}), "entry is not a DER SEQUENCE that begins with an identifier"},
-		{"nested deep", []byte(strings.Repeat("\x30\x80", 500)), "is not one DER SEQUENCE"},
+		{"nested deep", []byte(strings.Repeat("\x30\x80", 500)), "is not a single DER SEQUENCE"},
 	} {
 		err := new(PCK).parseExtension(c.der)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -161,7 +161,7 @@ func TestValueIsAlone(t *testing.T) {
 	}
 	list, _ := goodEntries()
 	der := encode(t, []any{three{sgxArc(1), list[0].Value, 1}, list[1], list[2], list[3]})
-	wantError(t, new(PCK).parseExtension(der), "PPID: is not one DER OCTET STRING")
+	wantError(t, new(PCK).parseExtension(der), "PPID: is not a single DER OCTET STRING")
 }
 
 // crypto/x509 holds this for us: two extensions never reach ParsePCK.

@@ -19,10 +19,10 @@ import (
 func (q *Quote) VerifyQEReport(pck *x509.Certificate) error {
 	key, ok := pck.PublicKey.(*ecdsa.PublicKey)
 	if !ok || key.Curve != elliptic.P256() {
-		return errors.New("QE report: PCK certificate's key is not of the curve P-256")
+		return errors.New("QE report: PCK certificate's key is not on the curve P-256")
 	}
 	if !signedBy(key, q.qeSigned, &q.qeSignature) {
-		return errors.New("QE report: signature is not of the PCK certificate's key")
+		return errors.New("QE report: signature does not match the PCK certificate's key")
 	}
 	return nil
 }
@@ -50,10 +50,10 @@ func (q *Quote) VerifySignature() error {
 	copy(point[1:], q.key[:])
 	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point[:])
 	if err != nil {
-		return errors.New("quote: attestation key is no point of the curve P-256")
+		return errors.New("quote: attestation key is not a point on the curve P-256")
 	}
 	if !signedBy(key, q.signed, &q.signature) {
-		return errors.New("quote: signature is not of the attestation key")
+		return errors.New("quote: signature does not match the attestation key")
 	}
 	return nil
 }

@@ -95,7 +95,7 @@ func TestDescriptorOfBodyIsSigned(t *testing.T) {
 		t.Errorf("%d bytes are signed, want %d", len(q.signed), want)
 	}
 	q.signed = slices.Delete(slices.Clone(q.signed), 48, 54)
-	wantError(t, q.VerifySignature(), "signature is not of the attestation key")
+	wantError(t, q.VerifySignature(), "signature does not match the attestation key")
 }
 
 // A report of TDX 1.5 cannot pass for one of 1.0, whose quote hides the service TDs.
@@ -104,7 +104,7 @@ func TestVersionIsSigned(t *testing.T) {
 	raw := w.build(t, w.draft(5, 2))
 	as4 := slices.Delete(slices.Clone(raw), 48, 54)
 	as4[0] = 4
-	wantError(t, parse(t, as4).VerifySignature(), "signature is not of the attestation key")
+	wantError(t, parse(t, as4).VerifySignature(), "signature does not match the attestation key")
 }
 
 func TestSignatureNumbersOutOfRangeAreRefused(t *testing.T) {
@@ -117,10 +117,10 @@ func TestSignatureNumbersOutOfRangeAreRefused(t *testing.T) {
 		for _, half := range []int{0, 32} {
 			q := *good
 			bad.FillBytes(q.signature[half : half+32])
-			wantError(t, q.VerifySignature(), "signature is not of the attestation key")
+			wantError(t, q.VerifySignature(), "signature does not match the attestation key")
 			q = *good
 			bad.FillBytes(q.qeSignature[half : half+32])
-			wantError(t, q.VerifyQEReport(w.leaf.cert), "signature is not of the PCK certificate's key")
+			wantError(t, q.VerifyQEReport(w.leaf.cert), "signature does not match the PCK certificate's key")
 		}
 	}
 }
@@ -139,7 +139,7 @@ func TestAttestationKeyMustBeAPoint(t *testing.T) {
 			t.Fatal(err)
 		}
 		copy(q.key[:], b)
-		wantError(t, q.VerifySignature(), "attestation key is no point of the curve P-256")
+		wantError(t, q.VerifySignature(), "attestation key is not a point on the curve P-256")
 	}
 }
 
@@ -147,6 +147,6 @@ func TestQEReportWantsAKeyOfP256(t *testing.T) {
 	w := newWorld(t, nil)
 	q := parse(t, w.build(t, w.draft(4, 0)))
 	other := newWorld(t, func(c *certs) { c.leafKey = newKey(t, elliptic.P384()) })
-	wantError(t, q.VerifyQEReport(other.leaf.cert), "not of the curve P-256")
-	wantError(t, q.VerifyQEReport(&x509.Certificate{}), "not of the curve P-256")
+	wantError(t, q.VerifyQEReport(other.leaf.cert), "not on the curve P-256")
+	wantError(t, q.VerifyQEReport(&x509.Certificate{}), "not on the curve P-256")
 }

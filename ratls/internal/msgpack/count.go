@@ -39,7 +39,7 @@ func (r *Reader) count(k kind) (int, error) {
 	case first >= k.first && first < k.first+k.forms:
 		return r.size(k.width<<(first-k.first), k.itemSize)
 	}
-	return 0, fmt.Errorf("0x%02x where %s is due", r.b[0], k.what)
+	return 0, fmt.Errorf("0x%02x, want %s", r.b[0], k.what)
 }
 
 // size reads, behind a first byte, a big-endian count of width bytes and checks

@@ -129,7 +129,7 @@ func (r *Reader) Uint(limit uint64) (uint64, error) {
 		return 0, errShort
 	}
 	if first < Uint8 || first > Uint64 {
-		return 0, fmt.Errorf("0x%02x where an unsigned integer is due", first)
+		return 0, fmt.Errorf("0x%02x, want an unsigned integer", first)
 	}
 	width := 1 << (first - Uint8)
 	if len(r.b) < 1+width {
@@ -158,10 +158,10 @@ func (r *Reader) Struct(names []string, required int, read func(i int) error) er
 		}
 		i := slices.IndexFunc(names, func(known string) bool { return known == string(name) })
 		if i < 0 {
-			return errors.New("a field that is not known")
+			return errors.New("unknown field")
 		}
 		if seen&(1<<i) != 0 { // which of the two would count?
-			return fmt.Errorf("%s: is there twice", names[i])
+			return fmt.Errorf("%s: appears twice", names[i])
 		}
 		seen |= 1 << i
 		if err := read(i); err != nil {
@@ -195,7 +195,7 @@ func (r *Reader) octet() (byte, error) {
 	case first == Uint8 || len(r.b) == 0:
 		return 0, errShort
 	}
-	return 0, fmt.Errorf("0x%02x where a byte is due", r.b[0])
+	return 0, fmt.Errorf("0x%02x, want a byte", r.b[0])
 }
 
 // view reads a string without a copy.

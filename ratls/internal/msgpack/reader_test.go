@@ -34,9 +34,9 @@ func TestBadIntegersAreRefused(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"", "ends too early"},
 		{"\xcd\x01", "ends too early"},
-		{"\xff", "0xff where an unsigned integer is due"},
-		{"\xa1x", "0xa1 where an unsigned integer is due"},
-		{"\xc0", "0xc0 where an unsigned integer is due"},
+		{"\xff", "0xff, want an unsigned integer"},
+		{"\xa1x", "0xa1, want an unsigned integer"},
+		{"\xc0", "0xc0, want an unsigned integer"},
 		{"\x04", "4, want at most 3"},
 		{"\xcf\xff\xff\xff\xff\xff\xff\xff\xff", "18446744073709551615, want at most 3"},
 	} {
@@ -62,7 +62,7 @@ func TestTextIsReadInEachWidth(t *testing.T) {
 		{"\xdb\xff\xff\xff\xffabc", "ends too early"},
 		{"\xa4abcd", "4 bytes, want at most 3"},
 		{"\xa1\xff", "not UTF-8"},
-		{"\xc4\x01a", "0xc4 where a string is due"},
+		{"\xc4\x01a", "0xc4, want a string"},
 	} {
 		_, err := NewReader([]byte(c.in)).Text(3)
 		wantError(t, err, c.want)
@@ -104,13 +104,13 @@ func TestStruct(t *testing.T) {
 		{"\xde\x00\x02\xa1a\x01\xa1b\x02", ""},
 		{"\x81\xa1a\x01", "b: is missing"},
 		{"\x82\xa1b\x01\xa1c\x01", "a: is missing"},
-		{"\x83\xa1a\x01\xa1b\x02\xa1d\x03", "a field that is not known"},
-		{"\x82\xa1a\x01\xa1a\x02", "a: is there twice"},
-		{"\x82\xa1a\xc0\xa1b\x02", "a: 0xc0 where an unsigned integer is due"},
-		{"\x82\x01\x01\xa1b\x02", "name: 0x01 where a string is due"},
+		{"\x83\xa1a\x01\xa1b\x02\xa1d\x03", "unknown field"},
+		{"\x82\xa1a\x01\xa1a\x02", "a: appears twice"},
+		{"\x82\xa1a\xc0\xa1b\x02", "a: 0xc0, want an unsigned integer"},
+		{"\x82\x01\x01\xa1b\x02", "name: 0x01, want a string"},
 		{"\x82\xa1a\x01", "ends too early"},
 		{"\xdf\xff\xff\xff\xff", "ends too early"},
-		{"\x92\x01\x02", "0x92 where a map is due"},
+		{"\x92\x01\x02", "0x92, want a map"},
 	} {
 		r := NewReader([]byte(c.in))
 		err := r.Struct(names, 2, func(int) error {
