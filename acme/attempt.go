@@ -11,6 +11,8 @@ import (
 	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3/acme"
 	"go.uber.org/zap"
+
+	"sallyport/internal/oneline"
 )
 
 // One try at one name, through certmagic: it takes the name's lock, asks for a key,
@@ -51,13 +53,13 @@ func (m *Manager) obtain(ctx context.Context, domain, name string, served *certi
 	}
 	if err := a.run(newStorage(m.opts.Store, m.leases, lost)); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
-			return nil, errors.Join(cause, err)
+			return nil, oneline.Join(cause, err)
 		}
 		return nil, err
 	}
 	stored, err := m.load(ctx, name)
 	if stored == nil {
-		return nil, fmt.Errorf("certificate of %s was issued and is not in the store: %w", name, errors.Join(err, errDamaged))
+		return nil, fmt.Errorf("certificate of %s was issued and is not in the store: %w", name, oneline.Join(err, errDamaged))
 	}
 	for _, err := range a.failed {
 		m.opts.Log.Warn("a certificate authority failed, another one issued", "name", name, "issued_by", stored.from, "error", err)
@@ -90,7 +92,7 @@ func (a *attempt) run(s *storage) error {
 
 // failure is what the authorities said; unordered only if none of them was asked.
 func (a *attempt) failure() error {
-	err := errors.Join(a.failed...)
+	err := oneline.Join(a.failed...)
 	for _, e := range a.failed {
 		if !errors.Is(e, errPreflight) {
 			return err

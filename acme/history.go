@@ -6,10 +6,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"sallyport/internal/oneline"
 )
 
 // The keys that a domain's certificates have had, with the evidence where each was
@@ -57,7 +58,7 @@ func (m *Manager) history(ctx context.Context, domain string) ([]keyRecord, erro
 	slices.SortFunc(list, func(a, b keyRecord) int {
 		return cmp.Or(a.Made.Compare(b.Made), slices.Compare(a.SPKI, b.SPKI))
 	})
-	return list, errors.Join(problems...)
+	return list, oneline.Join(problems...)
 }
 
 // recordKey puts a new key into the history of domain, with its evidence.
@@ -119,7 +120,7 @@ func (m *Manager) complete(ctx context.Context, domain string, c *certificate) e
 		problems = append(problems, m.opts.Store.Delete(ctx, list[0].key(domain)))
 		list = list[1:]
 	}
-	return errors.Join(problems...)
+	return oneline.Join(problems...)
 }
 
 func (m *Manager) completeKey(ctx context.Context, domain string, r *keyRecord, c *certificate) error {
@@ -132,7 +133,7 @@ func (m *Manager) completeKey(ctx context.Context, domain string, r *keyRecord, 
 	if before.Evidence == r.Evidence && before.NotAfter.Equal(r.NotAfter) && before.NotBefore.Equal(r.NotBefore) {
 		return problem
 	}
-	return errors.Join(problem, putJSON(ctx, m.opts.Store, r.key(domain), *r))
+	return oneline.Join(problem, putJSON(ctx, m.opts.Store, r.key(domain), *r))
 }
 
 // attest asks for evidence, if there is somebody to ask.

@@ -14,6 +14,7 @@ import (
 	"github.com/mholt/acmez/v3"
 
 	"sallyport/internal/hostname"
+	"sallyport/internal/oneline"
 )
 
 // Options of a Manager. Funcs may be called concurrently, for different names.
@@ -159,7 +160,7 @@ func (o *Options) check() error {
 	if o.WarnBefore < 0 || o.WarnBefore > 1 || o.RenewBefore < 0 {
 		problems = append(problems, errors.New("want WarnBefore from 0 to 1 and RenewBefore not negative"))
 	}
-	return errors.Join(append(problems, o.checkDomains(o.Domains))...)
+	return oneline.Join(append(problems, o.checkDomains(o.Domains))...)
 }
 
 func (a Authority) check() error {
@@ -194,7 +195,7 @@ func (o *Options) checkDomains(domains []Domain) error {
 		}
 		seen[d.Name] = true
 	}
-	return errors.Join(problems...)
+	return oneline.Join(problems...)
 }
 
 func (o *Options) setDefaults() {

@@ -10,6 +10,7 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 
 	"sallyport/internal/backoff"
+	"sallyport/internal/oneline"
 )
 
 // An order, from its first request to the certificate (RFC 8555, 7.4):
@@ -213,7 +214,7 @@ func (o *order) failed(ctx context.Context, err error) error {
 		return err
 	}
 	o.ended(ctx, err)
-	return errors.Join(err, o.pending.setOrder(ctx, o.at, ""))
+	return oneline.Join(err, o.pending.setOrder(ctx, o.at, ""))
 }
 
 // refused reports whether the authority has said no to this order, as against not now

@@ -16,6 +16,8 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3"
+
+	"sallyport/internal/oneline"
 )
 
 // Certificates as they come from an authority or the store, and what is checked
@@ -72,7 +74,7 @@ func (m *Manager) load(ctx context.Context, name string) (newest *certificate, e
 			newest = c
 		}
 	}
-	return newest, errors.Join(problems...)
+	return newest, oneline.Join(problems...)
 }
 
 // check makes a certificate of a stored one.

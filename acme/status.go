@@ -3,9 +3,10 @@ package acme
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
+
+	"sallyport/internal/oneline"
 )
 
 // What others see of the workers: each publishes its view after every step.
@@ -113,9 +114,9 @@ func (w *worker) publish(ctx context.Context) {
 		return
 	}
 	defer m.leases.leave(turn)
-	err := errors.Join(m.complete(ctx, w.domain, w.served), m.showKeys(ctx, w.domain))
+	err := oneline.Join(m.complete(ctx, w.domain, w.served), m.showKeys(ctx, w.domain))
 	if w.served != nil && w.served.at != nil {
-		err = errors.Join(err, m.completeAccount(ctx, w.served.at))
+		err = oneline.Join(err, m.completeAccount(ctx, w.served.at))
 	}
 	if err != nil && ctx.Err() == nil {
 		m.opts.Log.Warn("history of keys is not complete", "domain", w.domain, "error", err)

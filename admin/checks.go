@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"sallyport/internal/oneline"
 )
 
 // Check is one condition for being ready.
@@ -24,7 +26,7 @@ func readyHandler(checks []Check) http.Handler {
 		var failed strings.Builder
 		for _, c := range checks {
 			if err := c.Ready(); err != nil {
-				fmt.Fprintf(&failed, "%s: %s\n", c.Name, oneLine(err.Error()))
+				fmt.Fprintf(&failed, "%s: %s\n", c.Name, oneline.Text(err.Error()))
 			}
 		}
 		if failed.Len() == 0 {
@@ -33,10 +35,4 @@ func readyHandler(checks []Check) http.Handler {
 		}
 		http.Error(w, strings.TrimSuffix(failed.String(), "\n"), http.StatusServiceUnavailable)
 	})
-}
-
-// oneLine keeps a reason of several lines (errors.Join) from looking like
-// several checks.
-func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"sallyport/internal/descriptors"
+	"sallyport/internal/oneline"
 )
 
 // The limits of one request. A scrape of 100,000 series takes about 0.25 s, so
@@ -131,7 +132,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = srv.Close() // who is not done by now does not read
 	}
-	if err := errors.Join(err, notClosed(<-ended)); err != nil {
+	if err := oneline.Join(err, notClosed(<-ended)); err != nil {
 		return fmt.Errorf("admin: stop: %w", err)
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/certfile"
 	"sallyport/internal/ciphers"
 	"sallyport/internal/follow"
+	"sallyport/internal/oneline"
 )
 
 // Source says where the certificate of a base domain comes from: two files, or whoever
@@ -143,7 +144,7 @@ func (x *Index) SetSources(sources []Source) error {
 	for _, s := range sources {
 		problems = append(problems, x.add(next, old, s))
 	}
-	if err := errors.Join(problems...); err != nil {
+	if err := oneline.Join(problems...); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -207,7 +208,7 @@ func (x *Index) Ready() error {
 	case len(problems) == 0:
 		return errors.New("certificates: no domain is configured")
 	}
-	return errors.Join(problems...)
+	return oneline.Join(problems...)
 }
 
 // Status is the certificate that a domain serves.

@@ -30,8 +30,7 @@ func TestReadyWhileOneCertificateIsValid(t *testing.T) {
 			t.Errorf("one of two expired: %v", err)
 		}
 		pass(time.Hour)
-		const want = `certificate of a.example: expired at 2000-01-01T01:00:00Z: want a renewed one
-certificate of b.example: expired at 2000-01-01T02:00:00Z: want a renewed one`
+		const want = `certificate of a.example: expired at 2000-01-01T01:00:00Z: want a renewed one; certificate of b.example: expired at 2000-01-01T02:00:00Z: want a renewed one`
 		if err := x.Ready(); fmt.Sprint(err) != want {
 			t.Errorf("both expired: %v", err)
 		}

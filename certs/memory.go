@@ -4,9 +4,10 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"time"
+
+	"sallyport/internal/oneline"
 )
 
 // Certificates that somebody in this process makes: an issuer, or the gateway with its
@@ -57,7 +58,7 @@ func checkMade(cert *tls.Certificate, s Source, now time.Time) (*pair, error) {
 		}
 	}
 	problems := append(checkLeaf(chain[0], s, now), checkMatch(chain, key))
-	if err := errors.Join(problems...); err != nil {
+	if err := oneline.Join(problems...); err != nil {
 		return nil, err
 	}
 	served := *cert

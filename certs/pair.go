@@ -18,6 +18,7 @@ import (
 
 	"sallyport/internal/certfile"
 	"sallyport/internal/follow"
+	"sallyport/internal/oneline"
 )
 
 // A pair of files → a certificate that clients of *.domain will accept, as far
@@ -54,7 +55,7 @@ func checkPair(f files, s Source, now time.Time) (p *pair, warnings []string, er
 	if certErr == nil && keyErr == nil {
 		fail(s.KeyFile, checkMatch(chain, key))
 	}
-	if err := errors.Join(problems...); err != nil {
+	if err := oneline.Join(problems...); err != nil {
 		return nil, nil, err
 	}
 	cert := &tls.Certificate{PrivateKey: key, Leaf: chain[0]}

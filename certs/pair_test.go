@@ -38,7 +38,7 @@ func TestBadPairIsRefusedWithItsFile(t *testing.T) {
 		pair issued
 		want string // after "certificate of gw.example: "
 	}{
-		{"empty", issued{}, `CERT: has no certificate: want PEM, "-----BEGIN CERTIFICATE-----"` + "\n" +
+		{"empty", issued{}, `CERT: has no certificate: want PEM, "-----BEGIN CERTIFICATE-----"; ` +
 			`KEY: has no private key: want PEM, "-----BEGIN PRIVATE KEY-----"`},
 		{"key of another", issued{good.cert, other.key}, "KEY: the key is not the certificate's: want the pair that was issued together"},
 		{"leaf not first", issued{slices.Concat(other.cert, good.cert), good.key}, "KEY: the key belongs to certificate 2 of the other file: want the leaf first there"},
@@ -174,11 +174,11 @@ func TestAllProblemsOfAllDomainsAreToldAtOnce(t *testing.T) {
 	_, err := Open([]Source{
 		bad.save(t, dir, "a.example"), good, {Domain: "b.example", CertFile: dir, KeyFile: dir + "/none"}, {Domain: "GW.example", CertFile: good.CertFile, KeyFile: good.KeyFile},
 	}, Options{})
-	const want = `certificate of a.example: DIR/a.example.pem: is for ["*.x"]: want one for "*.a.example"
-DIR/a.example.pem: has an ECDSA key on P-521: want RSA with 2048 to 4096 bits, ECDSA on P-256 or P-384, or Ed25519
-certificate of b.example: DIR: want a regular file
-open DIR/none: no such file or directory
-certificate of gw.example: the domain has two sources: want one`
+	const want = `certificate of a.example: DIR/a.example.pem: is for ["*.x"]: want one for "*.a.example"; ` +
+		`DIR/a.example.pem: has an ECDSA key on P-521: want RSA with 2048 to 4096 bits, ECDSA on P-256 or P-384, or Ed25519; ` +
+		`certificate of b.example: DIR: want a regular file; ` +
+		`open DIR/none: no such file or directory; ` +
+		`certificate of gw.example: the domain has two sources: want one`
 	if got := strings.ReplaceAll(fmt.Sprint(err), dir, "DIR"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -2,11 +2,11 @@ package certs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"sallyport/internal/certfile"
+	"sallyport/internal/oneline"
 )
 
 // Following the files (package follow). They are read each time, which takes 27 µs per
@@ -27,7 +27,7 @@ func (x *Index) Reload() (changed int, err error) {
 		}
 		problems = append(problems, err)
 	}
-	return changed, errors.Join(problems...)
+	return changed, oneline.Join(problems...)
 }
 
 // reload reads the files of d, if it has some, and serves them if they are new and good.

@@ -3,13 +3,13 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 )
 
@@ -102,12 +102,12 @@ func readInstance(t table, w WireGuard) Instance {
 // parseAppID and parseInstanceID leave the gateway's own names to it.
 func parseAppID(s string) (vm.AppID, error) {
 	id, err := vm.ParseAppID(s)
-	return id, errors.Join(err, vm.CheckReserved(id))
+	return id, oneline.Join(err, vm.CheckReserved(id))
 }
 
 func parseInstanceID(s string) (vm.InstanceID, error) {
 	id, err := vm.ParseInstanceID(s)
-	return id, errors.Join(err, vm.CheckReserved(id))
+	return id, oneline.Join(err, vm.CheckReserved(id))
 }
 
 // seenInstances are the places where ids, keys and addresses were first used.

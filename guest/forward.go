@@ -2,7 +2,6 @@ package guest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/internal/duplex"
+	"sallyport/internal/oneline"
 )
 
 // Forwarding is one port of a tunnel and where its connections go.
@@ -34,7 +34,7 @@ func ParseForwarding(s string) (Forwarding, error) {
 	}
 	port, err1 := parsePort(first)
 	_, err2 := parsePort(last)
-	if errors.Join(err, err1, err2) != nil {
+	if oneline.Join(err, err1, err2) != nil {
 		return Forwarding{}, fmt.Errorf("%q: want HOST:PORT or TUNNELPORT=HOST:PORT", s)
 	}
 	return Forwarding{Port: port, To: to}, nil

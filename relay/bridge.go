@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/duplex"
+	"sallyport/internal/oneline"
 )
 
 // A bridge is how a loop gets at a connection that is no socket: the loop has one end of
@@ -42,7 +43,7 @@ func (l *loop) pair(remote net.Conn) (_ *bridge, err error) {
 	e := l.engine
 	if e.bridges.Add(1) > int64(e.opts.MaxConnections+e.opts.MaxHedges) {
 		e.bridges.Add(-1)
-		return nil, errors.Join(errBridges, remote.Close())
+		return nil, oneline.Join(errBridges, remote.Close())
 	}
 	defer func() {
 		if err != nil {
@@ -51,14 +52,14 @@ func (l *loop) pair(remote net.Conn) (_ *bridge, err error) {
 	}()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, errors.Join(err, remote.Close())
+		return nil, oneline.Join(err, remote.Close())
 	}
 	file := os.NewFile(uintptr(pair[1]), "tunnel")
 	local, err := net.FileConn(file) // it duplicates the descriptor
-	err = errors.Join(err, file.Close())
+	err = oneline.Join(err, file.Close())
 	if err != nil {
 		closeFD(int32(pair[0]))
-		return nil, errors.Join(err, remote.Close())
+		return nil, oneline.Join(err, remote.Close())
 	}
 	b := &bridge{UnixConn: local.(*net.UnixConn), loop: l, fd: int32(pair[0])}
 	e.background.Go(func() {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/oneline"
 	"sallyport/relay/localport"
 )
 
@@ -218,7 +219,7 @@ func (l *loop) connectFrom(port uint16, to netip.AddrPort) (int32, error) {
 		return -1, err
 	}
 	fd := int32(s)
-	if err := errors.Join(l.engine.bind(s), comeFrom(fd, to, port)); err != nil {
+	if err := oneline.Join(l.engine.bind(s), comeFrom(fd, to, port)); err != nil {
 		closeFD(fd)
 		return -1, err
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/oneline"
 )
 
 // Dialling a backend that is encrypted again: connect, tell it what it must hear
@@ -41,7 +43,7 @@ func (s *setup) dialTLS(i int) {
 		tell(func(t *try) { t.verdict = unproven })
 		side, err := c.secure(ctx, raw, b.TLS, preface)
 		if err != nil {
-			return dialled{}, errors.Join(fmt.Errorf("%w: %w", errUnproven, err), raw.Close())
+			return dialled{}, oneline.Join(fmt.Errorf("%w: %w", errUnproven, err), raw.Close())
 		}
 		got, err := l.handOver(raw)
 		got.tls = side
@@ -79,10 +81,10 @@ func (e *Engine) reach(ctx context.Context, b *Backend) (net.Conn, error) {
 		d := net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
 			var bound error
 			err := c.Control(func(fd uintptr) {
-				bound = errors.Join(e.bind(int(fd)), comeFrom(int32(fd), b.Addr, port))
+				bound = oneline.Join(e.bind(int(fd)), comeFrom(int32(fd), b.Addr, port))
 				e.limitMSS(int32(fd))
 			})
-			return errors.Join(err, bound)
+			return oneline.Join(err, bound)
 		}}
 		raw, err = d.DialContext(ctx, "tcp", b.Addr.String())
 		return err
@@ -178,7 +180,7 @@ func (l *loop) handOver(raw net.Conn) (dialled, error) {
 	}
 	fd, failed := -1, error(nil)
 	err = control.Control(func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
-	return dialled{fd: int32(fd)}, errors.Join(err, failed)
+	return dialled{fd: int32(fd)}, oneline.Join(err, failed)
 }
 
 // unproven makes r, the end of a race that nobody won, AttestationFailed if an

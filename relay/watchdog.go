@@ -1,13 +1,13 @@
 package relay
 
 import (
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/oneline"
 	"sallyport/relay/thread"
 )
 
@@ -114,5 +114,5 @@ func (e *Engine) Ready() error {
 			stuck = append(stuck, fmt.Errorf("loop %d is stuck: a round has lasted for %v; the log has its stack", i, time.Duration(lasts)))
 		}
 	}
-	return errors.Join(stuck...)
+	return oneline.Join(stuck...)
 }

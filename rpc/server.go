@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sallyport/internal/cpuquota"
+	"sallyport/internal/oneline"
 )
 
 // The times of one request. A guest gives up after 60 s; the answer must be
@@ -87,7 +88,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		err = srv.Close()
 	}
 	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
+		err = oneline.Join(err, served)
 	}
 	if err != nil {
 		return fmt.Errorf("rpc: stop: %w", err)

@@ -1,7 +1,6 @@
 package wg
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"golang.zx2c4.com/wireguard/wgctrl"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 	"sallyport/wg/kernel"
 )
@@ -94,7 +94,7 @@ func (k *kernelControl) talk(f func(*wgctrl.Client) error) error {
 		k.client, err = wgctrl.New()
 		return err
 	})
-	return errors.Join(fmt.Errorf("the device did not answer within %s: %w", devicePatience, err), again)
+	return oneline.Join(fmt.Errorf("the device did not answer within %s: %w", devicePatience, err), again)
 }
 
 func (k *kernelControl) read() (dev *wgtypes.Device, err error) {

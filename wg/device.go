@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 )
 
@@ -84,7 +85,7 @@ func open(ctx context.Context, o Options, by map[Mode]opener) (*Device, error) {
 		return nil, err
 	}
 	if err := d.adopt(); err != nil {
-		return nil, errors.Join(err, d.backend.close())
+		return nil, oneline.Join(err, d.backend.close())
 	}
 	logOpened(o.Log, d)
 	return d, nil

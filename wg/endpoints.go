@@ -13,6 +13,7 @@ import (
 	"os"
 	"time"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/regularfile"
 	"sallyport/internal/vm"
 )
@@ -98,7 +99,7 @@ func decodeEndpoints(r io.Reader) (map[vm.WGKey]netip.AddrPort, error) {
 	lines.Buffer(make([]byte, maxEndpointLine), maxEndpointLine)
 	var head endpointsHeader
 	if !lines.Scan() {
-		return nil, errors.Join(errors.New("no header"), lines.Err())
+		return nil, oneline.Join(errors.New("no header"), lines.Err())
 	}
 	if err := strictJSON(lines.Bytes(), &head); err != nil {
 		return nil, fmt.Errorf("header: %w", err)

@@ -9,6 +9,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/oneline"
 	"sallyport/wg/isolate"
 )
 
@@ -60,7 +61,7 @@ func (t *tunnel) guard() (restored bool, err error) {
 		t.isolation.GapEnds()
 	}
 	if err != nil {
-		return restored, errors.Join(err, t.cutOff())
+		return restored, oneline.Join(err, t.cutOff())
 	}
 	if t.cut {
 		if err := t.up(); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/oneline"
 	"sallyport/wg/netstack"
 	"sallyport/wg/userspace"
 )
@@ -29,13 +30,13 @@ func openNetstack(o Options) (backend, error) {
 	}
 	n := &netstackDevice{stack: stack, processControl: processControl{userspace.NewDevice(stack, o.Log)}}
 	if err := n.configure(o.PrivateKey, o.ListenPort); err != nil {
-		return nil, errors.Join(fmt.Errorf("configure device: %w", err), n.close())
+		return nil, oneline.Join(fmt.Errorf("configure device: %w", err), n.close())
 	}
 	if err := n.start(); err != nil {
 		if errors.Is(err, unix.EADDRINUSE) {
 			err = portInUse(o.ListenPort, err)
 		}
-		return nil, errors.Join(fmt.Errorf("start device: %w", err), n.close())
+		return nil, oneline.Join(fmt.Errorf("start device: %w", err), n.close())
 	}
 	return n, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 )
 
@@ -58,7 +59,7 @@ func (d *Device) RemovePeersExcept(ctx context.Context, keep []vm.WGKey) error {
 				d.forgetEndpoint(key)
 			}
 		}
-		return errors.Join(errs...)
+		return oneline.Join(errs...)
 	})
 }
 
@@ -117,7 +118,7 @@ func (d *Device) apply(c change) error {
 		return nil
 	}
 	d.dropPeer(c.key)
-	return errors.Join(err, d.backend.apply(change{key: c.key, remove: true}))
+	return oneline.Join(err, d.backend.apply(change{key: c.key, remove: true}))
 }
 
 // removePeer is content with an interface that is gone: the next has the peers that

@@ -8,6 +8,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/oneline"
 	"sallyport/wg/isolate"
 	"sallyport/wg/userspace"
 )
@@ -84,7 +85,7 @@ func (t *tunnel) rebuild() error {
 	left := t.unmake()
 	err := t.inside.Do(func() error { return t.build(t.index) })
 	if err != nil {
-		return errors.Join(err, left, t.unmake())
+		return oneline.Join(err, left, t.unmake())
 	}
 	t.cut = false
 	return nil

@@ -2,7 +2,6 @@ package wg
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"sallyport/internal/atomicfile"
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 )
 
@@ -89,9 +89,9 @@ func (d *Device) guard(ctx context.Context) {
 		if r.made {
 			d.missAll()
 		}
-		err = errors.Join(err, d.setMissing())
+		err = oneline.Join(err, d.setMissing())
 		d.tellMended(r.what)
-		d.tell(errors.Join(err, d.ready()))
+		d.tell(oneline.Join(err, d.ready()))
 		return nil
 	})
 }
@@ -149,7 +149,7 @@ func (d *Device) keepEndpoints(ctx context.Context, stale time.Duration) error {
 	if serr := d.save(changed); serr != nil {
 		// Whatever happens to the device, the next round tries again.
 		_ = d.inTurn(ctx, func() error { d.unsaved = true; return nil })
-		err = errors.Join(err, serr)
+		err = oneline.Join(err, serr)
 	}
 	return err
 }

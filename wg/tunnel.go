@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/oneline"
 	"sallyport/wg/hold"
 	"sallyport/wg/isolate"
 	"sallyport/wg/kernel"
@@ -73,7 +74,7 @@ func openTunnel(o Options, mk maker) (backend, error) {
 		t.ready,
 	} {
 		if err := step(); err != nil {
-			return nil, errors.Join(err, t.close())
+			return nil, oneline.Join(err, t.close())
 		}
 	}
 	return t, nil
@@ -244,7 +245,7 @@ func (t *tunnel) close() error {
 	if t.isolation != nil && err == nil {
 		err = t.isolation.Remove()
 	}
-	return errors.Join(err, t.closeSockets())
+	return oneline.Join(err, t.closeSockets())
 }
 
 func (t *tunnel) unmake() error {
@@ -254,7 +255,7 @@ func (t *tunnel) unmake() error {
 	}
 	t.undo, t.link = nil, nil
 	t.watched.Store(0)
-	return errors.Join(errs...)
+	return oneline.Join(errs...)
 }
 
 func (t *tunnel) closeSockets() error {
@@ -274,5 +275,5 @@ func (t *tunnel) closeSockets() error {
 	if t.inside != nil {
 		errs = append(errs, t.inside.Close())
 	}
-	return errors.Join(errs...)
+	return oneline.Join(errs...)
 }

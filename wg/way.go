@@ -11,6 +11,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/oneline"
 )
 
 // Routes alone do not keep the stream to a guest in the tunnel: with the
@@ -48,7 +50,7 @@ func (t *tunnel) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) 
 	d := net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
 		var bound error
 		err := c.Control(func(fd uintptr) { bound = t.bind(int(fd)) })
-		return errors.Join(err, bound)
+		return oneline.Join(err, bound)
 	}}
 	c, err := d.DialContext(ctx, "tcp4", to.String())
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sallyport/internal/dnsquery"
+	"sallyport/internal/oneline"
 
 	"github.com/miekg/dns"
 )
@@ -96,7 +97,7 @@ func (n nameserver) lacks(ctx context.Context, name, value string) error {
 		}
 	}
 	if len(silence) == len(n.addresses) || len(silence) > 0 && over(ctx) { // over: there was no time to answer
-		return fmt.Errorf("nameserver %s: does not answer: %w", n.name, errors.Join(silence...))
+		return fmt.Errorf("nameserver %s: does not answer: %w", n.name, oneline.Join(silence...))
 	}
 	return nil
 }

@@ -2,10 +2,11 @@ package dns01
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"sallyport/internal/oneline"
 )
 
 // propagate asks all nameservers of the zone in rounds until each has answered with
@@ -57,7 +58,7 @@ func round(ctx context.Context, list []nameserver, name, value string) (rest []n
 			rest = append(rest, list[i])
 		}
 	}
-	return rest, errors.Join(errs...)
+	return rest, oneline.Join(errs...)
 }
 
 // over tells whether ctx has ended, or is about to: the deadline of a socket that has

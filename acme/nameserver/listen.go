@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/oneline"
 )
 
 // socket is an address that the server listens on.
@@ -91,12 +93,12 @@ func configure(c syscall.RawConn, addr netip.Addr) (err error) {
 		if addr.Is6() {
 			level, info, discover, omit = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_OMIT
 		}
-		err = errors.Join(err,
+		err = oneline.Join(err,
 			unix.SetsockoptInt(fd, level, info, 1),
 			unix.SetsockoptInt(fd, level, discover, omit),
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1))
 	})
-	return errors.Join(control, err)
+	return oneline.Join(control, err)
 }
 
 // advise adds to err what to do about it.

@@ -2,11 +2,12 @@ package nameserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sallyport/internal/oneline"
 )
 
 // Server is an authoritative name server. Call Listen and then Serve, once each. All
@@ -68,7 +69,7 @@ func (s *Server) SetZones(zones []Zone) error {
 			plans = append(plans, p)
 		}
 	}
-	if err := errors.Join(problems...); err != nil {
+	if err := oneline.Join(problems...); err != nil {
 		return fmt.Errorf("nameserver: %w", err)
 	}
 	s.mu.Lock()

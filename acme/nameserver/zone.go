@@ -2,13 +2,14 @@ package nameserver
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"sallyport/internal/oneline"
 )
 
 // The bounds of a zone. Its largest answer stays far below the 65,535 bytes of a message.
@@ -42,7 +43,7 @@ func newPlan(z Zone) (*plan, error) {
 	if len(z.Addresses) > 0 {
 		p.every = addressNode(p.apex, ttl, z.Addresses)
 	}
-	err = errors.Join(
+	err = oneline.Join(
 		errTTL, errNegative, checkAddresses(z.Addresses),
 		p.addServers(z, ttl),
 		p.addCAA(z.CAA, ttl),

@@ -2,7 +2,6 @@ package compare
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"sallyport/bench/peers"
 	"sallyport/bench/report"
 	"sallyport/bench/trial"
+	"sallyport/internal/oneline"
 )
 
 // A Suite is a list of workloads.
@@ -95,7 +95,7 @@ func Run(ctx context.Context, o Options) (*report.Results, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(c.beside(ctx), release())
+	err = oneline.Join(c.beside(ctx), release())
 	results.Ended = time.Now().UTC().Truncate(time.Second)
 	return results, err
 }
@@ -158,7 +158,7 @@ func (c *comparison) beside(ctx context.Context) error {
 	}()
 	err = c.workloads(ctx)
 	cancel()
-	return errors.Join(err, <-ended)
+	return oneline.Join(err, <-ended)
 }
 
 func (c *comparison) workloads(ctx context.Context) error {
@@ -231,7 +231,7 @@ func (c *comparison) measure(ctx context.Context, w workload, f peers.Form) (*lo
 	}
 	o.Duration, o.Warmup, o.CPUs, o.PID = c.Duration, c.Warmup*time.Duration(max(w.settle, 1)), []int{c.LoadCPU}, p.PID
 	result, err := load.Run(ctx, o)
-	return result, errors.Join(err, p.Stop())
+	return result, oneline.Join(err, p.Stop())
 }
 
 // store is a directory with the store of so many instances, made once; "" is none.
@@ -244,7 +244,7 @@ func (c *comparison) store(ctx context.Context, instances int) (string, error) {
 		return dir, nil
 	}
 	if err := c.Fill(ctx, dir, instances); err != nil {
-		return "", errors.Join(fmt.Errorf("fill a store with %d instances: %w", instances, err), os.RemoveAll(dir))
+		return "", oneline.Join(fmt.Errorf("fill a store with %d instances: %w", instances, err), os.RemoveAll(dir))
 	}
 	return dir, nil
 }

@@ -3,7 +3,6 @@ package hostile
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"sallyport/bench/load"
 	"sallyport/bench/peers"
 	"sallyport/bench/trial"
+	"sallyport/internal/oneline"
 )
 
 // What honest clients do, all in all.
@@ -45,7 +45,7 @@ func (s *site) honest(ctx context.Context, p *peers.Process, warmup time.Duratio
 	both.Go(func() { h.Requests, first = load.Run(ctx, requests) })
 	both.Go(func() { h.Connections, second = load.Run(ctx, connects) })
 	both.Wait()
-	if err := errors.Join(first, second); err != nil {
+	if err := oneline.Join(first, second); err != nil {
 		return nil, err
 	}
 	return &h, nil

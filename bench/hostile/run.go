@@ -2,13 +2,13 @@ package hostile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"sallyport/bench/peers"
 	"sallyport/bench/trial"
+	"sallyport/internal/oneline"
 )
 
 // Options say how attacks are measured.
@@ -39,14 +39,14 @@ func Run(ctx context.Context, o Options) (results *Results, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = oneline.Join(err, release()) }()
 	s, err := open(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	c := &comparison{Options: o, site: s, results: &Results{Head: trial.NewHead()}}
 	c.findPeers(ctx)
-	err = errors.Join(c.attacks(ctx), s.close())
+	err = oneline.Join(c.attacks(ctx), s.close())
 	c.results.Ended = time.Now().UTC().Truncate(time.Second)
 	return c.results, err
 }
@@ -106,7 +106,7 @@ func (c *comparison) measure(ctx context.Context, a *assault, run *OneRun) error
 	}
 	alone := func() error { return nil }
 	if run.Quiet, err = c.site.honest(ctx, p, quietWarmup, alone); err != nil {
-		return errors.Join(fmt.Errorf("without the attack: %w", err), p.Stop())
+		return oneline.Join(fmt.Errorf("without the attack: %w", err), p.Stop())
 	}
 	attacker := &attacker{site: c.site, options: c.site.aim(a, run.Proxy, p)}
 	run.Beside, err = c.site.honest(ctx, p, a.settle, attacker.begin)
@@ -117,8 +117,8 @@ func (c *comparison) measure(ctx context.Context, a *assault, run *OneRun) error
 	run.Did = did
 	select {
 	case <-p.Ended():
-		err = errors.Join(err, fmt.Errorf("the proxy has ended: %s", p.Output()))
+		err = oneline.Join(err, fmt.Errorf("the proxy has ended: %s", p.Output()))
 	default:
 	}
-	return errors.Join(err, stopErr, p.Stop())
+	return oneline.Join(err, stopErr, p.Stop())
 }

@@ -2,7 +2,6 @@ package hostile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"sallyport/bench/backend"
 	"sallyport/bench/netns"
 	"sallyport/bench/peers"
+	"sallyport/internal/oneline"
 )
 
 // The addresses of the site. Nobody else is in these namespaces, so they are fixed.
@@ -49,7 +49,7 @@ func open(ctx context.Context, o Options) (s *site, err error) {
 	s = &site{stop: func() error { return nil }, self: o.Self, loadCPU: o.LoadCPU, duration: o.Duration}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.close())
+			err = oneline.Join(err, s.close())
 		}
 	}()
 	if s.edge, err = netns.New(ctx); err != nil {
@@ -123,9 +123,9 @@ func (s *site) aim(a *assault, proxy string, p *peers.Process) attack.Options {
 
 func (s *site) close() error {
 	s.dropped.close()
-	err := errors.Join(s.stop(), s.edge.Close(), s.inside.Close())
+	err := oneline.Join(s.stop(), s.edge.Close(), s.inside.Close())
 	if s.peers != nil {
-		err = errors.Join(err, os.RemoveAll(s.peers.Dir))
+		err = oneline.Join(err, os.RemoveAll(s.peers.Dir))
 	}
 	return err
 }

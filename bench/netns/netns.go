@@ -2,7 +2,6 @@ package netns
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/oneline"
 )
 
 // A Namespace is a machine of its own as far as the network goes. It has no name, so
@@ -73,10 +74,10 @@ func Wire(ctx context.Context, a, b End) error {
 	}
 	up := func(e End) error {
 		return e.In.Do(func() error {
-			return errors.Join(ip(ctx, "addr", "add", e.Address, "dev", e.Link), ip(ctx, "link", "set", e.Link, "up"))
+			return oneline.Join(ip(ctx, "addr", "add", e.Address, "dev", e.Link), ip(ctx, "link", "set", e.Link, "up"))
 		})
 	}
-	return errors.Join(up(a), up(b))
+	return oneline.Join(up(a), up(b))
 }
 
 // onThread runs f on a thread of its own and brings the thread home afterwards.
@@ -96,7 +97,7 @@ func onThread(f func() error) error {
 		if back == nil {
 			runtime.UnlockOSThread()
 		}
-		ended <- errors.Join(err, back)
+		ended <- oneline.Join(err, back)
 	}()
 	return <-ended
 }

@@ -7,11 +7,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
 	"time"
+
+	"sallyport/internal/oneline"
 )
 
 // Certify makes the certificate of all proxies for the names below domain, of ECDSA
@@ -40,7 +41,7 @@ func (s *Site) Certify(domain string) error {
 	s.Certificate = filepath.Join(s.Dir, "cert.pem")
 	s.Key = filepath.Join(s.Dir, "key.pem")
 	s.Bundle = filepath.Join(s.Dir, "both.pem")
-	return errors.Join(
+	return oneline.Join(
 		os.WriteFile(s.Certificate, certPEM, 0o600),
 		os.WriteFile(s.Key, keyPEM, 0o600),
 		os.WriteFile(s.Bundle, append(certPEM, keyPEM...), 0o600),

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"sallyport/internal/oneline"
 )
 
 // packages are what Debian calls the peers.
@@ -77,8 +79,8 @@ func refuseServices() (allow func(), err error) {
 		return nil, err
 	}
 	_, err = f.WriteString("#!/bin/sh\nexit 101\n")
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(policy))
+	if err = oneline.Join(err, f.Close()); err != nil {
+		return nil, oneline.Join(err, os.Remove(policy))
 	}
 	return func() { _ = os.Remove(policy) }, nil
 }

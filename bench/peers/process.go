@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/oneline"
 )
 
 // A Site is what every proxy of a comparison has in common.
@@ -99,10 +101,10 @@ func (s *Site) start(ctx context.Context, f Form, store string) (*Process, error
 		err = p.launch(s, f, file)
 	}
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(p.dir))
+		return nil, oneline.Join(err, os.RemoveAll(p.dir))
 	}
 	if err := p.listening(ctx); err != nil {
-		return nil, errors.Join(err, p.Stop())
+		return nil, oneline.Join(err, p.Stop())
 	}
 	return p, nil
 }
@@ -127,7 +129,7 @@ func (s *Site) configure(f Form, p *Process) (string, error) {
 		Passthrough, Terminated netip.AddrPort
 		Dir, Module             string
 	}{s, f, p.Passthrough, p.Terminated, p.dir, streamModule()})
-	return file, errors.Join(err, w.Close())
+	return file, oneline.Join(err, w.Close())
 }
 
 // launch starts the program of f.
@@ -171,7 +173,7 @@ func (p *Process) execDeaf(cpu int, path string, args ...string) error {
 	}
 	defer out.Close()
 	if err := p.begin(cpu, out, path, args...); err != nil {
-		return errors.Join(err, unread.Close())
+		return oneline.Join(err, unread.Close())
 	}
 	p.unread = unread // Stop closes it
 	return nil
@@ -245,7 +247,7 @@ func onCPU(cpu int, f func() error) error {
 	if err := unix.SchedSetaffinity(0, &set); err != nil {
 		return fmt.Errorf("pin to CPU %d: %w", cpu, err)
 	}
-	return errors.Join(f(), unix.SchedSetaffinity(0, &before))
+	return oneline.Join(f(), unix.SchedSetaffinity(0, &before))
 }
 
 // listening waits until the proxy accepts connections on its ports.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 	"sallyport/bench/peers"
 	"sallyport/bench/report"
 	"sallyport/bench/trial"
+	"sallyport/internal/oneline"
 )
 
 // Options say how the tunnel is measured.
@@ -104,7 +104,7 @@ func Run(ctx context.Context, o Options) (*report.Results, error) {
 		err = s.rounds(ctx, results)
 	}
 	results.Ended = time.Now().UTC().Truncate(time.Second)
-	return results, errors.Join(err, s.close())
+	return results, oneline.Join(err, s.close())
 }
 
 func (s *site) rounds(ctx context.Context, results *report.Results) error {
@@ -141,7 +141,7 @@ func (s *site) measure(ctx context.Context, j job, run *report.Run) (err error) 
 		return err
 	}
 	run.Result, err = s.load(ctx, j)
-	err = errors.Join(err, crowd.Stop())
+	err = oneline.Join(err, crowd.Stop())
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"sallyport/bench/netns"
 	"sallyport/bench/peers"
 	"sallyport/bench/trial"
+	"sallyport/internal/oneline"
 )
 
 // The addresses of the site. Nobody else is in these namespaces, so they are fixed.
@@ -200,5 +201,5 @@ func (s *site) close() error {
 			errs = append(errs, p.Stop())
 		}
 	}
-	return errors.Join(append(errs, s.edge.Close(), s.inside.Close(), os.RemoveAll(s.dir))...)
+	return oneline.Join(append(errs, s.edge.Close(), s.inside.Close(), os.RemoveAll(s.dir))...)
 }

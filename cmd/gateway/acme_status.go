@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 
 	"sallyport/acme"
 	"sallyport/admin"
 	"sallyport/gateway/issue"
+	"sallyport/internal/oneline"
 	"sallyport/wg"
 )
 
@@ -39,7 +39,7 @@ func (g *gateway) certified() error {
 	}
 	for _, s := range g.issuer.Status() {
 		if s.LastError != "" && s.NotAfter.IsZero() {
-			err = errors.Join(err, fmt.Errorf("%s: %s; next try %s", s.Name, s.LastError, s.NextTry.UTC().Format("15:04:05 MST")))
+			err = oneline.Join(err, fmt.Errorf("%s: %s; next try %s", s.Name, s.LastError, s.NextTry.UTC().Format("15:04:05 MST")))
 		}
 	}
 	return err

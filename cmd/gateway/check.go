@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -11,6 +10,7 @@ import (
 	"sallyport/config"
 	"sallyport/gateway/appraise"
 	"sallyport/gateway/issue"
+	"sallyport/internal/oneline"
 )
 
 func newCheck() *cobra.Command {
@@ -40,7 +40,7 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 				return err
 			}
 			_, err = certs.Open(issue.Sources(cfg.Domains), certs.Options{MinVersion: cfg.Proxy.TLSMinVersion, CipherSuites: cfg.Proxy.TLS12Ciphers})
-			if err := errors.Join(err, issue.CheckQuotes(cmd.Context(), cfg), issue.Check(cfg), appraise.CheckUpstreams(cfg)); err != nil {
+			if err := oneline.Join(err, issue.CheckQuotes(cmd.Context(), cfg), issue.Check(cfg), appraise.CheckUpstreams(cfg)); err != nil {
 				fmt.Fprintln(out, err)
 				return cli.ErrReported
 			}

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/config"
 	"sallyport/gateway/issue"
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 	"sallyport/router"
 )
@@ -110,7 +111,7 @@ func (g *gateway) setDomains(cfg *config.Config) error {
 	}
 	if g.issuer != nil {
 		if err := g.issuer.SetDomains(now); err != nil {
-			return errors.Join(err, g.certs.SetSources(issue.Sources(old)))
+			return oneline.Join(err, g.certs.SetSources(issue.Sources(old)))
 		}
 	}
 	g.domainsNow.Store(newDomains(now, g.health.Snapshot))

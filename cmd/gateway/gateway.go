@@ -25,6 +25,7 @@ import (
 	"sallyport/health"
 	"sallyport/internal/descriptors"
 	"sallyport/internal/listenat"
+	"sallyport/internal/oneline"
 	"sallyport/internal/selfdial"
 	"sallyport/internal/vm"
 	"sallyport/ratls"
@@ -81,7 +82,7 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gat
 func (g *gateway) open(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, g.close())
+			err = oneline.Join(err, g.close())
 		}
 	}()
 	for _, step := range []func(context.Context) error{
@@ -263,7 +264,7 @@ func (g *gateway) serve(ctx context.Context) error {
 		<-time.After(lastWords)
 	}
 	stop()
-	err = errors.Join(err, parts.Wait(), g.close())
+	err = oneline.Join(err, parts.Wait(), g.close())
 	g.log.Info("stopped")
 	return err
 }
@@ -334,5 +335,5 @@ func (g *gateway) close() error {
 	if g.store != nil {
 		errs = append(errs, g.store.Close())
 	}
-	return errors.Join(errs...)
+	return oneline.Join(errs...)
 }

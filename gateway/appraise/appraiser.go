@@ -21,6 +21,7 @@ import (
 	"sallyport/config"
 	"sallyport/internal/certfile"
 	"sallyport/internal/follow"
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 	"sallyport/ratls"
 	"sallyport/ratls/pccs"
@@ -232,7 +233,7 @@ func peer(app vm.AppID, id vm.InstanceID) (want ratls.Peer, ok bool) {
 	var errs [2]error
 	want.App, errs[0] = ratls.ParseAppID(string(app))
 	want.Instance, errs[1] = ratls.ParseInstanceID(string(id))
-	return want, errors.Join(errs[:]...) == nil
+	return want, oneline.Join(errs[:]...) == nil
 }
 
 // Run keeps collateral fresh and follows the policy until ctx is done.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sallyport/acme"
+	"sallyport/internal/oneline"
 )
 
 // What `gateway acme` asks of a gateway that runs: it alone has the store, and port 53
@@ -61,8 +62,8 @@ func (c *control) listen(ctx context.Context, dir string) error {
 		return err
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	if err := errors.Join(os.Chmod(made, 0o600), os.Rename(made, c.path)); err != nil {
-		return errors.Join(err, l.Close())
+	if err := oneline.Join(os.Chmod(made, 0o600), os.Rename(made, c.path)); err != nil {
+		return oneline.Join(err, l.Close())
 	}
 	c.listener = l
 	return nil

@@ -1,7 +1,6 @@
 package issue
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -17,6 +16,7 @@ import (
 	"sallyport/internal/certfile"
 	"sallyport/internal/dnsquery"
 	"sallyport/internal/listenat"
+	"sallyport/internal/oneline"
 	"sallyport/internal/secretfile"
 )
 
@@ -116,7 +116,7 @@ func authorities(c config.ACME) (first, second acme.Authority, err error) {
 	if err2 != nil {
 		err2 = fmt.Errorf("[acme.fallback] %w", err2)
 	}
-	return first, second, errors.Join(err1, err2)
+	return first, second, oneline.Join(err1, err2)
 }
 
 func authority(c config.Authority) (a acme.Authority, err error) {

@@ -28,6 +28,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/regularfile"
 )
 
@@ -79,7 +80,7 @@ func Read(limit int64, names ...string) (Reading, error) {
 			r.Files[i] = File{contents[i], infos[i].Mode()}
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := oneline.Join(errs...); err != nil {
 		return Reading{}, err
 	}
 	for i, name := range names { // after all were read

@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
+
+	"sallyport/internal/oneline"
 )
 
 // Agent is a guest's agent in memory, which is asked for its compose file.
@@ -63,7 +65,7 @@ func AgentInfo(t testing.TB, composeFile string) string {
 	t.Helper()
 	tcb, err1 := json.Marshal(map[string]any{"app_compose": composeFile, "mrtd": "00"})
 	info, err2 := json.Marshal(map[string]any{"tcb_info": string(tcb), "app_name": "x"})
-	if err := errors.Join(err1, err2); err != nil {
+	if err := oneline.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
 	return string(info)

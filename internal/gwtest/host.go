@@ -2,7 +2,6 @@ package gwtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"sallyport/internal/oneline"
 )
 
 // maxEntered bounds the threads that are inside of one host at a time: each
@@ -152,7 +153,7 @@ func Connect(t testing.TB, a *Host, aName string, aAddrs []netip.Prefix, b *Host
 	attrs.Name = aName
 	err := a.nl.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: bName, PeerNamespace: netlink.NsFd(b.ns)})
 	if err == nil {
-		err = errors.Join(a.address(aName, aAddrs), b.address(bName, bAddrs))
+		err = oneline.Join(a.address(aName, aAddrs), b.address(bName, bAddrs))
 	}
 	if err != nil {
 		t.Fatalf("connect %s to %s: %v", a.name, b.name, err)

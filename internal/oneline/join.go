@@ -1,12 +1,14 @@
-// Package oneline joins errors so that their text stays in one line, as a line of a log
-// wants it. It is for cleanups that all run, whatever the others return.
+// Package oneline joins errors so that their text stays on one line: in a log, on
+// /readyz, and in an answer to a client. It is also for cleanups that all run,
+// whatever the others return:
+//
+//	return oneline.Join(err, f.Close())
 package oneline
 
 import "strings"
 
 // Join returns an error that wraps those of errs that are not nil, in their order, with
-// "; " between their texts. It returns nil where all are nil, and an error that is alone
-// as it is.
+// "; " between their texts. It returns nil if all are nil, and a single error as it is.
 func Join(errs ...error) error {
 	var all joined
 	for _, err := range errs {
@@ -29,10 +31,18 @@ type joined []error
 func (j joined) Error() string {
 	texts := make([]string, len(j))
 	for i, err := range j {
-		texts[i] = err.Error()
+		texts[i] = Text(err.Error())
 	}
 	return strings.Join(texts, "; ")
 }
 
-// Unwrap gives errors.Is and errors.As all of them.
+// Unwrap lets errors.Is and errors.As see all of them.
 func (j joined) Unwrap() []error { return j }
+
+// Text returns s with "; " in place of its line breaks.
+func Text(s string) string {
+	if !strings.ContainsAny(s, "\r\n") {
+		return s
+	}
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}

@@ -22,3 +22,12 @@ func TestErrorsAreJoinedInOneLine(t *testing.T) {
 		t.Errorf("%v does not wrap both", err)
 	}
 }
+
+// A library may join errors by lines.
+func TestErrorsOfSeveralLinesAreJoinedInOneLine(t *testing.T) {
+	lines := errors.Join(fs.ErrExist, net.ErrClosed)
+	err := Join(errors.New("close\r\n"), lines)
+	if err.Error() != "close; file already exists; use of closed network connection" {
+		t.Errorf("%q", err)
+	}
+}

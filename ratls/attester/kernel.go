@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-configfs-tsm/configfs/configfsi"
 	"github.com/google/go-configfs-tsm/report"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/regularfile"
 	"sallyport/ratls/attestation"
 	"sallyport/ratls/tdx"
@@ -88,7 +89,7 @@ func (k kernel) provider(ctx context.Context) (name string, err error) {
 		return "", err
 	}
 	b, err := r.ReadOption("provider")
-	if err := errors.Join(err, r.Destroy()); err != nil {
+	if err := oneline.Join(err, r.Destroy()); err != nil {
 		return "", err
 	}
 	return strings.TrimSpace(string(b)), nil
@@ -146,7 +147,7 @@ func (f files) WriteFile(name string, contents []byte) error {
 		return err
 	}
 	_, err = out.Write(contents)
-	return errors.Join(err, out.Close())
+	return oneline.Join(err, out.Close())
 }
 
 // RemoveAll removes a report. Its files go with its directory, and only so.

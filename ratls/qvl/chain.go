@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+
+	"sallyport/internal/oneline"
 )
 
 // Collateral is signed by certificates that stand directly below the root: the
@@ -92,7 +94,7 @@ func checkRoot(root *x509.Certificate) error {
 	case !bytes.Equal(root.RawIssuer, root.RawSubject):
 		return errors.New("is not issued by itself")
 	}
-	return errors.Join(checkCertificate(root), checkCA(root))
+	return oneline.Join(checkCertificate(root), checkCA(root))
 }
 
 func checkPCKCA(cert *x509.Certificate) error {

@@ -28,6 +28,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/regularfile"
 )
 
@@ -141,7 +142,7 @@ func Key(path string, log *slog.Logger) (io.Closer, error) {
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		err = fmt.Errorf("private key %s is used by %s: stop it, or give this one a key of its own", path, lockerOf(f))
-		return nil, errors.Join(err, f.Close())
+		return nil, oneline.Join(err, f.Close())
 	case err != nil: // some network file systems have no locks
 		log.Warn("the private key's file cannot be locked: let no second process use it", "file", path, "error", err.Error())
 	}

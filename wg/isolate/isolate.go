@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/oneline"
 	"sallyport/wg/kernel"
 	"sallyport/wg/nft"
 )
@@ -47,13 +48,13 @@ func Open(inside *kernel.Namespace, o Options) (*Isolation, error) {
 		return nil, noFilter(err)
 	}
 	if i.diag, err = kernel.Open(inside, unix.NETLINK_SOCK_DIAG); err != nil {
-		return nil, errors.Join(err, i.nft.Close())
+		return nil, oneline.Join(err, i.nft.Close())
 	}
 	return i, nil
 }
 
 // Close closes the sockets. An owned table that is not persistent goes with them.
-func (i *Isolation) Close() error { return errors.Join(i.nft.Close(), i.diag.Close()) }
+func (i *Isolation) Close() error { return oneline.Join(i.nft.Close(), i.diag.Close()) }
 
 // TableName returns the name of an interface's table.
 func TableName(iface string) string { return "sallyport-" + iface }

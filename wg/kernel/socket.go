@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/oneline"
 )
 
 // A Socket is a netlink socket to a part of the kernel that answers while it takes
@@ -81,7 +83,7 @@ func (s *Socket) answers(first uint32) (found []syscall.NetlinkMessage, failed e
 		case errors.Is(err, unix.EAGAIN):
 			return found, failed
 		case err != nil: // such as ENOBUFS: an answer is lost
-			return nil, errors.Join(failed, fmt.Errorf("receive: %w", err))
+			return nil, oneline.Join(failed, fmt.Errorf("receive: %w", err))
 		}
 		for _, m := range part {
 			if int32(m.Header.Seq-first) < 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/oneline"
 	"sallyport/wg/kernel"
 )
 
@@ -50,7 +51,7 @@ func Open(inside *kernel.Namespace) (*Filter, error) {
 	}
 	f := &Filter{socket: s}
 	if _, _, err := f.find(""); err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, oneline.Join(err, f.Close())
 	}
 	return f, nil
 }

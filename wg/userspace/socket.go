@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/oneline"
 )
 
 // SocketDir is where wgctrl and wg(8) look for the sockets of devices that are not the
@@ -83,7 +85,7 @@ func listen(path string) (*net.UnixListener, error) {
 		err = os.Rename(tmp, path)
 	}
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, oneline.Join(err, l.Close())
 	}
 	return l, nil
 }
@@ -157,7 +159,7 @@ func (s *Socket) Close() error {
 	s.mu.Unlock()
 	err := s.listener.Close()
 	if removed := os.Remove(s.path); !errors.Is(removed, fs.ErrNotExist) {
-		err = errors.Join(err, removed)
+		err = oneline.Join(err, removed)
 	}
 	s.running.Wait()
 	return err

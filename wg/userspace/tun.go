@@ -1,13 +1,14 @@
 package userspace
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/tun"
+
+	"sallyport/internal/oneline"
 )
 
 // Path is the device from which TUN interfaces are made.
@@ -21,12 +22,12 @@ func OpenTUN(name string, mtu, index int) (*TUN, error) {
 		return nil, fmt.Errorf("open %s: %w", Path, err)
 	}
 	if err := nameTUN(fd, name, index); err != nil {
-		return nil, errors.Join(err, unix.Close(fd))
+		return nil, oneline.Join(err, unix.Close(fd))
 	}
 	file := os.NewFile(uintptr(fd), Path) // after the name: the poller takes it only then
 	dev, err := tun.CreateTUNFromFile(file, mtu)
 	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		return nil, oneline.Join(err, file.Close())
 	}
 	return newTUN(dev), nil
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/oneline"
 )
 
 const (
@@ -50,7 +52,7 @@ func (p *Provider) run(ctx context.Context, c change) error {
 	}
 	kill()
 	if waitErr := cmd.Wait(); !errors.Is(waitErr, osexec.ErrWaitDelay) {
-		err = errors.Join(err, waitErr)
+		err = oneline.Join(err, waitErr)
 	}
 	switch {
 	case err != nil && late:

@@ -15,6 +15,7 @@ import (
 	"sallyport/bench/backend"
 	"sallyport/bench/load"
 	"sallyport/bench/tunnel"
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 	"sallyport/wg"
 )
@@ -89,7 +90,7 @@ func serveCVM(ctx context.Context, o wg.Options, gateway wg.Peer, at netip.AddrP
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, device.Close()) }()
+	defer func() { err = oneline.Join(err, device.Close()) }()
 	if err := device.SetPeer(ctx, gateway); err != nil {
 		return err
 	}

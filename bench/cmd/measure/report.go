@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"sallyport/bench/hostile"
 	"sallyport/bench/report"
+	"sallyport/internal/oneline"
 	"sallyport/internal/regularfile"
 )
 
@@ -55,5 +55,5 @@ func readResults(file string) (figures, error) {
 	if other == nil {
 		return attacked, nil
 	}
-	return nil, errors.Join(err, other)
+	return nil, oneline.Join(err, other)
 }

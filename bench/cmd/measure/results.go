@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/internal/atomicfile"
+	"sallyport/internal/oneline"
 )
 
 // figures is the results of a measurement; those with a chart have WriteSVG too.
@@ -42,7 +42,7 @@ func writeResults(dir, name string, r figures) error {
 		return err
 	}
 	err := writeFile(filepath.Join(dir, name+".json"), r.WriteJSON)
-	return errors.Join(err, render(dir, name, r))
+	return oneline.Join(err, render(dir, name, r))
 }
 
 // render writes what follows from the JSON form.
@@ -55,7 +55,7 @@ func render(dir, name string, r figures) error {
 	}
 	err := writeFile(filepath.Join(dir, name+".md"), whole(r.WriteMarkdown))
 	if chart, ok := r.(interface{ WriteSVG(io.Writer) }); ok {
-		err = errors.Join(err, writeFile(filepath.Join(dir, name+".svg"), whole(chart.WriteSVG)))
+		err = oneline.Join(err, writeFile(filepath.Join(dir, name+".svg"), whole(chart.WriteSVG)))
 	}
 	return err
 }

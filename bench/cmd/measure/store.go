@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 	"sallyport/registry"
 	"sallyport/registry/store"
@@ -26,7 +26,7 @@ func fillStore(ctx context.Context, dir string, instances int) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = oneline.Join(err, db.Close()) }()
 	// The network of bench/peers/gateway.cfg.tmpl.
 	r, err := registry.Open(ctx, registry.Options{
 		Store: db, Publisher: nobody{},

@@ -21,6 +21,7 @@ import (
 	"sallyport/config"
 	"sallyport/guest"
 	"sallyport/internal/certfile"
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 	"sallyport/ratls"
 	"sallyport/rpc"
@@ -125,7 +126,7 @@ func join(ctx context.Context, f flags, log *slog.Logger) error {
 		Serve:    func(ctx context.Context, d guest.Device) error { return guest.Forward(ctx, d, asked.forwards, log) },
 		Log:      log,
 	})
-	return errors.Join(err, lock.Close())
+	return oneline.Join(err, lock.Close())
 }
 
 // request is what the flags ask for.

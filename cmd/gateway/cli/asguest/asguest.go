@@ -5,11 +5,11 @@ package asguest
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/netip"
 
 	"sallyport/guest"
+	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 	"sallyport/rpc"
 	"sallyport/wg"
@@ -43,7 +43,7 @@ func Run(ctx context.Context, o Options) error {
 		Log:      o.Log,
 	}
 	err := agent.Run(ctx)
-	return errors.Join(err, network.Close())
+	return oneline.Join(err, network.Close())
 }
 
 // device is a wg.Device as package guest asks for one.
