@@ -65,7 +65,7 @@ func demo(ctx context.Context, listen netip.AddrPort, out, logs io.Writer) error
 	if err := d.prepare(listen); err != nil {
 		return err
 	}
-	defer tuneRuntime(0)()
+	defer cli.TuneRuntime(0)()
 	if d.gateway, err = newGateway(ctx, d.config, d.log); err != nil {
 		return err
 	}

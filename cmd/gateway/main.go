@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sallyport/cmd/gateway/acme"
 	"sallyport/cmd/gateway/bench"
 	"sallyport/cmd/gateway/cli"
 	"sallyport/cmd/gateway/join"
@@ -39,7 +40,7 @@ To run it:          gateway run --config /etc/gateway/gateway.toml`,
 		join.New(),
 		verify.New(),
 		pki.New(),
-		newACME(),
+		acme.New(),
 		bench.New(),
 		newVersion(),
 	)

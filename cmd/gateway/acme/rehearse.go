@@ -1,4 +1,4 @@
-package main
+package acme
 
 import (
 	"context"
@@ -14,14 +14,7 @@ import (
 	"sallyport/gateway/issue"
 )
 
-func newACME() *cobra.Command {
-	return cli.Group(
-		&cobra.Command{Use: "acme", Short: "Rehearse certificates, and pin who may issue them"},
-		newACMETest(), newACMECAA(),
-	)
-}
-
-func newACMETest() *cobra.Command {
+func newTest() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "test --config FILE",
@@ -38,7 +31,7 @@ the port meanwhile.
 Exit code 0: the real orders can be expected to succeed. 1: one cannot.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadACME(cmd, file)
+			cfg, err := load(cmd, file)
 			if err != nil {
 				return err
 			}
@@ -46,24 +39,15 @@ Exit code 0: the real orders can be expected to succeed. 1: one cannot.`,
 			defer stop()
 			log, _, flush := cli.NewLogger(cmd.ErrOrStderr(), cfg.Log)
 			defer flush()
-			return testACME(ctx, cmd.OutOrStdout(), cfg, log)
+			return rehearse(ctx, cmd.OutOrStdout(), cfg, log)
 		},
 	}
 	cli.ConfigFlag(cmd, &file)
 	return cmd
 }
 
-// loadACME is config.Load for commands that need a domain with acme = true.
-func loadACME(cmd *cobra.Command, file string) (*config.Config, error) {
-	cfg, err := cli.LoadConfig(cmd.ErrOrStderr(), file)
-	if err == nil && !issue.HasACME(cfg.Domains) {
-		err = fmt.Errorf("%s: no [[domain]] has acme = true", file)
-	}
-	return cfg, err
-}
-
-// testACME rehearses and prints how it went.
-func testACME(ctx context.Context, out io.Writer, cfg *config.Config, log *slog.Logger) error {
+// rehearse rehearses and prints how it went.
+func rehearse(ctx context.Context, out io.Writer, cfg *config.Config, log *slog.Logger) error {
 	list, err := issue.Rehearse(ctx, cfg, log)
 	if err != nil {
 		return err

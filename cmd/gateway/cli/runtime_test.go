@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"math"
@@ -13,7 +13,7 @@ func TestHeapHasABallastOnlyWithoutAMemoryLimit(t *testing.T) {
 	for limit, want := range map[int64]bool{math.MaxInt64: true, 1 << 40: false} {
 		old := debug.SetMemoryLimit(limit)
 		before := heap()
-		release := tuneRuntime(1)
+		release := TuneRuntime(1)
 		got := heap()-before > heapFloor/2
 		release()
 		debug.SetMemoryLimit(old)

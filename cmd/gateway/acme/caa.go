@@ -1,4 +1,4 @@
-package main
+package acme
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"sallyport/gateway/issue"
 )
 
-func newACMECAA() *cobra.Command {
+func newCAA() *cobra.Command {
 	var (
 		file string
 		set  bool
@@ -35,7 +35,7 @@ Exit code 1: the records that are there refuse this gateway, or there is no acco
 could not be set.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadACME(cmd, file)
+			cfg, err := load(cmd, file)
 			if err != nil {
 				return err
 			}
