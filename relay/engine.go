@@ -37,6 +37,7 @@ type Engine struct {
 	stopping  atomic.Bool  // the loops end with their last connection
 	hurry     atomic.Bool  // no lingering any more
 
+	ran        atomic.Bool // Run was called
 	aborted    context.Context
 	abort      context.CancelFunc
 	background sync.WaitGroup // goroutines of Options.Dial
@@ -89,15 +90,23 @@ func (e *Engine) budget() error {
 func (e *Engine) Listen() ([]netip.AddrPort, error) {
 	bound, err := e.listen()
 	if err != nil {
-		for _, l := range e.loops {
-			for _, ln := range l.listen {
-				closeFD(ln.fd)
-			}
-			l.close()
-		}
-		e.loops = nil
+		e.Close()
 	}
 	return bound, err
+}
+
+// Close closes what Listen opened, if Run was never called, which closes it itself.
+func (e *Engine) Close() {
+	if e.ran.Load() {
+		return
+	}
+	for _, l := range e.loops {
+		for _, ln := range l.listen {
+			closeFD(ln.fd)
+		}
+		l.close()
+	}
+	e.loops = nil
 }
 
 func (e *Engine) listen() ([]netip.AddrPort, error) {
@@ -135,6 +144,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if len(e.loops) == 0 {
 		return errors.New("relay: Run before Listen")
 	}
+	e.ran.Store(true)
 	var loops sync.WaitGroup
 	for _, l := range e.loops {
 		loops.Go(l.run)

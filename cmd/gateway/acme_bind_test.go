@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"sallyport/internal/gwtest"
 )
 
 // startBIND is a BIND that is primary for zone and takes updates with the key in the
@@ -43,7 +45,7 @@ zone %q { type primary; file "zone"; update-policy { grant gw. zonesub ANY; }; }
 		}
 	}
 	cmd := exec.Command(program, "-g", "-n", "1", "-c", filepath.Join(dir, "named.conf"))
-	var log safeBuffer
+	var log gwtest.Buffer
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -22,7 +22,6 @@ import (
 	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/pebble"
 	"sallyport/internal/gwtest/tdxpki"
-	"sallyport/ratls"
 	"sallyport/ratls/tdx"
 )
 
@@ -126,7 +125,7 @@ func (s *site) acmeInfo(domain string, conf *tls.Config) *monitored {
 // Everything is the real thing but the authority and the hardware: the gateway orders a certificate,
 // has its key quoted, serves it, and publishes what proves where the key is.
 func TestKeyOfAnOrderedCertificateIsProvenToBeInTheMachine(t *testing.T) {
-	agent := newGuestAgent(t)
+	agent := tdxpki.NewAgent(t)
 	w := newACMEWorld(t, pebble.Options{})
 	s := w.newEmbedded(t, "proof.test", "", fmt.Sprintf("[rpc]\ndstack_agent = %q\n", agent.Socket))
 	s.gateway()
@@ -158,7 +157,7 @@ func TestKeyOfAnOrderedCertificateIsProvenToBeInTheMachine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	code, out, stderr := gwtest.Outcome(t, "verify", "--connect", s.clients, "--policy", s.path("policy.toml"), "--app", agent.peer().App.String(),
+	code, out, stderr := gwtest.Outcome(t, "verify", "--connect", s.clients, "--policy", s.path("policy.toml"), "--app", hex.EncodeToString(agent.World.Guest(tdxpki.Guest{}).AppInfo.AppID[:]),
 		"--measurement", measurementFlag(systemOf(agent.World, tdxpki.Guest{})), "gateway.proof.test")
 	if code != 0 || !strings.Contains(out, "VERIFIED") || !strings.Contains(out, "/.dstack/acme-info") {
 		t.Errorf("verify: exit code %d\n%s%s", code, out, stderr)
@@ -192,25 +191,6 @@ func TestCertificateFromFilesIsPublishedWithoutEvidence(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.publishesKeyAlone(m, domain, "none: ")
-	}
-}
-
-func TestOwnCertificateIsPublishedWithItsKey(t *testing.T) {
-	agent := newGuestAgent(t)
-	s, err := newRATLSSite(t, agent.Socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.run()
-	conf := agent.verifier(t).ClientConfig(agent.peer())
-	m := s.acmeInfo("gw.test", conf)
-	s.publishesKeyAlone(m, "gw.test", "certificate: ")
-	leaf, err := m.leaf()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ratls.EvidenceOf(leaf); err != nil {
-		t.Error(err)
 	}
 }
 

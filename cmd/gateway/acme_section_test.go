@@ -14,7 +14,7 @@ func testChangedSection(t *testing.T, w *acmeWorld) {
 	s := w.newEmbedded(t, "section.test", "")
 	domain := issued("section.test")
 	cmd := gwtest.Program(t, "run", "--config", s.path("gateway.toml"))
-	var log safeBuffer
+	var log gwtest.Buffer
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

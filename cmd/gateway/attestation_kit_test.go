@@ -21,6 +21,8 @@ import (
 
 	"sallyport/admin"
 	"sallyport/config"
+	"sallyport/gateway"
+	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/tdxpki"
 	"sallyport/internal/vm"
 	"sallyport/ratls"
@@ -35,7 +37,7 @@ type attestedSite struct {
 	pccs   *tdxpki.PCCS
 	server *httptest.Server // of pccs
 	ca     *ratls.Authority // client_ca
-	log    safeBuffer
+	log    gwtest.Buffer
 	base   string // the configuration but for [attestation]
 	stop   func() // ends the gateway that runs
 }
@@ -105,23 +107,23 @@ func (s *attestedSite) attest(section ...string) {
 }
 
 // run starts the gateway. It may be run again after stop.
-func (s *attestedSite) run() *gateway {
+func (s *attestedSite) run() *gateway.Gateway {
 	s.t.Helper()
 	cfg, err := config.Load(s.path("gateway.toml"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g, err := newGateway(ctx, cfg, slog.New(slog.NewTextHandler(&s.log, nil)))
+	g, err := gateway.New(ctx, cfg, slog.New(slog.NewTextHandler(&s.log, nil)))
 	if err != nil {
 		cancel()
 		s.t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- g.serve(ctx) }()
+	go func() { done <- g.Run(ctx) }()
 	s.stop = sync.OnceFunc(func() {
 		cancel()
-		g.relay.Abort()
+		g.Abort()
 		if err := <-done; err != nil {
 			s.t.Error(err)
 		}
@@ -130,20 +132,8 @@ func (s *attestedSite) run() *gateway {
 	return g
 }
 
-// startAndClose is a gateway's start, and its end if there was one.
-func startAndClose(t *testing.T, cfg *config.Config) error {
-	t.Helper()
-	g, err := newGateway(t.Context(), cfg, slog.New(slog.NewTextHandler(t.Output(), nil)))
-	if err == nil {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		err = g.serve(ctx)
-	}
-	return err
-}
-
 // reload is what SIGHUP does.
-func (s *attestedSite) reload(g *gateway) { g.reloadConfig(s.path("gateway.toml")) }
+func (s *attestedSite) reload(g *gateway.Gateway) { g.ReloadConfig(s.path("gateway.toml")) }
 
 // testGuest is a machine of the demo's app.
 func testGuest(instance string) tdxpki.Guest {

@@ -95,6 +95,18 @@ func (v *served) wantBack() {
 	v.hold()
 }
 
+// echoes reports why what is sent on c does not come back, or nil.
+func echoes(c net.Conn) error {
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := c.Write([]byte("x")); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(c, make([]byte, 1))
+	return err
+}
+
 // echo is a server on this machine.
 func echo(t *testing.T) string {
 	t.Helper()
@@ -126,7 +138,7 @@ func TestInstanceIsDrainedWhenTheAllowFileDropsItsApp(t *testing.T) {
 	good := string(s.read("allow.toml"))
 
 	s.write("allow.toml", "apps = [\"x\"]\n")
-	s.said(1, "level=ERROR", "the one before stays in force", s.path("allow.toml")+":1:9: apps")
+	s.said(1, "level=ERROR", "the previous one stays in force", s.path("allow.toml")+":1:9: apps")
 	if err := echoes(v.conn); err != nil {
 		t.Fatalf("with a broken allow file the connection ends: %v", err)
 	}

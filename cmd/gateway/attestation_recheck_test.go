@@ -34,7 +34,7 @@ func TestStoredEvidenceIsHeldAgainstThePolicyWithoutCollateral(t *testing.T) {
 	s.write("allow.toml", "apps = [\""+strings.Repeat("ee", 20)+"\"]\n")
 	s.attest(`allow_file = "allow.toml"`)
 	g := s.run()
-	if st := g.instances(); len(st) != 1 || st[0].Health != "refused" || !strings.Contains(st[0].Reason, "app is not on the list") {
+	if st := g.Status().Instances; len(st) != 1 || st[0].Health != "refused" || !strings.Contains(st[0].Reason, "app is not on the list") {
 		t.Errorf("after the start: %+v", st)
 	}
 	s.said(1, "registered instances are refused from the start")

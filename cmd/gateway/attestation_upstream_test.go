@@ -2,15 +2,12 @@ package main
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"testing"
 
-	"sallyport/config"
-	"sallyport/gateway/appraise"
+	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/tdxpki"
 	"sallyport/ratls"
 )
@@ -22,7 +19,7 @@ func attestedWeb(t *testing.T, cert tls.Certificate) (at string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serveWeb(t, l, &tls.Config{Certificates: []tls.Certificate{cert}})
+	gwtest.ServeWeb(t, l, &tls.Config{Certificates: []tls.Certificate{cert}})
 	return l.Addr().String()
 }
 
@@ -120,58 +117,4 @@ func TestMeasuredInstanceNeedsNoAuthorityUpstream(t *testing.T) {
 		upstreamCase{"measured", m.Certificate, ""},
 		upstreamCase{"another system", s.world.Guest(anotherSystem(right)).Certificate, "measurements is not on the list"},
 	)
-}
-
-// Neither a root nor measurements: nobody could be known, so nothing starts.
-func TestUpstreamWithoutRootAndMeasurementsStopsTheStart(t *testing.T) {
-	zero := new([48]byte)
-	some := ratls.Measurement{MRTD: zero, RTMR0: zero, RTMR1: zero, RTMR2: zero}
-	const unknown = "nothing tells which system runs in an instance"
-	for name, c := range map[string]struct {
-		rpc, allow, want string
-	}{
-		"neither":              {"", "", unknown},
-		"apps":                 {"", "apps = [\"" + demoApp + "\"]\n", unknown},
-		"firmware":             {"", "[[measurement]]\nmrtd = \"" + strings.Repeat("ab", 48) + "\"\n", unknown},
-		"one system of two":    {"", "[[measurement]]\nmrtd = \"" + strings.Repeat("ab", 48) + "\"\n" + measurementTable(some), unknown},
-		"systems":              {"", measurementTable(some), ""},
-		"root":                 {"client_ca = \"kms.pem\"", "", ""},
-		"root that is missing": {"client_ca = \"none.pem\"", "", "[rpc] client_ca: "},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newUpstreamSite(t, "[]")
-			kms, err := ratls.NewAuthority()
-			if err != nil {
-				t.Fatal(err)
-			}
-			root, _, err := kms.EncodePEM()
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.configure(`["*"]`)
-			text, err := os.ReadFile(s.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			section := "[rpc]\n" + c.rpc + "\n"
-			if c.allow != "" {
-				section += "[attestation]\nallow_file = \"allow.toml\"\n"
-			}
-			for file, data := range map[string]string{s.file: strings.Replace(string(text), `path = "store"`, `path = "another"`, 1) + section, s.path("allow.toml"): c.allow, s.path("kms.pem"): string(root)} {
-				if err := os.WriteFile(file, []byte(data), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				whole(t, file)
-			}
-			cfg, err := config.Load(s.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for what, err := range map[string]error{"check": appraise.CheckUpstreams(cfg), "start": startAndClose(t, cfg)} {
-				if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || errors.Is(err, appraise.ErrUnknownSystems) != (c.want == unknown) {
-					t.Errorf("%s: %v; want %q", what, err, c.want)
-				}
-			}
-		})
-	}
 }

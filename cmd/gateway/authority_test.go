@@ -8,12 +8,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"sallyport/admin"
 	"sallyport/internal/gwtest"
 	"sallyport/ratls"
-	"sallyport/registry"
 )
 
 // wantOut waits until the machine is refused for a reason, and checks that its connections end.
@@ -62,23 +60,9 @@ func TestChangeOfClientCATakesItsMachinesOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.write("pki/ca.pem", string(root))
-	g.reload()
+	g.Reload()
 	s.until("status tells from when it is refused", func(st *admin.Status) bool {
 		return len(st.Instances) == 1 && (!st.Instances[0].RefusedFrom.IsZero() || refused("")(st))
 	})
 	v.wantOut("certificate: its root is not in force since ")
-}
-
-func TestStatusTellsFromWhenAnInstanceIsRefused(t *testing.T) {
-	s := registry.Status{RefusedFrom: time.Unix(0, 0), Ended: "certificate: its chain expired"}
-	const want = "; it is refused from 1970-01-01T00:00:00Z unless it registers again: certificate: its chain expired"
-	if got := tellEnd(s); got != want {
-		t.Error(got)
-	}
-}
-
-func TestStatusTellsThatAnInstanceHasLostItsName(t *testing.T) {
-	if got := tellEnd(registry.Status{Unnamed: "an app has its id"}); got != "; an app has its id" {
-		t.Error(got)
-	}
 }

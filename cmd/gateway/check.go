@@ -2,15 +2,15 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"sallyport/certs"
 	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
-	"sallyport/gateway/appraise"
-	"sallyport/gateway/issue"
-	"sallyport/internal/oneline"
+	"sallyport/gateway"
+	"sallyport/wg"
 )
 
 func newCheck() *cobra.Command {
@@ -39,8 +39,7 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 			if err != nil {
 				return err
 			}
-			_, err = certs.Open(issue.Sources(cfg.Domains), certs.Options{MinVersion: cfg.Proxy.TLSMinVersion, CipherSuites: cfg.Proxy.TLS12Ciphers})
-			if err := oneline.Join(err, issue.CheckQuotes(cmd.Context(), cfg), issue.Check(cfg), appraise.CheckUpstreams(cfg)); err != nil {
+			if err := gateway.Check(cmd.Context(), cfg); err != nil {
 				fmt.Fprintln(out, err)
 				return cli.ErrReported
 			}
@@ -52,4 +51,24 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 	cli.ConfigFlag(cmd, &file)
 	cmd.Flags().BoolVar(&example, "example", false, "print a complete configuration, every key explained, and check nothing")
 	return cmd
+}
+
+// tellDescriptors says how the descriptors would be divided here.
+func tellDescriptors(out io.Writer, cfg *config.Config) {
+	b, err := gateway.Divide(cfg, wg.Mode(cfg.WireGuard.Mode))
+	if err != nil {
+		fmt.Fprintf(out, "warning: %v\n", err)
+		return
+	}
+	var shares []string
+	for _, s := range b.Shares() {
+		if s.Descriptors > 0 {
+			shares = append(shares, fmt.Sprintf("%s %d", s.Name, s.Descriptors))
+		}
+	}
+	fmt.Fprintf(out, "with %d descriptors, as here: %d connections of %d each (%s)\n", b.Limit, b.Connections, b.PerConnection, strings.Join(shares, ", "))
+	if cfg.Proxy.MaxConnections > b.Room {
+		fmt.Fprintf(out, "warning: max_connections = %d is more than %d descriptors have room for: %d would be in force; raise the limit where the gateway runs (LimitNOFILE=, ulimit -n)\n",
+			cfg.Proxy.MaxConnections, b.Limit, b.Connections)
+	}
 }

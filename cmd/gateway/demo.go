@@ -18,6 +18,7 @@ import (
 
 	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
+	"sallyport/gateway"
 	"sallyport/ratls"
 )
 
@@ -66,10 +67,10 @@ func demo(ctx context.Context, listen netip.AddrPort, out, logs io.Writer) error
 		return err
 	}
 	defer cli.TuneRuntime(0)()
-	if d.gateway, err = newGateway(ctx, d.config, d.log); err != nil {
+	if d.gateway, err = gateway.New(ctx, d.config, d.log); err != nil {
 		return err
 	}
-	ctx, stop := cli.UntilSignal(ctx, d.gateway.abort)
+	ctx, stop := cli.UntilSignal(ctx, func() { abort(d.gateway, d.log) })
 	defer stop()
 	return d.run(ctx)
 }
@@ -83,7 +84,7 @@ type demonstration struct {
 	kms      *ratls.Authority // of those by which machines and gateway know each other
 	machines []*demoMachine
 	config   *config.Config
-	gateway  *gateway
+	gateway  *gateway.Gateway
 }
 
 // prepare writes what an operator would: certificates and a configuration.
@@ -198,8 +199,8 @@ func freeUDPPort() (int, error) {
 // run serves until ctx is done: the gateway, the machines, and whoever tells the user.
 func (d *demonstration) run(ctx context.Context) error {
 	parts, ctx := errgroup.WithContext(ctx)
-	parts.Go(func() error { return d.gateway.serve(ctx) })
-	url := "https://" + d.gateway.rpc.listener.Addr().String()
+	parts.Go(func() error { return d.gateway.Run(ctx) })
+	url := "https://" + d.gateway.Addresses().Guests.String()
 	for _, m := range d.machines {
 		parts.Go(func() error { return m.run(ctx, url, d.kms.Root(), d.log) })
 	}
@@ -218,8 +219,8 @@ func (d *demonstration) waitReady(ctx context.Context) bool {
 	defer tick.Stop()
 	for {
 		ready := 0
-		for _, s := range d.gateway.health.Status() {
-			if s.Health.Serves() {
+		for _, i := range d.gateway.Status().Instances {
+			if i.Weight > 0 {
 				ready++
 			}
 		}
@@ -236,11 +237,11 @@ func (d *demonstration) waitReady(ctx context.Context) bool {
 
 // tell prints what to try.
 func (d *demonstration) tell() error {
-	at := d.gateway.addrs[0]
+	at := d.gateway.Addresses().Clients[0]
 	return demoText.Execute(d.out, map[string]any{
 		"At": at, "Dir": d.dir, "App": demoApp, "Domain": demoDomain, "Machines": d.machines,
 		"Curl":  fmt.Sprintf("curl --cacert %s --connect-to ::%s", d.path("ca.pem"), at),
-		"Admin": d.gateway.adminAt.Addr(),
+		"Admin": d.gateway.Addresses().Operators,
 	})
 }
 

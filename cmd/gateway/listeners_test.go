@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"sallyport/admin"
+	"sallyport/internal/gwtest"
 )
 
 // With mode "none" an instance may be at an address of this machine, and a client
@@ -65,8 +66,8 @@ access = true
 		}
 	}
 	// What somebody else listens at is nobody's business here.
-	l, port := listen(t, "127.0.0.1")
-	serveWeb(t, l[0], nil)
+	l, port := gwtest.Listen(t, "127.0.0.1")
+	gwtest.ServeWeb(t, l[0], nil)
 	if body, err := s.get("app-" + port); err != nil || body != "plain" {
 		t.Errorf("another port: %q, %v", body, err)
 	}

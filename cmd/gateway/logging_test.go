@@ -70,7 +70,7 @@ access = true
 	if err := os.WriteFile(s.path("gateway.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, port := listen(t, "127.0.0.1")
+	l, port := gwtest.Listen(t, "127.0.0.1")
 	s.echo = "app-" + port + "s"
 	go func() {
 		for {

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
+	"sallyport/gateway"
 )
 
 func newRun() *cobra.Command {
@@ -41,23 +42,23 @@ SIGHUP reads anew: the certificates; and of the file, the domains (but for ratls
 // run makes a gateway and serves until a signal. cfg is what file says.
 func run(ctx context.Context, file string, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) error {
 	defer cli.TuneRuntime(cfg.Proxy.Loops)()
-	g, err := newGateway(ctx, cfg, log)
+	g, err := gateway.New(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer cli.OnSignal(func() {
-		g.reload()
-		g.reloadConfig(file)
+		g.Reload()
+		g.ReloadConfig(file)
 	}, syscall.SIGHUP)()
 	defer cli.OnSignal(func() { cli.ToggleDebug(log, level, cfg.Log.Level) }, syscall.SIGUSR1)()
-	ctx, stop := cli.UntilSignal(ctx, g.abort)
+	ctx, stop := cli.UntilSignal(ctx, func() { abort(g, log) })
 	defer stop()
-	return g.serve(ctx)
+	return g.Run(ctx)
 }
 
 // abort ends every connection at once, and the process soon, whatever becomes of the
 // rest.
-func (g *gateway) abort() {
-	cli.EndSoon(g.log)
-	g.relay.Abort()
+func abort(g *gateway.Gateway, log *slog.Logger) {
+	cli.EndSoon(log)
+	g.Abort()
 }

@@ -31,8 +31,8 @@ type site struct {
 	guests  string // address of the API
 	admin   string
 	roots   *x509.CertPool
-	host    *gwtest.Host // nil: all runs on this machine
-	log     *safeBuffer  // what the gateway has printed
+	host    *gwtest.Host   // nil: all runs on this machine
+	log     *gwtest.Buffer // what the gateway has printed
 }
 
 func newSite(t *testing.T, more ...string) *site {
@@ -117,7 +117,7 @@ func (s *site) machine(name, instance string) {
 func (s *site) start(args ...string) *exec.Cmd {
 	s.t.Helper()
 	cmd := gwtest.Program(s.t, args...)
-	out := &safeBuffer{}
+	out := &gwtest.Buffer{}
 	if args[0] == "run" {
 		s.log = out
 	}

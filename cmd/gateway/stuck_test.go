@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -14,14 +15,14 @@ import (
 
 	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
+	"sallyport/gateway"
 	"sallyport/internal/gwtest"
-	"sallyport/internal/vm"
 )
 
 // stuck is the variable that has the test binary be stuckMain.
 const stuck = "STUCK_GATEWAY"
 
-// stuckMain is the program with a bug: a loop that looks a name up never comes back.
+// stuckMain is the program with a bug: a loop that logs how a connection ended never comes back.
 func stuckMain(file string) int {
 	cfg, err := config.Load(file)
 	if err != nil {
@@ -30,19 +31,29 @@ func stuckMain(file string) int {
 	}
 	log, _, flush := cli.NewLogger(os.Stderr, cfg.Log)
 	defer flush()
-	g, err := newGateway(context.Background(), cfg, log)
+	log = slog.New(stuckHandler{log.Handler()})
+	g, err := gateway.New(context.Background(), cfg, log)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return cli.ExitUsage
 	}
-	g.domainsNow.Store(newDomains(cfg.Domains, func() *vm.Snapshot { select {} }))
-	ctx, stop := cli.UntilSignal(context.Background(), g.abort)
+	ctx, stop := cli.UntilSignal(context.Background(), func() { abort(g, log) })
 	defer stop()
-	if err := g.serve(ctx); err != nil {
+	if err := g.Run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return cli.ExitFailed
 	}
 	return cli.ExitDone
+}
+
+// stuckHandler keeps forever whoever logs the end of a connection.
+type stuckHandler struct{ slog.Handler }
+
+func (h stuckHandler) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "connection" {
+		select {}
+	}
+	return h.Handler.Handle(ctx, r)
 }
 
 func TestStuckLoopFailsReadinessAndTheSecondSIGTERMEndsIt(t *testing.T) {
@@ -94,7 +105,7 @@ func TestStuckLoopFailsReadinessAndTheSecondSIGTERMEndsIt(t *testing.T) {
 	case <-time.After(25 * time.Second): // before the watchdog ends it by itself
 		t.Error("the second SIGTERM does not end a gateway with a stuck loop")
 	}
-	if log := read(t, stderr); !strings.Contains(log, "gateway.stuckMain.func1") {
+	if log := read(t, stderr); !strings.Contains(log, "stuckHandler") {
 		t.Errorf("the log does not say where the loop is stuck:\n%s", log)
 	}
 }

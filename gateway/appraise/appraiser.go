@@ -242,7 +242,7 @@ func (a *Appraiser) Run(ctx context.Context) error {
 	if a.pccs != nil {
 		parts.Go(func() error {
 			a.pccs.Run(ctx)
-			a.pccs.Close()
+			a.Close()
 			return nil
 		})
 	}
@@ -251,6 +251,13 @@ func (a *Appraiser) Run(ctx context.Context) error {
 		return nil
 	})
 	return parts.Wait()
+}
+
+// Close ends what is under way for an Appraiser that was never run; Run does so itself.
+func (a *Appraiser) Close() {
+	if a.pccs != nil {
+		a.pccs.Close()
+	}
 }
 
 // Reload takes over a new configuration's policy, soon. It does not block.

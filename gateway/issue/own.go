@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"sallyport/config"
 	"sallyport/ratls"
@@ -33,11 +34,9 @@ func OpenOwn(ctx context.Context, cfg *config.Config, set func(domain string, ce
 		e, err := source.Attest(ctx, reportData)
 		return e.Attestation, err
 	}
-	log.Info("quoting for certificates", "source", source.String(), "renewal", r.Renewal.String())
-	for _, d := range cfg.Domains {
-		if !d.RATLS {
-			continue
-		}
+	own := slices.DeleteFunc(slices.Clone(cfg.Domains), func(d config.Domain) bool { return !d.RATLS })
+	log.Info("quoting for certificates", "source", source.String(), "domains", len(own), "renewal", r.Renewal.String())
+	for _, d := range own {
 		cert, err := r.Add(ctx, d.Name)
 		if err != nil {
 			return nil, fmt.Errorf("[[domain]] %s: ratls: %w", d.Name, err)

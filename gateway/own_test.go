@@ -1,33 +1,34 @@
-package main
+package gateway
 
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"sallyport/admin"
 	"sallyport/internal/gwtest"
 	"sallyport/ratls"
 )
 
 func TestClientVerifiesTheGatewaysOwnEvidence(t *testing.T) {
 	agent := newGuestAgent(t)
-	s, err := newRATLSSite(t, agent.Socket, shopOne)
+	s, err := newOwnSite(t, agent.Socket, shopOne)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.run()
-	listeners, port := listen(t, one)
-	serveWeb(t, listeners[0], nil)
+	listeners, port := gwtest.Listen(t, one)
+	gwtest.ServeWeb(t, listeners[0], nil)
 	url := "https://aaaa-" + port + ".gw.test/"
 	resp, err := s.dialling(agent.verifier(t).HTTPClient(agent.peer())).Get(url)
 	if err != nil {
@@ -41,25 +42,18 @@ func TestClientVerifiesTheGatewaysOwnEvidence(t *testing.T) {
 		t.Error("a client that knows authorities alone accepts the certificate")
 	}
 
-	st := s.until("status", func(*admin.Status) bool { return true })
-	if c := st.Certificates[0]; c.Domain != "gw.test" || time.Until(c.NotAfter) < 23*time.Hour || time.Until(c.NotAfter) > 24*time.Hour {
+	if c := s.g.Status().Certificates[0]; c.Domain != "gw.test" || time.Until(c.NotAfter) < 23*time.Hour || time.Until(c.NotAfter) > 24*time.Hour {
 		t.Errorf("status says %+v", c)
 	}
 	for path, want := range map[string]string{"/readyz": "", "/metrics": `gateway_certificate_not_after_seconds{domain="gw.test"}`} {
-		resp, err := http.Get("http://" + s.admin + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK || !strings.Contains(string(b), want) {
-			t.Errorf("%s: %s\n%s", path, resp.Status, b)
+		if code, text := s.page(path); code != http.StatusOK || !strings.Contains(text, want) {
+			t.Errorf("%s: %d\n%s", path, code, text)
 		}
 	}
 }
 
 func TestKeyOfOwnCertificateIsOnNoDisk(t *testing.T) {
-	s, err := newRATLSSite(t, newGuestAgent(t).Socket)
+	s, err := newOwnSite(t, newGuestAgent(t).Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +74,8 @@ func TestKeyOfOwnCertificateIsOnNoDisk(t *testing.T) {
 }
 
 // served is the certificate that a client of the gateway gets.
-func (s *ratlsSite) served(name string) (*x509.Certificate, error) {
-	c, err := tls.Dial("tcp", s.clients, &tls.Config{ServerName: name, InsecureSkipVerify: true})
+func (s ownSite) served(name string) (*x509.Certificate, error) {
+	c, err := tls.Dial("tcp", s.clients(), &tls.Config{ServerName: name, InsecureSkipVerify: true})
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +88,7 @@ func TestOpenSSLReadsOwnCertificate(t *testing.T) {
 	if err != nil {
 		t.Skip("openssl is missing: install it")
 	}
-	s, err := newRATLSSite(t, newGuestAgent(t).Socket)
+	s, err := newOwnSite(t, newGuestAgent(t).Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,24 +119,24 @@ func always(r *ratls.Renewer) { r.Renewal, r.Look = 0, 5*time.Millisecond }
 // 20 renewals, handshakes without a pause, and a connection that is open all the while.
 func TestRenewalFailsNoHandshake(t *testing.T) {
 	agent := newGuestAgent(t)
-	s, err := newRATLSSite(t, agent.Socket, shopOne)
+	s, err := newOwnSite(t, agent.Socket, shopOne)
 	if err != nil {
 		t.Fatal(err)
 	}
 	always(s.g.own)
 	s.run()
-	listeners, port := listen(t, one)
-	serveWeb(t, listeners[0], nil)
+	listeners, port := gwtest.Listen(t, one)
+	gwtest.ServeWeb(t, listeners[0], nil)
 	conf := agent.verifier(t).ClientConfig(agent.peer())
 	conf.ServerName = "aaaa-" + port + ".gw.test"
-	open, err := tls.Dial("tcp", s.clients, conf)
+	open, err := tls.Dial("tcp", s.clients(), conf)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer open.Close()
 	seen := map[string]bool{}
 	for n := 0; len(seen) < 20; n++ {
-		c, err := tls.Dial("tcp", s.clients, conf)
+		c, err := tls.Dial("tcp", s.clients(), conf)
 		if err != nil {
 			t.Fatalf("handshake %d, after %d renewals: %v", n, len(seen), err)
 		}
@@ -159,7 +153,7 @@ func TestRenewalFailsNoHandshake(t *testing.T) {
 
 func TestFailedRenewalKeepsTheOldCertificate(t *testing.T) {
 	agent := newGuestAgent(t)
-	s, err := newRATLSSite(t, agent.Socket)
+	s, err := newOwnSite(t, agent.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +161,9 @@ func TestFailedRenewalKeepsTheOldCertificate(t *testing.T) {
 	agent.Broken.Store(true)
 	always(s.g.own)
 	s.run()
-	s.waitFor("cannot renew the certificate; the current one stays in use")
+	gwtest.Await(t, "a renewal fails", func() bool {
+		return strings.Contains(s.log.String(), "cannot renew the certificate; the current one stays in use")
+	})
 	leaf, err := s.served("gateway.gw.test")
 	if err != nil {
 		t.Fatal(err)
@@ -180,50 +176,61 @@ func TestFailedRenewalKeepsTheOldCertificate(t *testing.T) {
 	}
 }
 
-// waitFor waits until the log says so.
-func (s *ratlsSite) waitFor(line string) {
-	s.t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(40 * time.Second)
-	for !strings.Contains(s.log.String(), line) {
-		select {
-		case <-tick.C:
-		case <-late:
-			s.t.Fatalf("waited in vain for %q:\n%s", line, s.log.String())
-		}
-	}
-}
-
 func TestAgentThatRefusesAtStartEndsIt(t *testing.T) {
 	agent := newGuestAgent(t)
 	agent.Broken.Store(true)
-	s, err := newRATLSSite(t, agent.Socket)
+	s, err := newOwnSite(t, agent.Socket)
 	if err == nil || !strings.Contains(err.Error(), "[[domain]] gw.test: ratls: make certificate: ") || !strings.Contains(err.Error(), "out of quotes") {
 		t.Errorf("%v", err)
 	}
-	if s.clients != "" {
+	if strings.Contains(s.log.String(), "listening for clients") {
 		t.Error("clients were listened for")
 	}
 }
 
-func TestMachineThatCannotQuoteDoesNotStart(t *testing.T) {
-	const kernel = "/sys/kernel/config/tsm/report"
-	if _, err := os.Stat(kernel); err == nil {
-		t.Skipf("this machine can quote: it has %s", kernel)
-	}
-	file, socket := filepath.Join(t.TempDir(), "gateway.toml"), filepath.Join(t.TempDir(), "none.sock")
-	text := fmt.Sprintf("[[domain]]\nname = \"gw.test\"\nratls = true\n[wireguard]\nmode = \"none\"\n[proxy]\nlisten = [\"127.0.0.1:0\"]\n"+
-		"[store]\npath = \"store\"\n[admin]\nlisten = \"off\"\n[rpc]\ndstack_agent = %q\n", socket)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+// What the gateway publishes about a certificate of its own making: the key without a quote,
+// and that the evidence is in the certificate.
+func TestOwnCertificateIsPublishedWithItsKey(t *testing.T) {
+	agent := newGuestAgent(t)
+	s, err := newOwnSite(t, agent.Socket)
+	if err != nil {
 		t.Fatal(err)
 	}
-	want := "[[domain]] gw.test: ratls needs a confidential VM: no quote source: this machine has no " + socket +
-		", no " + kernel + "; mount the guest agent's socket, or give cert and key"
-	for _, verb := range []string{"run", "check"} {
-		code, stdout, stderr := gwtest.Outcome(t, verb, "--config", file)
-		if code != 1 || !strings.Contains(stdout+stderr, want) {
-			t.Errorf("%s: code %d\n%s%s\nwant %s", verb, code, stdout, stderr, want)
-		}
+	s.run()
+	text, err := s.body("https://gateway.gw.test/.dstack/acme-info", agent.verifier(t).ClientConfig(agent.peer()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info struct {
+		HistKeys   []string `json:"hist_keys"`
+		QuotedKeys []struct {
+			PublicKey string `json:"public_key"`
+			Quote     string `json:"quote"`
+		} `json:"quoted_hist_keys"`
+		ActiveCert string `json:"active_cert"`
+		BaseDomain string `json:"base_domain"`
+		AccountURI string `json:"account_uri"`
+		Evidence   string `json:"evidence"`
+	}
+	if err := json.Unmarshal([]byte(text), &info); err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode([]byte(info.ActiveCert))
+	if block == nil {
+		t.Fatalf("active_cert has no PEM: %s", text)
+	}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ratls.EvidenceOf(leaf); err != nil {
+		t.Error(err)
+	}
+	key := hex.EncodeToString(leaf.RawSubjectPublicKeyInfo)
+	if !slices.Equal(info.HistKeys, []string{key}) || len(info.QuotedKeys) != 1 || info.QuotedKeys[0].PublicKey != key || info.QuotedKeys[0].Quote != "" {
+		t.Errorf("keys %v, with quotes %v; want %s alone", info.HistKeys, info.QuotedKeys, key)
+	}
+	if info.BaseDomain != "gw.test" || info.AccountURI != "" || !strings.HasPrefix(info.Evidence, "certificate: ") {
+		t.Errorf("%+v", info)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package route
 
 import (
 	"context"
@@ -15,34 +15,27 @@ import (
 // here and whose app [proxy] upstream_ratls lists. The instance must prove in the
 // handshake that it is the app's and the very one that the router picked; so the
 // tunnel's key alone does not make a machine the app. Since the ids are the word of the
-// system that is measured, that system must be known too (upstream_roots.go). Passed
+// system that is measured, that system must be known too (package appraise). Passed
 // through connections have the instance's own TLS and are never touched.
 
-// attestedTLS gives the config of one connection to an instance: it accepts an
-// RA-TLS certificate of exactly that app and instance, and nothing else. Its
+// InstanceTLS returns the configuration of one connection to an instance: it accepts an
+// RA-TLS certificate of exactly that app and instance, and no other. Its
 // VerifyConnection may fetch what it needs to judge, until ctx ends. nil: nobody can
 // be judged. It is called by several goroutines at once.
-type attestedTLS func(ctx context.Context, app vm.AppID, instance vm.InstanceID) *tls.Config
+type InstanceTLS func(ctx context.Context, app vm.AppID, instance vm.InstanceID) *tls.Config
 
 // upstreams is the list in force, and who judges. set may be called at any time.
 type upstreams struct {
-	attested attestedTLS                    // nil: nobody judges, and the list must be empty
-	knows    func(config.Attestation) error // why no instance's system would be known; nil: it is not asked
+	attested InstanceTLS // nil: nobody judges, and the list must be empty
 	apps     appList
 }
 
 var errNoVerifier = errors.New("[proxy] upstream_ratls: nothing here can verify an instance's certificate; remove it, or the apps could not be reached")
 
-// set makes apps the list for connections to come, judged by the section. Open ones stay as
-// they are.
-func (u *upstreams) set(apps config.AppSet, section config.Attestation) error {
+// set makes apps the list for connections to come. Open ones stay as they are.
+func (u *upstreams) set(apps config.AppSet) error {
 	if u.attested == nil && !apps.IsZero() {
 		return errNoVerifier
-	}
-	if u.knows != nil && !apps.IsZero() {
-		if err := u.knows(section); err != nil {
-			return err
-		}
 	}
 	u.apps.set(apps)
 	return nil
@@ -73,12 +66,4 @@ func (u *upstreams) secure(decided *router.Decision, serverName []byte, protocol
 			return conf
 		}
 	}
-}
-
-// openUpstreams has the section's verifier judge instances, if it can tell who they are.
-func (g *gateway) openUpstreams(context.Context) error {
-	if g.upstream.attested == nil { // a test has its own
-		g.upstream.attested, g.upstream.knows = g.attest.InstanceTLS, g.attest.KnowsSystems
-	}
-	return g.upstream.set(g.cfg.Proxy.UpstreamRATLS, g.cfg.Attestation)
 }

@@ -1,15 +1,11 @@
-package main
+package route
 
 import (
 	"bytes"
-	"errors"
-	"slices"
 	"strings"
 	"unicode"
 
 	"sallyport/config"
-	"sallyport/gateway/issue"
-	"sallyport/internal/oneline"
 	"sallyport/internal/vm"
 	"sallyport/router"
 )
@@ -74,58 +70,4 @@ func (d *domains) isOurs(name []byte) bool {
 		}
 	}
 	return false
-}
-
-// What a restart is for.
-var (
-	errFirstACME = errors.New("[[domain]] acme: the first domain of that kind needs a restart")
-	errRATLS     = errors.New("[[domain]] ratls: domains of that kind are added and removed by a restart")
-)
-
-// setDomains takes over the domains of another configuration. An error changes
-// nothing.
-//
-// The order is such that no client meets a domain half there: what is new is prepared
-// before it is routed, and what has gone is routed no more before its certificate
-// goes.
-func (g *gateway) setDomains(cfg *config.Config) error {
-	old, now := g.domainsNow.Load().all, cfg.Domains
-	isRATLS := func(d config.Domain) bool { return d.RATLS }
-	switch {
-	case slices.Equal(old, now):
-		return nil
-	case g.issuer == nil && issue.HasACME(now):
-		return errFirstACME
-	case !slices.Equal(only(old, isRATLS), only(now, isRATLS)):
-		return errRATLS
-	}
-	// Of a domain that goes the certificate stays until nobody is led to it.
-	both := slices.Clone(now)
-	for _, d := range old {
-		if !slices.ContainsFunc(now, func(n config.Domain) bool { return n.Name == d.Name }) {
-			both = append(both, d)
-		}
-	}
-	if err := g.certs.SetSources(issue.Sources(both)); err != nil {
-		return err
-	}
-	if g.issuer != nil {
-		if err := g.issuer.SetDomains(now); err != nil {
-			return oneline.Join(err, g.certs.SetSources(issue.Sources(old)))
-		}
-	}
-	g.domainsNow.Store(newDomains(now, g.health.Snapshot))
-	if now[0].Name != old[0].Name {
-		g.log.Warn("guests are told the first domain of the start until a restart", "now", now[0].Name)
-	}
-	return g.certs.SetSources(issue.Sources(now))
-}
-
-func only(list []config.Domain, is func(config.Domain) bool) (some []config.Domain) {
-	for _, d := range list {
-		if is(d) {
-			some = append(some, d)
-		}
-	}
-	return some
 }

@@ -1,4 +1,4 @@
-package main
+package route
 
 import (
 	"context"
@@ -35,13 +35,13 @@ const noValidation = "no validation of this name is under way"
 
 // answerValidation decides for a validation of a domain's own name. Below it no name is
 // ever validated, and router.Mode.ALPN refuses all that try.
-func (g *gateway) answerValidation(name string, d *relay.Decision) {
-	if g.issuer != nil {
-		if cert, ok := g.issuer.Challenge(name); ok {
+func (r *Decider) answerValidation(name string, d *relay.Decision) {
+	if r.o.Challenge != nil {
+		if cert, ok := r.o.Challenge(name); ok {
 			d.Mode, d.App, d.TLS = relay.Terminate, vm.OwnName, acme.ALPNConfig(cert)
 			d.Backends[0] = relay.Backend{Name: "validation", Dial: nothing}
 			d.N = 1
-			d.Limit, d.Share = g.site.places, g.site.share
+			d.Limit, d.Share = r.o.Site.places, r.o.Site.share
 			return
 		}
 	}

@@ -1,7 +1,6 @@
-package main
+package route
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,25 +77,5 @@ func BenchmarkForeignName(b *testing.B) {
 				d.isOurs(name)
 			}
 		})
-	}
-}
-
-func TestReloadTellsWhatNeedsARestart(t *testing.T) {
-	file := config.Domain{Name: "a.test", Cert: "c", Key: "k", Wildcard: true}
-	for _, c := range []struct {
-		name  string
-		added config.Domain
-		want  error
-	}{
-		{"the first of an authority", config.Domain{Name: "b.test", ACME: true, Wildcard: true}, errFirstACME},
-		{"own evidence", config.Domain{Name: "b.test", RATLS: true, Wildcard: true}, errRATLS},
-	} {
-		g := &gateway{}
-		before := newDomains([]config.Domain{file}, nil)
-		g.domainsNow.Store(before)
-		err := g.setDomains(&config.Config{Domains: []config.Domain{file, c.added}})
-		if !errors.Is(err, c.want) || g.domainsNow.Load() != before {
-			t.Errorf("%s: %v, want %v and nothing changed", c.name, err, c.want)
-		}
 	}
 }

@@ -1,17 +1,13 @@
-package main
+package gateway
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -22,10 +18,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"sallyport/admin"
-	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
+	"sallyport/gateway/route"
 	"sallyport/health"
+	"sallyport/internal/gwtest"
 	"sallyport/internal/selfdial"
 	"sallyport/internal/vm"
 	"sallyport/registry"
@@ -36,15 +32,15 @@ import (
 // refusable is a gateway without tunnel whose one registered instance, on a loopback
 // address, echoes over TLS, and is in policy until outdated.
 type refusable struct {
-	*gateway
+	*Gateway
 	port     int
 	outdated atomic.Bool
 }
 
 func newRefusable(t *testing.T) *refusable {
 	t.Helper()
-	g := &refusable{gateway: &gateway{
-		log: slog.New(slog.DiscardHandler), cfg: &config.Config{}, listeners: selfdial.New(netip.Prefix{}),
+	g := &refusable{Gateway: &Gateway{
+		log: slog.New(slog.DiscardHandler),
 	}}
 	g.health = health.New(health.Options{
 		OnGone: func(inst *vm.Instance, _ health.Gone) { g.relay.CloseBackend(inst.Live) }, Log: g.log,
@@ -67,17 +63,19 @@ func newRefusable(t *testing.T) *refusable {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.domainsNow.Store(newDomains([]config.Domain{{Name: "gw.test"}}, g.health.Snapshot))
+	g.routes = route.New(route.Options{
+		Domains: []config.Domain{{Name: "gw.test"}}, Snapshot: g.health.Snapshot, Listeners: selfdial.New(netip.Prefix{}),
+	})
 	second := time.Second
 	g.relay, err = relay.New(relay.Options{
 		Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Loops: 1, Log: g.log,
-		Route:    g.route,
+		Route:    g.routes.Decide,
 		Timeouts: relay.Timeouts{Hello: second, Handshake: second, Connect: second, Hedge: second, Drain: second},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.addrs, err = g.relay.Listen(); err != nil {
+	if g.clients, err = g.relay.Listen(); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -96,18 +94,7 @@ func newRefusable(t *testing.T) *refusable {
 // serve echoes at the instance's address.
 func (g *refusable) serve(t *testing.T, at netip.Addr) {
 	t.Helper()
-	ca, err := newDemoCA()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
-	if err := ca.issue(cert, key, "app"); err != nil {
-		t.Fatal(err)
-	}
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	pair := gwtest.NewCA(t).Server(t, "app")
 	l, err := tls.Listen("tcp", net.JoinHostPort(at.String(), "0"), &tls.Config{Certificates: []tls.Certificate{pair}})
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +117,7 @@ func (g *refusable) serve(t *testing.T, at netip.Addr) {
 
 // connect opens a connection to the instance, and uses it.
 func (g *refusable) connect() (net.Conn, error) {
-	c, err := tls.Dial("tcp", g.addrs[0].String(), &tls.Config{
+	c, err := tls.Dial("tcp", g.clients[0].String(), &tls.Config{
 		ServerName: fmt.Sprintf("app-%ds.gw.test", g.port), InsecureSkipVerify: true,
 	})
 	if err != nil {
@@ -148,17 +135,6 @@ func echoes(c net.Conn) error {
 	}
 	_, err := io.ReadFull(c, make([]byte, 1))
 	return err
-}
-
-func (g *refusable) status(t *testing.T) string {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(admin.Status{Started: time.Now(), Instances: g.instances()})
-	}))
-	defer server.Close()
-	var out bytes.Buffer
-	err := showStatus(t.Context(), &out, strings.TrimPrefix(server.URL, "http://"), false, false)
-	return fmt.Sprint(&out, err)
 }
 
 func TestRefusedInstanceIsDrainedAndShown(t *testing.T) {
@@ -184,8 +160,8 @@ func TestRefusedInstanceIsDrainedAndShown(t *testing.T) {
 	if _, err := g.connect(); err == nil || !strings.Contains(err.Error(), "internal error") {
 		t.Errorf("a new connection: %v", err)
 	}
-	if said := g.status(t); !strings.Contains(said, "refused") || !strings.Contains(said, "attestation: TCB status OutOfDate") || !strings.Contains(said, cli.ErrReported.Error()) {
-		t.Errorf("status says %s", said)
+	if st := instances(g.health, g.registry); len(st) != 1 || st[0].Health != "refused" || st[0].Weight != 0 || st[0].Reason != "attestation: TCB status OutOfDate" {
+		t.Errorf("status says %+v", st)
 	}
 	g.outdated.Store(false)
 	if _, err := g.registry.Register(t.Context(), q); err != nil {

@@ -1,21 +1,17 @@
-package main
+package route
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"math/rand/v2"
-	"net"
-	"net/http"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"sallyport/config"
+	"sallyport/internal/gwtest"
+	"sallyport/internal/vm"
 )
 
 const (
@@ -23,32 +19,16 @@ const (
 	shop     = "aaaa"
 )
 
-var shopOne, shopTwo = host{shop, "aa01", one}, host{shop, "aa02", two}
+var shopOne, shopTwo = instance{shop, "aa01", one}, instance{shop, "aa02", two}
 
-// offering is get for a client that offers protocols.
-func (s *upstreamSite) offering(name string, protocols ...string) (string, error) {
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
-		ForceAttemptHTTP2: slices.Contains(protocols, "h2"),
-		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			d := tls.Dialer{Config: &tls.Config{RootCAs: s.roots, ServerName: name + ".gw.test", NextProtos: protocols}}
-			return d.DialContext(ctx, "tcp", s.clients)
-		},
-	}}
-	defer client.CloseIdleConnections()
-	resp, err := client.Get("https://" + name + ".gw.test/")
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	return string(b), err
-}
+// listed is a list with the shop.
+var listed = config.AppSet{IDs: []vm.AppID{shop}}
 
 func TestListedAppIsReachedOverAttestedTLS(t *testing.T) {
-	s := newUpstreamSite(t, `["aaaa"]`, shopOne, host{"bbbb", "bb01", two})
-	listeners, port := listen(t, one, two)
-	serveWeb(t, listeners[0], s.identity(t, shop, "aa01"))
-	serveWeb(t, listeners[1], nil)
+	s := newSite(t, listed, shopOne, instance{"bbbb", "bb01", two})
+	listeners, port := gwtest.Listen(t, one, two)
+	gwtest.ServeWeb(t, listeners[0], s.identity(t, shop, "aa01"))
+	gwtest.ServeWeb(t, listeners[1], nil)
 	for _, test := range []struct {
 		name   string
 		offers []string
@@ -67,8 +47,8 @@ func TestListedAppIsReachedOverAttestedTLS(t *testing.T) {
 }
 
 func TestTenMegabytesEachWayThroughAttestedTLS(t *testing.T) {
-	s := newUpstreamSite(t, `["*"]`, shopOne)
-	listeners, port := listen(t, one)
+	s := newSite(t, config.AppSet{All: true}, shopOne)
+	listeners, port := gwtest.Listen(t, one)
 	sent := make([]byte, 10<<20)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(sent)
 	id := s.identity(t, shop, "aa01")
@@ -100,14 +80,14 @@ func TestTenMegabytesEachWayThroughAttestedTLS(t *testing.T) {
 }
 
 func TestInstanceOfAnotherIdentityIsRefused(t *testing.T) {
-	s := newUpstreamSite(t, `["aaaa"]`, shopOne)
+	s := newSite(t, listed, shopOne)
 	for name, conf := range map[string]*tls.Config{
 		"another app":      s.identity(t, "bbbb", "aa01"),
 		"another instance": s.identity(t, shop, "aa02"),
 		"plain HTTP":       nil,
 	} {
-		listeners, port := listen(t, one)
-		serveWeb(t, listeners[0], conf)
+		listeners, port := gwtest.Listen(t, one)
+		gwtest.ServeWeb(t, listeners[0], conf)
 		if got, err := s.get("aaaa-" + port); err == nil || !strings.Contains(err.Error(), "internal error") {
 			t.Errorf("%s: %q, %v; want the alert internal_error", name, got, err)
 		}
@@ -115,10 +95,10 @@ func TestInstanceOfAnotherIdentityIsRefused(t *testing.T) {
 }
 
 func TestOtherInstanceServesWhereOneIsNotTheApp(t *testing.T) {
-	s := newUpstreamSite(t, `["aaaa"]`, shopOne, shopTwo)
-	listeners, port := listen(t, one, two)
-	serveWeb(t, listeners[0], s.identity(t, "bbbb", "bb01"))
-	serveWeb(t, listeners[1], s.identity(t, shop, "aa02"))
+	s := newSite(t, listed, shopOne, shopTwo)
+	listeners, port := gwtest.Listen(t, one, two)
+	gwtest.ServeWeb(t, listeners[0], s.identity(t, "bbbb", "bb01"))
+	gwtest.ServeWeb(t, listeners[1], s.identity(t, shop, "aa02"))
 	for range 8 {
 		if got, err := s.get("aaaa-" + port); err != nil {
 			t.Errorf("%q, %v", got, err)
@@ -130,54 +110,39 @@ func TestOtherInstanceServesWhereOneIsNotTheApp(t *testing.T) {
 }
 
 func TestPassedThroughNameIsNotTouched(t *testing.T) {
-	s := newUpstreamSite(t, `["*"]`, shopOne)
-	listeners, port := listen(t, one)
-	own, err := newDemoCA() // of the app's owner, whom no judge knows
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newSite(t, config.AppSet{All: true}, shopOne)
+	listeners, port := gwtest.Listen(t, one)
+	own := gwtest.NewCA(t) // of the app's owner, whom no judge knows
 	name := "aaaa-" + port + "s.gw.test"
-	cert, key, err := own.pair(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	serveWeb(t, listeners[0], &tls.Config{Certificates: []tls.Certificate{pair}})
-	roots := x509.NewCertPool()
-	roots.AddCert(own.cert)
-	if got, err := s.fetch(name, roots); err != nil || got == "plain" {
+	gwtest.ServeWeb(t, listeners[0], &tls.Config{Certificates: []tls.Certificate{own.Server(t, name)}})
+	if got, err := s.fetch(name, own.Pool()); err != nil || got == "plain" {
 		t.Errorf("%q, %v", got, err)
 	}
 }
 
-func TestReloadChangesWhichAppsAreEncryptedAgain(t *testing.T) {
-	s := newUpstreamSite(t, `[]`, shopOne)
-	listeners, port := listen(t, one)
-	serveWeb(t, listeners[0], nil)
-	if got, err := s.get("aaaa-" + port); got != "plain" {
-		t.Fatalf("%q, %v", got, err)
-	}
+func TestListMayChangeWhileConnectionsCome(t *testing.T) {
+	s := newSite(t, config.AppSet{}, shopOne)
+	listeners, port := gwtest.Listen(t, one)
+	gwtest.ServeWeb(t, listeners[0], nil)
 	for _, step := range []struct {
-		list  string
+		list  config.AppSet
 		plain bool
-	}{{`["aaaa"]`, false}, {`["a problem", 1]`, false}, {`["bbbb"]`, true}, {`["*"]`, false}} {
-		s.configure(step.list, shopOne)
-		s.g.reloadConfig(s.file)
+	}{{config.AppSet{}, true}, {listed, false}, {config.AppSet{IDs: []vm.AppID{"bbbb"}}, true}, {config.AppSet{All: true}, false}} {
+		if err := s.decider.SetUpstreams(step.list); err != nil {
+			t.Fatal(err)
+		}
 		if got, err := s.get("aaaa-" + port); (err == nil) != step.plain {
-			t.Errorf("%s: %q, %v", step.list, got, err)
+			t.Errorf("%v: %q, %v", step.list, got, err)
 		}
 	}
 }
 
 func TestListWithoutAVerifierIsRefused(t *testing.T) {
 	var u upstreams
-	if err := u.set(config.AppSet{All: true}, config.Attestation{}); !errors.Is(err, errNoVerifier) {
+	if err := u.set(config.AppSet{All: true}); !errors.Is(err, errNoVerifier) {
 		t.Error(err)
 	}
-	if err := u.set(config.AppSet{}, config.Attestation{}); err != nil {
+	if err := u.set(config.AppSet{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,16 +1,17 @@
-package main
+package gateway
 
 import (
 	"time"
 
 	"sallyport/admin"
+	"sallyport/health"
 	"sallyport/internal/buildinfo"
 	"sallyport/internal/vm"
 	"sallyport/registry"
 )
 
-// report is what /status shows.
-func (g *gateway) report() admin.Status {
+// Status returns what /status shows.
+func (g *Gateway) Status() admin.Status {
 	s := admin.Status{
 		Version: buildinfo.Version(), Started: g.started, Draining: g.draining.Load(),
 		Tunnel: string(g.tunnel.Mode()) + " " + g.tunnel.Name(), PublicKey: g.tunnel.PublicKey().String(),
@@ -18,20 +19,20 @@ func (g *gateway) report() admin.Status {
 	if err := g.tunnel.Ready(); err != nil {
 		s.TunnelFault = err.Error()
 	}
-	s.Instances = g.instances()
-	s.Certificates = g.certificates()
+	s.Instances = instances(g.health, g.registry)
+	s.Certificates = certificates(g.certs, g.issuer)
 	for _, l := range g.relay.Loops() {
 		s.Loops = append(s.Loops, admin.Loop{Connections: l.Connections, Pipes: l.Pipes, Busy: l.Busy.Seconds()})
 	}
 	return s
 }
 
-// instances are all that the data plane knows, refused ones among them: their reason is
-// the verdict on their attestation.
-func (g *gateway) instances() []admin.Instance {
+// instances returns all that the data plane knows, refused ones among them: their reason
+// is the verdict on their attestation.
+func instances(h *health.Monitor, r *registry.Registry) []admin.Instance {
 	var all []admin.Instance
-	now, ending := time.Now(), g.ending()
-	for _, i := range g.health.Status() {
+	now, ends := time.Now(), ending(r)
+	for _, i := range h.Status() {
 		row := admin.Instance{
 			App: string(i.App), ID: string(i.Instance), Address: i.Addr.String(), Health: i.Health.String(), Reason: i.Reason,
 			Since: now.Sub(i.Since).Seconds(), Weight: int(i.Weight), Connections: int(i.Open), Failures: int(i.Failures),
@@ -40,20 +41,20 @@ func (g *gateway) instances() []admin.Instance {
 			age := i.Age.Seconds()
 			row.Handshake = &age
 		}
-		if r, ok := ending[i.Instance]; ok {
-			row.UndecidedUntil, row.RefusedFrom = r.Undecided, r.RefusedFrom
-			row.Reason += tellEnd(r)
+		if e, ok := ends[i.Instance]; ok {
+			row.UndecidedUntil, row.RefusedFrom = e.Undecided, e.RefusedFrom
+			row.Reason += endOf(e)
 		}
 		all = append(all, row)
 	}
 	return all
 }
 
-// ending are the instances that are served, and will not be for ever if nothing happens,
+// ending returns the instances that are served, and will not be for ever if nothing happens,
 // or not by their own names.
-func (g *gateway) ending() map[vm.InstanceID]registry.Status {
+func ending(r *registry.Registry) map[vm.InstanceID]registry.Status {
 	all := make(map[vm.InstanceID]registry.Status)
-	for _, s := range g.registry.Status() {
+	for _, s := range r.Status() {
 		if !s.Undecided.IsZero() || !s.RefusedFrom.IsZero() || s.Unnamed != "" {
 			all[s.Instance] = s
 		}
@@ -61,8 +62,8 @@ func (g *gateway) ending() map[vm.InstanceID]registry.Status {
 	return all
 }
 
-// tellEnd is what is to be said of such an instance besides.
-func tellEnd(s registry.Status) (text string) {
+// endOf is what is to be said of such an instance besides.
+func endOf(s registry.Status) (text string) {
 	if !s.Undecided.IsZero() {
 		text = "; its evidence cannot be judged again, and it is served so until " + s.Undecided.UTC().Format(time.RFC3339)
 	}

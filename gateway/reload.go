@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"time"
+
+	"sallyport/config"
+	"sallyport/gateway/issue"
+	"sallyport/internal/oneline"
+)
+
+// Reload reads the certificates and the KMS's root again. What cannot be used is logged, and
+// the previous one stays in use.
+func (g *Gateway) Reload() {
+	changed, err := g.certs.Reload()
+	if err != nil {
+		g.log.Error("some certificates could not be reloaded; the previous ones stay in use", "error", err)
+	}
+	if g.guests != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a guest agent may be asked
+		defer cancel()
+		if renewed, err := g.guests.Reload(ctx); err != nil {
+			g.log.Error("cannot reload the [rpc] certificate; the previous one stays in use", "error", err)
+		} else if renewed {
+			changed++
+		}
+	}
+	if err := g.appraise.ReloadRoots(); err != nil {
+		g.log.Error("cannot reload the KMS's root; the previous one stays in use", "error", err)
+	}
+	g.log.Info("certificates read", "changed", changed)
+}
+
+// ReloadConfig takes over what of the configuration file may change while the gateway runs:
+// the domains, but for those with ratls; [proxy] upstream_ratls and proxy_tlvs; and the
+// policy of [attestation]. A file with a problem is logged and changes nothing.
+func (g *Gateway) ReloadConfig(file string) {
+	cfg, err := config.Load(file)
+	if err == nil {
+		err = g.setDomains(cfg)
+	}
+	if err == nil {
+		err = g.setUpstreams(cfg)
+	}
+	if err != nil {
+		g.log.Error("cannot use the new configuration; the previous one stays in force", "error", err)
+		return
+	}
+	g.routes.SetProxyTLVs(cfg.Proxy.ProxyTLVs)
+	g.appraise.Reload(cfg.Attestation)
+	if !reflect.DeepEqual(cfg.ACME, g.cfg.ACME) {
+		g.log.Warn("[acme] has changed: that needs a restart; until then the old section is in force")
+	}
+	g.log.Info("configuration read", "file", file, "domains", len(cfg.Domains), "upstream_ratls", len(cfg.Proxy.UpstreamRATLS.IDs), "upstream_ratls_all", cfg.Proxy.UpstreamRATLS.All)
+}
+
+// What a restart is for.
+var (
+	errFirstACME = errors.New("[[domain]] acme: the first domain of that kind needs a restart")
+	errRATLS     = errors.New("[[domain]] ratls: domains of that kind are added and removed by a restart")
+)
+
+// setDomains takes over the domains of another configuration. An error changes
+// nothing.
+//
+// The order is such that no client meets a domain half there: what is new is prepared
+// before it is routed, and what has gone is routed no more before its certificate
+// goes.
+func (g *Gateway) setDomains(cfg *config.Config) error {
+	old, now := g.routes.Domains(), cfg.Domains
+	isRATLS := func(d config.Domain) bool { return d.RATLS }
+	switch {
+	case slices.Equal(old, now):
+		return nil
+	case g.issuer == nil && issue.HasACME(now):
+		return errFirstACME
+	case !slices.Equal(only(old, isRATLS), only(now, isRATLS)):
+		return errRATLS
+	}
+	// Of a domain that goes the certificate stays until nobody is led to it.
+	both := slices.Clone(now)
+	for _, d := range old {
+		if !slices.ContainsFunc(now, func(n config.Domain) bool { return n.Name == d.Name }) {
+			both = append(both, d)
+		}
+	}
+	if err := g.certs.SetSources(issue.Sources(both)); err != nil {
+		return err
+	}
+	if g.issuer != nil {
+		if err := g.issuer.SetDomains(now); err != nil {
+			return oneline.Join(err, g.certs.SetSources(issue.Sources(old)))
+		}
+	}
+	g.routes.SetDomains(now)
+	if now[0].Name != old[0].Name {
+		g.log.Warn("guests are told the first domain of the start until a restart", "now", now[0].Name)
+	}
+	return g.certs.SetSources(issue.Sources(now))
+}
+
+func only(list []config.Domain, is func(config.Domain) bool) (some []config.Domain) {
+	for _, d := range list {
+		if is(d) {
+			some = append(some, d)
+		}
+	}
+	return some
+}

@@ -1,0 +1,48 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"sallyport/customdomain"
+	"sallyport/relay"
+	"sallyport/router"
+)
+
+// decideCustom asks what the name's owner says in DNS: what is remembered at once,
+// anything else on a goroutine.
+func (r *Decider) decideCustom(names *router.Router, name []byte, client netip.AddrPort, d *relay.Decision) {
+	if target, ok := r.o.Custom.Cached(name); ok {
+		r.decideTarget(names, target, d)
+		return
+	}
+	asked := string(name)
+	d.Later = func(ctx context.Context, d *relay.Decision) {
+		target, err := r.o.Custom.Lookup(ctx, asked, client.Addr())
+		if err == nil {
+			r.decideTarget(names, target, d)
+			return
+		}
+		d.Detail = err.Error() // which quotes what strangers wrote, and bounds it
+		switch {
+		case errors.Is(err, customdomain.ErrLimited):
+			d.Refuse = relay.LookupLimit
+		case errors.Is(err, customdomain.ErrInternal):
+			d.Refuse = relay.Internal
+		case errors.Is(err, customdomain.ErrTemporary):
+			d.Refuse = relay.LookupFailed
+		default:
+			d.Refuse = relay.UnknownDomain
+		}
+	}
+}
+
+// decideTarget decides for a connection whose name's owner says that target serves it.
+func (r *Decider) decideTarget(names *router.Router, target customdomain.Target, d *relay.Decision) {
+	decided := names.RouteTarget(target.ID.Bytes(), target.Port)
+	r.pass(&decided, d)
+	if decided.Refusal == router.UnknownApp {
+		d.Detail = "the TXT record says " + target.String()
+	}
+}
