@@ -11,7 +11,7 @@ import (
 
 // admit refuses what no state of the table could allow, and asks Authorize. allocate decides
 // whether key and names are free, where it claims them.
-func (r *Registry) admit(ctx context.Context, q *Request) error {
+func (r *Registry) admit(ctx context.Context, q *registration) error {
 	if r.down.Load() {
 		return ErrDown
 	}
@@ -66,7 +66,7 @@ func isLabel(s string) bool {
 
 // checkEvidence checks the size of the evidence and whether it is required, and computes its
 // digest.
-func (r *Registry) checkEvidence(q *Request) error {
+func (r *Registry) checkEvidence(q *registration) error {
 	if len(q.Evidence) > MaxEvidence {
 		return fmt.Errorf("%w: evidence of %d bytes, the limit is %d", ErrInvalid, len(q.Evidence), MaxEvidence)
 	}

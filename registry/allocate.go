@@ -25,7 +25,7 @@ type change struct {
 
 // allocate claims what q needs: its key, and the address that the instance has, or a
 // free one. On an error nothing is claimed.
-func (t *table) allocate(q Request, node string, now time.Time) (change, error) {
+func (t *table) allocate(q *registration, now time.Time) (change, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.instances[q.Instance]
@@ -42,9 +42,9 @@ func (t *table) allocate(q Request, node string, now time.Time) (change, error) 
 	if e == nil {
 		e = t.addLocked(q.Instance, q.App, now)
 	}
-	e.claim(now, now.Add(t.askEvery))
+	e.claim(now, now.Add(t.o.AuthorizeInterval))
 	t.keys[q.Key] = q.Instance
-	return newChange(e, q, node, addr, now), nil
+	return newChange(e, q, t.o.Node, addr, now), nil
 }
 
 // addressLocked returns the address of e, or takes a free one.
@@ -60,7 +60,7 @@ func (t *table) addressLocked(e *entry, now time.Time) (netip.Addr, error) {
 }
 
 // newChange returns the record that q makes of e's.
-func newChange(e *entry, q Request, node string, addr netip.Addr, now time.Time) change {
+func newChange(e *entry, q *registration, node string, addr netip.Addr, now time.Time) change {
 	c := change{id: q.Instance, old: e.record, rev: e.rev, judged: q.judged, asOf: q.asOf, admitted: true}
 	c.next = record.Record{
 		App: q.App, Key: q.Key, Addr: addr, Compose: q.Compose, Node: node,
@@ -80,7 +80,7 @@ func newChange(e *entry, q Request, node string, addr netip.Addr, now time.Time)
 }
 
 // refusalLocked refuses a registration whose names or key belong to another instance or app.
-func (t *table) refusalLocked(e *entry, q Request) error {
+func (t *table) refusalLocked(e *entry, q *registration) error {
 	if t.static[q.Instance] {
 		return ErrStatic
 	}
@@ -96,7 +96,7 @@ func (t *table) refusalLocked(e *entry, q Request) error {
 	if holder, taken := t.keys[q.Key]; taken && holder != q.Instance {
 		return ErrKeyTaken
 	}
-	if e != nil && e.lacksEvidence(q, t.requireEvidence) {
+	if e != nil && e.lacksEvidence(q, t.o.RequireEvidence) {
 		return ErrNoEvidence
 	}
 	return nil

@@ -104,7 +104,7 @@ func (t *table) goal(id vm.InstanceID) (s vm.Spec, before tunnel, problem string
 			return
 		}
 		problem = t.problemLocked(e)
-		e.obstruct(problem)
+		e.setProblem(problem)
 		s, before = t.specLocked(e), e.set
 	})
 	return s, before, problem

@@ -56,15 +56,15 @@ func (r *Registry) SetAuthorities(roots []Fingerprint) {
 }
 
 // authorize asks whether q may register. A denial revokes the authority of its instance.
-func (r *Registry) authorize(ctx context.Context, q *Request) error {
+func (r *Registry) authorize(ctx context.Context, q *registration) error {
 	if r.o.Authorize == nil {
 		return nil
 	}
-	if r.table.lacksEvidence(*q) { // it may not be the instance that has shown some
+	if r.table.lacksEvidence(q) { // it may not be the instance that has shown some
 		return ErrNoEvidence
 	}
 	q.revocations = r.table.revocations(q.Instance)
-	err := r.o.Authorize(ctx, *q)
+	err := r.o.Authorize(ctx, q.Request)
 	switch {
 	case err == nil:
 		return nil
@@ -206,14 +206,14 @@ func (t *table) setAuthorities(roots []Fingerprint, now time.Time) (n int) {
 // rootLocked notes whether e's root is in force. It reports whether that has ended now.
 func (t *table) rootLocked(e *entry, now time.Time) (ended bool) {
 	inForce := t.authorities == nil || t.authorities[e.record.Root]
-	return e.root(inForce || e.record.Node != t.node || e.rev == 0, now)
+	return e.root(inForce || e.record.Node != t.o.Node || e.rev == 0, now)
 }
 
 // endLocked returns when and why e's proof has ended; zero: it has not.
 func (t *table) endLocked(e *entry, now time.Time) (at time.Time, why string) {
 	until := time.Unix(e.record.Until, 0)
 	switch {
-	case e.record.Node != t.node:
+	case e.record.Node != t.o.Node:
 		return time.Time{}, ""
 	case !e.unrooted.IsZero():
 		return e.unrooted, textEnded + "its root is not in force since " + e.unrooted.UTC().Format(time.RFC3339)
@@ -230,10 +230,10 @@ func (t *table) supervised(now time.Time, ask bool) (ended []revocation, unasked
 	defer t.mu.Unlock()
 	wait = maxSupervise // an instance that registers meanwhile is not due before
 	if ask {
-		wait = min(wait, t.askEvery)
+		wait = min(wait, t.o.AuthorizeInterval)
 	}
 	for _, e := range t.instances {
-		if e.rev == 0 || e.record.Node != t.node || e.record.Revoked != "" {
+		if e.rev == 0 || e.record.Node != t.o.Node || e.record.Revoked != "" {
 			continue
 		}
 		t.rootLocked(e, now)
@@ -242,11 +242,11 @@ func (t *table) supervised(now time.Time, ask bool) (ended []revocation, unasked
 		case e.revoked != "": // which is not stored yet
 			ended = append(ended, revocation{e.id, e.revoked})
 			continue
-		case !at.IsZero() && !at.Add(t.grace).After(now):
+		case !at.IsZero() && !at.Add(t.o.ProofGrace).After(now):
 			ended = append(ended, revocation{e.id, why})
 			continue
 		case !at.IsZero():
-			wait = min(wait, at.Add(t.grace).Sub(now))
+			wait = min(wait, at.Add(t.o.ProofGrace).Sub(now))
 		}
 		if !ask || e.record.Facts == "" {
 			continue
@@ -278,14 +278,14 @@ func (t *table) revocations(id vm.InstanceID) (n uint64) {
 }
 
 // lacksEvidence reports whether q lacks evidence that its instance has shown.
-func (t *table) lacksEvidence(q Request) (yes bool) {
-	t.with(q.Instance, func(e *entry) { yes = e.lacksEvidence(q, t.requireEvidence) })
+func (t *table) lacksEvidence(q *registration) (yes bool) {
+	t.with(q.Instance, func(e *entry) { yes = e.lacksEvidence(q, t.o.RequireEvidence) })
 	return yes
 }
 
 // storedUntil returns the end of q's proof as it is stored. Guests may come with a new
 // certificate each time: a later end is stored when twice as much time is left to it.
-func storedUntil(e *entry, q Request, now time.Time) int64 {
+func storedUntil(e *entry, q *registration, now time.Time) int64 {
 	if q.Proof.Until.IsZero() {
 		return 0
 	}

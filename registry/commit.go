@@ -21,11 +21,11 @@ const maxTries = 5
 
 // store allocates and stores. After a conflict with another node it learns what that has
 // stored, and tries again.
-func (r *Registry) store(ctx context.Context, q Request) error {
+func (r *Registry) store(ctx context.Context, q *registration) error {
 	err := store.ErrConflict
 	for try := 0; try < maxTries && errors.Is(err, store.ErrConflict); try++ {
 		var c change
-		if c, err = r.table.allocate(q, r.o.Node, time.Now()); err != nil {
+		if c, err = r.table.allocate(q, time.Now()); err != nil {
 			return err
 		}
 		err = r.commit(ctx, c)
@@ -114,7 +114,7 @@ func (t *table) install(c change, until time.Time) {
 	switch {
 	case c.judged:
 		now := time.Now()
-		e.judge(c.next.Refused, now, t.nextLocked(c.asOf, now.Add(cmp.Or(t.interval, never))))
+		e.judge(c.next.Refused, now, t.nextLocked(c.asOf, now.Add(cmp.Or(t.o.ReattestInterval, never))))
 	case c.next.Evidence != record.Digest{} && e.next.IsZero(): // another node has accepted it, not this one
 		t.wakeLocked()
 	}

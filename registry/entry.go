@@ -113,8 +113,8 @@ func (e *entry) adopt(rec record.Record, rev int64) (evidence bool) {
 	return evidence
 }
 
-// obstruct notes why the instance cannot be served as it is stored; "": it can.
-func (e *entry) obstruct(problem string) { e.problem = problem }
+// setProblem notes why the instance cannot be served as it is stored; "": it can.
+func (e *entry) setProblem(problem string) { e.problem = problem }
 
 // peer notes what the tunnel may have from now on.
 func (e *entry) peer(now tunnel) { e.set = now }
@@ -149,9 +149,9 @@ func (e *entry) postpone(next time.Time) {
 // schedule makes the evidence due at next.
 func (e *entry) schedule(next time.Time) { e.next = next }
 
-// wonder notes that there is no verdict now, and returns since when there is none. A clock
+// undecided notes that there is no verdict now, and returns since when there is none. A clock
 // that was set back begins anew.
-func (e *entry) wonder(now time.Time) (since time.Time) {
+func (e *entry) undecided(now time.Time) (since time.Time) {
 	if since = e.undecidedSince(); since.IsZero() || since.After(now) {
 		since = now.Truncate(time.Second)
 		e.since = since
@@ -237,7 +237,7 @@ func (e *entry) unproven(required bool) string {
 
 // lacksEvidence reports whether q must bring evidence and does not. An instance that is
 // refused, or that comes with another key or compose file than its evidence did, must.
-func (e *entry) lacksEvidence(q Request, required bool) bool {
+func (e *entry) lacksEvidence(q *registration, required bool) bool {
 	if len(q.Evidence) > 0 {
 		return false
 	}

@@ -35,7 +35,7 @@ func TestTransitionsOfAnEntry(t *testing.T) {
 		"a verdict as before":      {func(e *entry) { e.judge("", now, now) }, true, ""},
 		"a refusal":                {func(e *entry) { e.judge("old", now, now) }, false, "attestation: old"},
 		"a refusal not yet stored": {func(e *entry) { e.refuse("old") }, false, "attestation: old"},
-		"no verdict":               {func(e *entry) { e.wonder(now); e.postpone(now) }, true, ""},
+		"no verdict":               {func(e *entry) { e.undecided(now); e.postpone(now) }, true, ""},
 		"held":                     {func(e *entry) { e.refuse(heldText) }, false, "attestation: " + heldText},
 		"held and released":        {func(e *entry) { e.refuse(heldText); e.settle(wanted, wanted); e.release() }, false, ""},
 		"released without a hold":  {func(e *entry) { e.release() }, true, ""},

@@ -29,8 +29,8 @@ const MaxEvidence = store.MaxValue
 
 // prove has the evidence of a registration appraised, if that is needed. The caller has appraised it
 // already, but perhaps by an earlier policy.
-func (r *Registry) prove(ctx context.Context, q *Request) error {
-	if len(q.Evidence) == 0 || r.table.trusts(*q) {
+func (r *Registry) prove(ctx context.Context, q *registration) error {
+	if len(q.Evidence) == 0 || r.table.trusts(q) {
 		return nil
 	}
 	q.judged, q.asOf = true, r.table.demand()
@@ -79,9 +79,9 @@ func refusalText(err error) string {
 }
 
 // trusts reports whether the evidence of q was accepted before, and still is.
-func (t *table) trusts(q Request) (yes bool) {
+func (t *table) trusts(q *registration) (yes bool) {
 	t.with(q.Instance, func(e *entry) {
-		yes = e.record.Evidence == q.digest && e.unproven(t.requireEvidence) == ""
+		yes = e.record.Evidence == q.digest && e.unproven(t.o.RequireEvidence) == ""
 	})
 	return yes
 }

@@ -169,7 +169,7 @@ func (t *table) withEvidence() (ids []vm.InstanceID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(t.instances)) {
-		if t.instances[id].hasEvidence(t.node) {
+		if t.instances[id].hasEvidence(t.o.Node) {
 			ids = append(ids, id)
 		}
 	}

@@ -107,5 +107,5 @@ func (t *table) condemn(id vm.InstanceID, handshakes map[vm.WGKey]time.Time, bef
 }
 
 func (t *table) silentLocked(e *entry, handshakes map[vm.WGKey]time.Time, before time.Time) bool {
-	return e.rev > 0 && e.record.Node == t.node && e.seen.Before(before) && handshakes[e.record.Key].Before(before)
+	return e.rev > 0 && e.record.Node == t.o.Node && e.seen.Before(before) && handshakes[e.record.Key].Before(before)
 }

@@ -30,6 +30,11 @@ type Request struct {
 
 	// Proof is the chain of the guest's certificate, which the caller has just verified.
 	Proof Proof
+}
+
+// registration is a Request on its way through the steps.
+type registration struct {
+	Request
 
 	digest      record.Digest // of Evidence, from admit on
 	facts       string        // Facts as a record has them, from admit on
@@ -51,9 +56,10 @@ type Grant struct {
 // Register registers an instance, or notes that it is still there. When it returns without an
 // error the guest can be reached as soon as its tunnel has a handshake. The guest's next
 // registration finishes what Register does not.
-func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error) {
+func (r *Registry) Register(ctx context.Context, request Request) (g Grant, err error) {
 	defer func() { r.metrics.registered(g, err) }()
-	if err := r.admit(ctx, &q); err != nil {
+	q := &registration{Request: request}
+	if err := r.admit(ctx, q); err != nil {
 		return Grant{}, err
 	}
 	if g, ok := r.renew(q); ok {
@@ -67,10 +73,15 @@ func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error)
 	if g, ok := r.renew(q); ok { // the registration before in the lane was the same
 		return g, nil
 	}
+	return r.register(ctx, q)
+}
+
+// register is Register for a registration that changes something, in the lane of its instance.
+func (r *Registry) register(ctx context.Context, q *registration) (Grant, error) {
 	if err := r.changes.take(q.Instance, time.Now()); err != nil {
 		return Grant{}, err
 	}
-	if err := r.prove(ctx, &q); err != nil {
+	if err := r.prove(ctx, q); err != nil {
 		return Grant{}, err
 	}
 	// From here on the guest may leave: a change is completed.
@@ -96,7 +107,7 @@ func (r *Registry) Register(ctx context.Context, q Request) (g Grant, err error)
 
 // renew answers a registration that changes nothing: every instance sends one every three
 // minutes.
-func (r *Registry) renew(q Request) (Grant, bool) {
+func (r *Registry) renew(q *registration) (Grant, bool) {
 	spec, ok := r.table.renew(q, time.Now())
 	if ok {
 		r.fetchIfUnknown(spec)
@@ -105,11 +116,11 @@ func (r *Registry) renew(q Request) (Grant, bool) {
 }
 
 // renew notes that an instance has registered, if nothing about it has changed.
-func (t *table) renew(q Request, now time.Time) (s vm.Spec, ok bool) {
+func (t *table) renew(q *registration, now time.Time) (s vm.Spec, ok bool) {
 	t.with(q.Instance, func(e *entry) {
-		ok = e.settled && e.record.Node == t.node && e.refusal(t.requireEvidence) == "" && matches(e, q, now)
+		ok = e.settled && e.record.Node == t.o.Node && e.refusal(t.o.RequireEvidence) == "" && matches(e, q, now)
 		if ok {
-			e.renew(now, now.Add(t.askEvery))
+			e.renew(now, now.Add(t.o.AuthorizeInterval))
 			s = t.specLocked(e)
 		}
 	})
@@ -117,7 +128,7 @@ func (t *table) renew(q Request, now time.Time) (s vm.Spec, ok bool) {
 }
 
 // matches reports whether q has what is stored of e.
-func matches(e *entry, q Request, now time.Time) bool {
+func matches(e *entry, q *registration, now time.Time) bool {
 	switch {
 	case e.app != q.App, e.record.Key != q.Key, e.record.Compose != q.Compose:
 	case q.Policy != nil && *q.Policy != e.record.Policy:

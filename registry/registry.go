@@ -160,14 +160,7 @@ type Registry struct {
 // served. A registered instance that no longer fits the configuration, or whose peer cannot be
 // set, is logged, kept, and served again when it registers.
 func Open(ctx context.Context, o Options) (*Registry, error) {
-	o.AddressRest = cmp.Or(o.AddressRest, defaultAddressRest)
-	o.RecycleAfter = cmp.Or(o.RecycleAfter, defaultRecycleAfter)
-	o.MaxFetches = cmp.Or(o.MaxFetches, defaultFetches)
-	o.UndecidedFor = cmp.Or(o.UndecidedFor, defaultUndecidedFor)
-	o.AuthorizeInterval = cmp.Or(o.AuthorizeInterval, defaultAuthorize)
-	o.MaxPerApp = cmp.Or(o.MaxPerApp, defaultMaxPerApp)
-	o.ReattestInterval = max(o.ReattestInterval, 0)
-	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o = o.withDefaults()
 	if o.Store == nil || o.Publisher == nil {
 		return nil, errors.New("registry: Options need a Store and a Publisher")
 	}
@@ -179,13 +172,27 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	r := &Registry{o: o, table: table, lanes: lanes{busy: make(map[vm.InstanceID]*lane)}}
-	r.changes = newChanges(cmp.Or(o.ChangeInterval, defaultChangeInterval))
+	r.changes = newChanges(o.ChangeInterval)
 	r.fetcher = policy.New(r.policyOptions())
 	r.metrics = newMetrics(table, r.fetcher.Collector())
 	if err := r.load(ctx); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	return r, nil
+}
+
+func (o Options) withDefaults() Options {
+	o.AddressRest = cmp.Or(o.AddressRest, defaultAddressRest)
+	o.RecycleAfter = cmp.Or(o.RecycleAfter, defaultRecycleAfter)
+	o.AuthorizeInterval = cmp.Or(o.AuthorizeInterval, defaultAuthorize)
+	o.UndecidedFor = cmp.Or(o.UndecidedFor, defaultUndecidedFor)
+	o.ReattestInterval = max(o.ReattestInterval, 0)
+	o.MaxPerApp = cmp.Or(o.MaxPerApp, defaultMaxPerApp)
+	o.PoolShare = cmp.Or(o.PoolShare, defaultPoolShare)
+	o.ChangeInterval = cmp.Or(o.ChangeInterval, defaultChangeInterval)
+	o.MaxFetches = cmp.Or(o.MaxFetches, defaultFetches)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	return o
 }
 
 // SetDown refuses registrations, or accepts them again: guests register with another node.

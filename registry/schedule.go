@@ -24,9 +24,9 @@ func (t *table) due(now time.Time) (ids []vm.InstanceID, wait time.Duration, fai
 	default:
 	}
 	var all []*entry
-	wait = cmp.Or(t.interval, never) // evidence that is appraised meanwhile is not due before
+	wait = cmp.Or(t.o.ReattestInterval, never) // evidence that is appraised meanwhile is not due before
 	for _, e := range t.instances {
-		if !e.hasEvidence(t.node) || e.problem != "" {
+		if !e.hasEvidence(t.o.Node) || e.problem != "" {
 			continue
 		}
 		if e.tries > 0 {
@@ -112,5 +112,5 @@ func (t *table) undecidedEndLocked(e *entry) time.Time {
 	if since.IsZero() || e.refused != "" {
 		return time.Time{}
 	}
-	return since.Add(t.undecidedFor)
+	return since.Add(t.o.UndecidedFor)
 }

@@ -26,10 +26,10 @@ const (
 // An app may hold a percentage of the addresses that are its own or free: the more apps there
 // are, the fewer each can take. An app without an address may take the last one.
 func (t *table) shareLocked(e *entry, app vm.AppID, now time.Time) error {
-	if e == nil && t.maxPerApp > 0 && t.apps[app] >= t.maxPerApp {
+	if e == nil && t.o.MaxPerApp > 0 && t.apps[app] >= t.o.MaxPerApp {
 		return fmt.Errorf("%w: it has %d", ErrAppFull, t.apps[app])
 	}
-	if e != nil && e.rev > 0 && t.pool.Usable(e.record.Addr) || t.poolShare >= 100 {
+	if e != nil && e.rev > 0 && t.pool.Usable(e.record.Addr) || t.o.PoolShare >= 100 {
 		return nil
 	}
 	free := t.pool.Left(now)
@@ -46,7 +46,7 @@ func (t *table) shareLocked(e *entry, app vm.AppID, now time.Time) error {
 }
 
 // fits reports whether an app with own addresses may take one of those that are free.
-func (t *table) fits(own, free int) bool { return (own+1)*100 <= t.poolShare*(own+free) || own == 0 }
+func (t *table) fits(own, free int) bool { return (own+1)*100 <= t.o.PoolShare*(own+free) || own == 0 }
 
 // addressesLocked counts the addresses of this pool that an app has or is about to get.
 func (t *table) addressesLocked(app vm.AppID) (n int) {

@@ -64,7 +64,7 @@ func (t *table) status() []Status {
 			row.Proven = time.Unix(e.record.Until, 0)
 		}
 		if at, why := t.endLocked(e, now); why != "" && s.Refused == "" {
-			row.Ended, row.RefusedFrom = why, at.Add(t.grace)
+			row.Ended, row.RefusedFrom = why, at.Add(t.o.ProofGrace)
 		}
 		all = append(all, row)
 	}

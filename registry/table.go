@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"cmp"
 	"net/netip"
 	"sync"
 	"time"
@@ -16,17 +15,10 @@ import (
 // each app's share of them. It is the registry's memory, behind one lock that is held for
 // lookups only. The state of one instance is its entry's.
 type table struct {
-	static          map[vm.InstanceID]bool
-	node            string
-	maxPerApp       int // below 1: no limit
-	poolShare       int // percent
-	requireEvidence bool
-	interval        time.Duration // of reattestation
-	undecidedFor    time.Duration // how long an instance is served without a verdict
-	wake            chan struct{} // holds one if evidence may be due
-	askEvery        time.Duration // the webhook, about an instance
-	grace           time.Duration // after the end of a proof
-	supervision     chan struct{} // holds one if authority may have ended
+	o           Options // its limits and times
+	static      map[vm.InstanceID]bool
+	wake        chan struct{} // holds one if evidence may be due
+	supervision chan struct{} // holds one if authority may have ended
 
 	mu        sync.Mutex // guards what follows
 	instances map[vm.InstanceID]*entry
@@ -46,22 +38,19 @@ type override struct {
 	rev    int64
 }
 
+// newTable returns a table with the static instances. o has its defaults.
 func newTable(o Options) (*table, error) {
 	t := &table{
-		static:    make(map[vm.InstanceID]bool),
-		node:      o.Node,
-		maxPerApp: o.MaxPerApp,
-		poolShare: cmp.Or(o.PoolShare, defaultPoolShare),
-		interval:  o.ReattestInterval,
-		wake:      make(chan struct{}, 1),
-		instances: make(map[vm.InstanceID]*entry),
-		keys:      make(map[vm.WGKey]vm.InstanceID),
-		apps:      make(map[vm.AppID]int),
-		names:     make(map[vm.AppID]bool),
-		overrides: make(map[vm.InstanceID]override),
+		o:           o,
+		static:      make(map[vm.InstanceID]bool),
+		wake:        make(chan struct{}, 1),
+		supervision: make(chan struct{}, 1),
+		instances:   make(map[vm.InstanceID]*entry),
+		keys:        make(map[vm.WGKey]vm.InstanceID),
+		apps:        make(map[vm.AppID]int),
+		names:       make(map[vm.AppID]bool),
+		overrides:   make(map[vm.InstanceID]override),
 	}
-	t.requireEvidence, t.undecidedFor = o.RequireEvidence, o.UndecidedFor
-	t.askEvery, t.grace, t.supervision = o.AuthorizeInterval, o.ProofGrace, make(chan struct{}, 1)
 	if !o.OwnKey.IsZero() {
 		t.keys[o.OwnKey] = "" // of no instance
 	}
@@ -125,7 +114,7 @@ func (t *table) specLocked(e *entry) vm.Spec {
 	}
 	return vm.Spec{
 		ID: e.id, App: e.app, Key: e.record.Key, Addr: e.record.Addr, Compose: e.record.Compose, Policy: policy,
-		Refused: e.refusal(t.requireEvidence),
+		Refused: e.refusal(t.o.RequireEvidence),
 	}
 }
 

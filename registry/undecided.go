@@ -31,7 +31,7 @@ func (r *Registry) undecided(ctx context.Context, id vm.InstanceID, why error) e
 	}
 	now := time.Now()
 	since := now
-	r.table.with(id, func(e *entry) { since = e.wonder(now) })
+	r.table.with(id, func(e *entry) { since = e.undecided(now) })
 	c := change{id: id, old: rec, next: rec, rev: rev}
 	c.next.Undecided = since.Unix()
 	if now.Sub(since) >= r.o.UndecidedFor {
@@ -56,7 +56,7 @@ func overdueText(since time.Time, limit time.Duration, why error) string {
 func (t *table) overdue(id vm.InstanceID, now time.Time) (why string) {
 	t.with(id, func(e *entry) {
 		if end := t.undecidedEndLocked(e); !end.IsZero() && !end.After(now) {
-			why = overdueText(e.undecidedSince(), t.undecidedFor, nil)
+			why = overdueText(e.undecidedSince(), t.o.UndecidedFor, nil)
 		}
 	})
 	return why
