@@ -7,26 +7,26 @@ import (
 	"sallyport/ratls/internal/msgpack"
 )
 
-// AppInfo says what runs in a machine. It stands in a certificate's extension .9,
-// written by the authority that checked the machine's evidence when it signed:
-// who believes the authority need not see the evidence.
+// AppInfo says what runs in a CVM. It is in extension .9 of a certificate, written by the
+// authority that checked the evidence of the CVM when it signed: a verifier that trusts the
+// authority does not need the evidence.
 //
-// Its JSON is that of dstack's authorisation webhook.
+// Its JSON is the one that dstack sends to its authorisation webhook.
 type AppInfo struct {
 	AppID       AppID      `json:"app_id"`
 	ComposeHash Hash       `json:"compose_hash"` // of the app's compose file
 	InstanceID  InstanceID `json:"instance_id"`  // zero: the app's machines have none
-	// DeviceID is the SHA-256 of the processor's id. The KMS of dstack writes
-	// the SHA-256 of nothing here: it has verified the id but does not pass it on.
+	// DeviceID is the SHA-256 of the processor's id (PPID). A KMS of dstack writes the
+	// SHA-256 of the empty string: it has verified the id, but does not pass it on.
 	DeviceID     Hash `json:"device_id"`
 	MRSystem     Hash `json:"mr_system"`     // of the virtual hardware, firmware, kernel and key provider
 	MRAggregated Hash `json:"mr_aggregated"` // of all measurements
 	OSImageHash  Hash `json:"os_image_hash"` // zero: not known
-	// KeyProviderInfo is a JSON text of at most 4 KiB that says where the
-	// machine's keys are from.
+	// KeyProviderInfo is a JSON text of at most 4 KiB that names the source of the
+	// CVM's keys.
 	KeyProviderInfo Bytes `json:"key_provider_info"`
-	// InitScriptHashes are at most 5. nil: the machine does not report them
-	// (dstack 0.5.11 and older); empty: it has none.
+	// InitScriptHashes are the hashes of at most 5 scripts. Nil means that the CVM does
+	// not report them (dstack 0.5.11 and older), empty that it has none.
 	InitScriptHashes []Hash `json:"init_script_hashes"`
 }
 
@@ -42,9 +42,9 @@ var appInfoFields = [...]string{
 	"mr_aggregated", "os_image_hash", "key_provider_info", "init_script_hashes",
 }
 
-// ParseAppInfo reads an extension's payload: a MessagePack array of 8 or 9
-// values, or a map with their names. The answer is nil without an error
-// where the payload says that there is no app info. It keeps nothing of b and may be called
+// ParseAppInfo reads the payload of an extension: a MessagePack array of 8 or 9 values, or
+// a map with their names. It returns nil and no error if the payload is MessagePack's nil,
+// which means that there is no app info. It keeps nothing of b and may be called
 // concurrently.
 func ParseAppInfo(b []byte) (*AppInfo, error) {
 	info, err := parseAppInfo(b)
@@ -54,8 +54,8 @@ func ParseAppInfo(b []byte) (*AppInfo, error) {
 	return info, nil
 }
 
-// Marshal is the payload of an extension: an array of 9. It fails where
-// ParseAppInfo would refuse the result.
+// Marshal returns the payload of an extension: an array of 9 values. It returns an error
+// if ParseAppInfo would refuse the result.
 func (a *AppInfo) Marshal() ([]byte, error) {
 	switch {
 	case a.AppID.IsZero():

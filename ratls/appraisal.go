@@ -13,10 +13,10 @@ import (
 	"sallyport/ratls/tdx"
 )
 
-// An appraisal is one piece of evidence on its way to a verdict. Strangers send
-// evidence, so the order is that of cost and trust: collateral is fetched only for a
-// platform that Intel's signature vouches for, and the log, which takes up to 37 ms (230 kB
-// of events) where all signatures take 0.7, is read only for a quote that is genuine.
+// An appraisal is one piece of evidence on its way to a verdict. Strangers send evidence, so
+// the steps are in the order of cost and trust: collateral is fetched only for a platform
+// that Intel's signature vouches for, and the log is read only for a genuine quote. It takes
+// up to 37 ms (230 kB of events), all signatures together take 0.7 ms.
 type appraisal struct {
 	*Verifier
 	evidence Evidence
@@ -54,7 +54,7 @@ func (a *appraisal) runAgain(ctx context.Context) (*Verdict, error) {
 	return a.take(ctx, a.open, a.binding, a.eventLog, a.describe, a.judge)
 }
 
-// take takes the steps up to the one without which there is no next.
+// take takes the steps in order. It ends after the first that makes the next impossible.
 func (a *appraisal) take(ctx context.Context, steps ...func(context.Context)) (*Verdict, error) {
 	a.at = a.now()
 	for _, step := range steps {
@@ -70,7 +70,7 @@ func (a *appraisal) take(ctx context.Context, steps ...func(context.Context)) (*
 	return &v, nil
 }
 
-// check notes a step. It reports whether err is nil.
+// check adds a step to the report. It reports whether err is nil.
 func (a *appraisal) check(name, value string, err error) bool {
 	a.steps = append(a.steps, Step{Name: name, Value: value, Err: err})
 	if err != nil && a.err == nil {
@@ -79,7 +79,7 @@ func (a *appraisal) check(name, value string, err error) bool {
 	return err == nil
 }
 
-// open reads the evidence. An attestation counts where there is one, as in dstack.
+// open reads the evidence. As in dstack, an attestation counts if there is one.
 func (a *appraisal) open(context.Context) {
 	raw := a.evidence.Quote
 	if len(a.evidence.Attestation) > 0 {
@@ -100,7 +100,7 @@ func (a *appraisal) open(context.Context) {
 	a.quote, a.verdict.TD = quote, quote.TD
 }
 
-// binding: the machine asked for the quote to speak for this key.
+// binding checks that the quote was requested for this key.
 func (a *appraisal) binding(context.Context) {
 	td := &a.quote.TD
 	if a.attestation != nil {
@@ -112,8 +112,7 @@ func (a *appraisal) binding(context.Context) {
 	}
 }
 
-// chain finds out the platform. The steps are those of Intel's rules, which look at
-// the chain again.
+// chain identifies the platform. Intel's rules check the chain again later.
 func (a *appraisal) chain(context.Context) {
 	chain, err := a.quote.VerifyChain(a.root, a.at)
 	if err != nil {
@@ -137,7 +136,7 @@ func (a *appraisal) hardware(ctx context.Context) {
 		a.check("collateral", a.platform.String(), err)
 		return
 	}
-	// What was fetched just now may be issued just now: later than the time of before.
+	// Collateral that was fetched just now may be issued just now, after the time above.
 	a.at = a.now()
 	result, err := collateral.Verify(a.quote, a.at)
 	a.steps = append(a.steps, result.Steps...)
@@ -154,10 +153,10 @@ func (a *appraisal) hardware(ctx context.Context) {
 	a.verdict.TCB, a.verdict.Expires = *result, result.Expires
 }
 
-// genuine reports whether the hardware's part holds, or has held before.
+// genuine reports whether the hardware's part holds, or held before.
 func (a *appraisal) genuine() bool { return a.verdict.TCB.Status != 0 || a.again }
 
-// eventLog: what is told of RTMR3 is what was measured into it.
+// eventLog checks that the runtime events are those that were measured into RTMR3.
 func (a *appraisal) eventLog(context.Context) {
 	told, e := a.attestation, a.evidence
 	if told == nil && len(e.EventLog) > 0 {
@@ -180,7 +179,7 @@ func (a *appraisal) eventLog(context.Context) {
 	}
 }
 
-// describe finds out what runs in the machine.
+// describe derives what runs in the CVM.
 func (a *appraisal) describe(context.Context) {
 	if !a.genuine() || a.log == nil {
 		return
@@ -206,7 +205,7 @@ func (a *appraisal) describe(context.Context) {
 	a.check("mr_config_id", fmt.Sprintf("%x", td.MRConfigID), err)
 }
 
-// judge applies the policy of this moment: fetching may have taken half a minute.
+// judge applies the current policy: fetching may have taken half a minute.
 func (a *appraisal) judge(context.Context) {
 	if !a.genuine() {
 		return

@@ -18,9 +18,9 @@ import (
 	"sallyport/internal/hostname"
 )
 
-// An Authority issues certificates like the KMS of dstack, for those who run
-// without one: machines that are no CVMs, tests, demonstrations. It asks for no
-// evidence: who holds its key decides what is true.
+// An Authority issues certificates like the KMS of dstack, where there is no KMS: for servers
+// that are not CVMs, tests, and demonstrations. It requires no evidence: the holder of its
+// key decides what the certificates say.
 //
 //	root         O=Dstack, CN=Dstack KMS CA    kept
 //	└ app CA     O=Dstack, CN=Dstack App CA    derived from the root's key and the app id
@@ -32,14 +32,14 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// rootYears is how long a root lives.
+// rootYears is the validity of a root.
 const rootYears = 10
 
-// birth is when all certificates of a KMS begin: a machine whose clock has not
-// been set yet can use them.
+// birth is the beginning of all certificates, as those of a KMS: a CVM whose clock is not
+// yet set can use them.
 func birth() time.Time { return time.Date(1975, 1, 1, 0, 0, 0, 0, time.UTC) }
 
-// NewAuthority makes a root of a new key, valid for 10 years.
+// NewAuthority returns an authority with a new key and a root that is valid for 10 years.
 func NewAuthority() (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -61,29 +61,29 @@ func NewAuthority() (*Authority, error) {
 	return &Authority{root: root, key: key}, nil
 }
 
-// Root is the certificate that others have to trust.
+// Root returns the certificate that others must trust.
 func (a *Authority) Root() *x509.Certificate { return a.root }
 
-// A Request says what a certificate is to say.
+// A Request describes a certificate.
 type Request struct {
 	AppID   AppID    // whose authority issues it; required
 	AppInfo *AppInfo // nil: without; AppInfo.AppID is not compared with AppID
 	Subject string   // common name
 	Names   []string // host names and IP addresses of a server
-	// Server and Client are the extended key usages. Neither: the certificate may
-	// be used for anything.
+	// Server and Client are the extended key usages. With neither, the certificate is
+	// valid for any use.
 	Server, Client bool
-	// NotAfter is the end of validity. Zero, or after the root's end: the root's.
+	// NotAfter is the end of validity. Zero, or a time after the root's end, is the root's.
 	NotAfter time.Time
-	// Key is the certificate's key. Nil: a new one.
+	// Key is the certificate's key; nil is a new one.
 	Key *ecdsa.PrivateKey
-	// ExtraExtensions are added as they are, each in place of the one of its
-	// identifier that would be there: evidence, and whatever a test wants wrong.
+	// ExtraExtensions, such as evidence, are added unchanged. Each replaces the extension
+	// with its identifier.
 	ExtraExtensions []pkix.Extension
 }
 
-// Issue makes a certificate. Its chain is leaf, app CA, root, as a guest of
-// dstack sends it.
+// Issue returns a certificate. Its chain is leaf, app CA, root, as a dstack guest sends it.
+// It returns an error if r has no AppID or an invalid name, or the authority has expired.
 func (a *Authority) Issue(r Request) (tls.Certificate, error) {
 	cert, err := a.issue(r)
 	if err != nil {
@@ -159,8 +159,8 @@ func (a *Authority) leafTemplate(r Request) (*x509.Certificate, error) {
 	return t, nil
 }
 
-// appCA makes the authority of one app: each time with the same key, so that
-// nothing has to be kept for it.
+// appCA returns the authority of one app. It has the same key each time, so nothing has to
+// be stored for it.
 func (a *Authority) appCA(app AppID) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	if app.IsZero() {
 		return nil, nil, errors.New("no app id")

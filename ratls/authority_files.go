@@ -14,7 +14,7 @@ import (
 
 // The files in the directory of an authority.
 const (
-	RootFile    = "ca.pem" // the root certificate, which others have to trust
+	RootFile    = "ca.pem" // the root certificate, which others must trust
 	RootKeyFile = "ca.key" // its key: only the owner may read it
 )
 
@@ -87,7 +87,7 @@ func writePair(certFile string, cert []byte, keyFile string, key []byte) error {
 func writeNew(file string, data []byte, mode fs.FileMode) error {
 	err := atomicfile.Create(file, data, mode)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already: remove it, or choose another place", file)
+		return fmt.Errorf("%s exists already: remove it, or choose another path", file)
 	}
 	return err
 }

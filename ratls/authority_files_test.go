@@ -41,7 +41,7 @@ func TestSaveOverwritesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := newAuthority(t).Save(dir); err == nil || !strings.Contains(err.Error(), "is there already") {
+		if err := newAuthority(t).Save(dir); err == nil || !strings.Contains(err.Error(), "exists already") {
 			t.Errorf("without %q: %v", missing, err)
 		}
 		if b, err := LoadAuthority(dir); missing == "" && (err != nil || !a.Root().Equal(b.Root())) {

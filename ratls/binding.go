@@ -8,15 +8,14 @@ import (
 	"sallyport/ratls/tdx"
 )
 
-// ErrReportData refuses an attestation that says its quote contains other report data
-// than it does.
+// ErrReportData refuses an attestation whose report data differs from that in its quote.
 var ErrReportData = errors.New("report data of the attestation differs from that of its quote")
 
-// ErrKeyBinding refuses a quote that was not made for the certificate's key: any
-// machine's evidence could be copied into any certificate.
+// ErrKeyBinding refuses a quote that was not made for the certificate's key. Without this
+// rule the evidence of any CVM could be copied into any certificate.
 var ErrKeyBinding = errors.New("report data of the quote does not bind the certificate's key")
 
-// checkReportData checks that the quote contains what the attestation says it does.
+// checkReportData checks that the quote has the report data of the attestation.
 func checkReportData(td *tdx.Report, said [64]byte) error {
 	if td.ReportData != said {
 		return fmt.Errorf("%w: %x and %x", ErrReportData, said[:8], td.ReportData[:8])
@@ -24,8 +23,8 @@ func checkReportData(td *tdx.Report, said [64]byte) error {
 	return nil
 }
 
-// checkBinding checks that the quote was made for the key spki, a
-// SubjectPublicKeyInfo in DER, and for what tag says that it serves.
+// checkBinding checks that the quote was made for the key spki, a SubjectPublicKeyInfo in
+// DER, and for the purpose of tag.
 func checkBinding(td *tdx.Report, tag attestation.Tag, spki []byte) error {
 	if want := attestation.ReportData(tag, spki); td.ReportData != want {
 		return fmt.Errorf("%w: it is %x, want %x", ErrKeyBinding, td.ReportData[:8], want[:8])

@@ -10,27 +10,25 @@ import (
 	"sallyport/ratls/qvl"
 )
 
-// What a Verifier remembers is found by a hash of the evidence, and counts only for
-// the very same bytes, which are compared. So the hash need not be a cryptographic one,
-// and nothing depends on its strength: for 9 kB hash and comparison take 0.8 µs, SHA-256
-// takes 5 µs.
+// A Verifier finds a cached outcome by a hash of the evidence, and then compares all bytes.
+// So nothing depends on the strength of the hash: for 9 kB hash and comparison take 0.8 µs,
+// SHA-256 takes 5 µs.
 //
-// Memory is bounded, and refusals have their own: whoever sends bad evidence cannot push
-// out good verdicts. Where it is full, entries that chance picks make room: nobody knows
-// which of the others he throws out.
+// Memory is bounded, and refusals have a bound of their own: bad evidence cannot displace
+// good verdicts. A full cache drops random entries, so that an attacker cannot choose which.
 const (
 	acceptedBytes = 64 << 20 // some 4000 machines
 	refusedBytes  = 4 << 20
 
-	// verdictBytes is what a verdict takes besides the evidence, at most.
+	// verdictBytes bounds the size of a verdict without the evidence.
 	verdictBytes = 8 << 10
 
-	// keepRefusal bounds how long a refusal is remembered: a platform's certificate that
-	// is not valid yet will be.
+	// keepRefusal bounds how long a refusal is cached: a certificate that is not yet valid
+	// becomes valid.
 	keepRefusal = time.Minute
 )
 
-// remembered is an outcome, and all that it depends on. It never changes.
+// remembered is an outcome and everything that it depends on. It never changes.
 type remembered struct {
 	evidence Evidence // memory of its own
 	verdict  *Verdict
@@ -42,7 +40,7 @@ type remembered struct {
 	collateral  *qvl.Prepared
 }
 
-// remember is what is kept of an outcome that had collateral.
+// remember returns the outcome of an appraisal that had collateral, for the cache.
 func (a *appraisal) remember(v *Verdict, err error) *remembered {
 	at := a.at.Round(0) // a clock that was set counts, not how long ago
 	r := &remembered{
@@ -62,7 +60,7 @@ func (a *appraisal) remember(v *Verdict, err error) *remembered {
 	return r
 }
 
-// inTime reports whether time has changed nothing. A clock that was set back may have.
+// inTime reports whether the time alone leaves the outcome unchanged. The clock may have been set back.
 func (r *remembered) inTime(now time.Time) bool {
 	now = now.Round(0)
 	return !now.Before(r.from) && now.Before(r.until)
@@ -83,8 +81,7 @@ func newVerdictCache() *verdictCache {
 	}
 }
 
-// get returns what is remembered of e, nil for nothing: when it was accepted, and
-// when it was refused.
+// get returns the cached acceptance and the cached refusal of e. Each is nil if there is none.
 func (c *verdictCache) get(e *Evidence) (found [2]*remembered) {
 	key := e.hash(c.seed)
 	c.mu.Lock()
@@ -112,7 +109,7 @@ func (c *verdictCache) put(r *remembered) {
 	}
 }
 
-// A shelf is entries of a bounded size together.
+// A shelf is a set of entries whose total size is bounded.
 type shelf struct {
 	entries     map[uint64]*remembered
 	size, limit int // in bytes

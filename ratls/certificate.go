@@ -19,26 +19,25 @@ import (
 
 // A certificate without an authority: key → report data → quote → certificate.
 //
-//   - The key is made first and its hash goes into the quote, so the evidence can be
-//     shown by its owner alone.
-//   - The evidence is stripped, as dstack does: the whole log is some 50 kB, and what
-//     is left of it is enough for all that a Verifier looks at.
-//   - The certificate says nothing else about the machine. App id, usage and app info
-//     (.3, .4, .9) are the words of an authority, for readers who do not look at evidence:
-//     to them a machine must not speak for itself.
+//   - The key is made first and its hash goes into the quote, so only the owner of the key
+//     can use the evidence.
+//   - The evidence is stripped, as in dstack: the whole log has some 50 kB, and the rest is
+//     enough for a Verifier.
+//   - The certificate says nothing else about the CVM. App id, usage and app info (.3, .4,
+//     .9) are statements of an authority, for readers that do not verify evidence.
 
-// An AttestFunc has the hardware of this machine quote reportData, and returns the
-// versioned attestation of that, whole: package attester makes such. It is given up
-// when ctx ends.
+// An AttestFunc returns evidence of the CVM that this program runs in, bound to reportData:
+// a versioned attestation, not stripped. Package attester makes it. It must return when ctx
+// ends.
 type AttestFunc func(ctx context.Context, reportData [64]byte) (versioned []byte, err error)
 
-// NewCertificate makes a certificate for a server on this machine: of a new key, signed
-// by it, with evidence that binds it. Clients accept it that verify evidence, as Verifier
-// does, and no others.
+// NewCertificate returns a certificate for a server on this CVM: self-signed, with a new key,
+// and with evidence that binds the key. Only clients that verify evidence, as Verifier does,
+// accept it.
 //
-// Names are host names, with or without "*." in front; the first is the subject too. The
-// certificate is valid from five minutes ago, for clocks that are behind, and for
-// validity from now on. Policy.MaxAge counts from its beginning.
+// names are host names, with or without "*." in front. The first is also the subject. The
+// certificate is valid from five minutes ago, for clocks that are behind, until validity
+// from now. Policy.MaxAge counts from its beginning.
 func NewCertificate(ctx context.Context, attest AttestFunc, names []string, validity time.Duration) (tls.Certificate, error) {
 	cert, err := newCertificate(ctx, attest, names, validity)
 	if err != nil {
@@ -71,7 +70,7 @@ func newCertificate(ctx context.Context, attest AttestFunc, names []string, vali
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// serverTemplate is all of the certificate but its evidence.
+// serverTemplate returns the certificate without its evidence.
 func serverTemplate(names []string, from, until time.Time) (*x509.Certificate, error) {
 	if len(names) == 0 {
 		return nil, errors.New("want at least one host name")
@@ -102,8 +101,7 @@ func serverTemplate(names []string, from, until time.Time) (*x509.Certificate, e
 	return t, nil
 }
 
-// evidenceFor asks for evidence that binds key, and returns it as it goes into a
-// certificate.
+// evidenceFor returns evidence that binds key, in the form for a certificate.
 func evidenceFor(ctx context.Context, attest AttestFunc, key *ecdsa.PublicKey) ([]byte, error) {
 	spki, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {

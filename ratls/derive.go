@@ -10,19 +10,19 @@ import (
 	"sallyport/ratls/tdx"
 )
 
-// What evidence proves follows from three sources, each of which must have been
-// checked before: the report of a verified quote, the log that replays to its
-// RTMR3 (attestation.RuntimeLog.Verify), and the platform's id (PPID) in the
-// certificate that signed the quote. The fourth, the config, nobody has checked.
+// What evidence proves follows from three sources, which must have been checked before: the
+// report of a verified quote, the log that replays to its RTMR3
+// (attestation.RuntimeLog.Verify), and the platform's id (PPID) in the certificate that
+// signed the quote. The fourth source, the config, is unchecked.
 
-// ErrEvent refuses a system's event whose payload has not the form it must have.
+// ErrEvent refuses a system event whose payload does not have its required form.
 var ErrEvent = errors.New("malformed system event")
 
 // ErrOSImage refuses a config that names another OS image than the event log.
 var ErrOSImage = errors.New("config and event log name different OS images")
 
-// deriveAppInfo says what runs in the machine. An event that is missing leaves
-// its value zero, as dstack does: who needs an app id must check that there is one.
+// deriveAppInfo returns what runs in the CVM. A missing event leaves its value zero, as in
+// dstack: a caller that needs an app id must check that there is one.
 //
 //	mr_key_provider = SHA-256(key-provider), zero if there is no such event
 //	mr_system       = SHA-256(MRTD ‖ RTMR0 ‖ RTMR1 ‖ RTMR2 ‖ mr_key_provider)
@@ -30,9 +30,9 @@ var ErrOSImage = errors.New("config and event log name different OS images")
 //	                  [‖ mr_config_id ‖ mr_owner ‖ mr_owner_config, if one is set])
 //	device_id       = SHA-256(PPID)
 //
-// OSImageHash is the config's word. Where the log has one (the KMS told it to the
-// guest) the two must agree; where it has none, only the measured registers say
-// which image runs. With log.BootTime() the answer is what a KMS sees.
+// OSImageHash is from the config. If the log has one (which the KMS sent to the guest), the
+// two must agree; if not, only the measured registers determine the image. With
+// log.BootTime() the result is what a KMS sees.
 func deriveAppInfo(td *tdx.Report, log attestation.RuntimeLog, ppid []byte, config vmConfig) (AppInfo, error) {
 	info := AppInfo{
 		DeviceID:        sha256.Sum256(ppid),
@@ -83,7 +83,7 @@ func initScripts(log attestation.RuntimeLog) ([]Hash, error) {
 	return hashes, nil
 }
 
-// copyEvent takes a payload of exactly the length of into, or none.
+// copyEvent copies a payload of exactly the length of into, or an empty one.
 func copyEvent(into []byte, name string, payload []byte) error {
 	if len(payload) != 0 && len(payload) != len(into) {
 		return fmt.Errorf("%w: %s: %d bytes, want %d", ErrEvent, name, len(payload), len(into))
@@ -111,7 +111,7 @@ func mrAggregated(td *tdx.Report, rtmr3 [48]byte) Hash {
 	return sha256.Sum256(b)
 }
 
-// bootMeasurements are those of firmware and kernel.
+// bootMeasurements returns the registers of firmware and kernel.
 func bootMeasurements(td *tdx.Report) []byte {
 	b := make([]byte, 0, 8*len(td.MRTD))
 	b = append(b, td.MRTD[:]...)

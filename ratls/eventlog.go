@@ -8,16 +8,15 @@ import (
 	"io"
 )
 
-// An event log may stand compressed in its extension: the prefix, then one gzip
-// member and nothing behind it.
+// An event log in its extension may be compressed: then it is the prefix and one gzip
+// member, with nothing behind it.
 const compressedPrefix = "ELGZv1"
 
-// maxEventLog bounds what a compressed log grows to. Without a bound a
-// certificate of 200 kB could ask for 200 MB; dstack has the same one.
+// maxEventLog bounds a decompressed log, in bytes. Without a bound a certificate of 200 kB
+// could demand 200 MB. dstack has the same bound.
 const maxEventLog = 16 << 10
 
-// expandEventLog returns the log in memory of its own. A log that is not
-// compressed passes as it is.
+// expandEventLog returns a decompressed copy of the log.
 func expandEventLog(payload []byte) ([]byte, error) {
 	packed, ok := bytes.CutPrefix(payload, []byte(compressedPrefix))
 	if !ok {

@@ -9,37 +9,35 @@ import (
 	"sallyport/ratls/attestation"
 )
 
-// Evidence is what the hardware of a machine says about it, as it stands in a
-// certificate: unverified.
+// Evidence is the hardware's statement about a CVM, as in a certificate. It is unverified.
 type Evidence struct {
-	// Attestation is a versioned attestation (extension .8). Where there is
-	// none, Quote and EventLog (.1, .2) are the evidence.
+	// Attestation is a versioned attestation (extension .8). If it is nil, Quote and
+	// EventLog (.1, .2) are the evidence.
 	Attestation     []byte
 	Quote, EventLog []byte
-	// VMConfig is the machine's configuration beside Quote and EventLog; an Attestation
-	// has its own. Certificates have none.
+	// VMConfig is the configuration of the CVM for Quote and EventLog. An Attestation has
+	// its own. Certificates do not have one.
 	VMConfig string
-	// PublicKey is the certificate's SubjectPublicKeyInfo in DER. Evidence
-	// counts only if its report data binds this key: without that, anybody's
-	// evidence could be copied into any certificate.
+	// PublicKey is the certificate's SubjectPublicKeyInfo in DER. The report data of the
+	// evidence must bind this key: otherwise any evidence could be copied into any
+	// certificate.
 	PublicKey []byte
-	// Tag is for what the quote was asked: TagRATLSCert if empty.
+	// Tag is the purpose of the quote; "" is TagRATLSCert.
 	Tag attestation.Tag
-	// Issued is when the certificate was made, by its own word; see Policy.MaxAge.
+	// Issued is the NotBefore of the certificate; see Policy.MaxAge.
 	Issued time.Time
 }
 
-// An Appraiser judges evidence. [Verifier] is one.
+// An Appraiser appraises evidence. [Verifier] implements it.
 type Appraiser interface {
-	// Appraise returns what e proves, or an error that says which rule it breaks.
-	// It must hold all of e to be hostile, may fetch what it needs until
-	// ctx ends, and may be called concurrently. It must not keep e. Nobody changes
-	// the verdict.
+	// Appraise returns what e proves, or an error that names the broken rule. It must
+	// take e to be hostile and must not keep it. It may fetch what it needs until ctx
+	// ends, and may be called concurrently. Callers must not change the verdict.
 	Appraise(ctx context.Context, e Evidence) (*Verdict, error)
 }
 
-// EvidenceOf returns the evidence in a certificate; ErrNoAttestation where there is
-// none. It verifies nothing.
+// EvidenceOf returns the evidence in a certificate, or ErrNoAttestation if it has none. It
+// verifies nothing.
 func EvidenceOf(cert *x509.Certificate) (Evidence, error) {
 	ext, err := ParseExtensions(cert.Extensions)
 	if err != nil {
@@ -52,8 +50,8 @@ func EvidenceOf(cert *x509.Certificate) (Evidence, error) {
 	return e, nil
 }
 
-// evidence returns the evidence in a certificate, if there is any. An event log alone
-// is none: it proves nothing without a quote.
+// evidence returns the evidence in a certificate and reports whether there is any. An event
+// log alone does not count: it proves nothing without a quote.
 func (e Extensions) evidence(cert *x509.Certificate) (Evidence, bool) {
 	found := Evidence{PublicKey: cert.RawSubjectPublicKeyInfo, Issued: cert.NotBefore}
 	switch {
@@ -67,9 +65,9 @@ func (e Extensions) evidence(cert *x509.Certificate) (Evidence, bool) {
 	return found, true
 }
 
-// agreesWith checks that the authority's word and the hardware's are about one
-// machine. Only the ids are compared: an authority may write less than the
-// evidence proves (it does so for the device id).
+// agreesWith checks that the authority and the hardware describe one CVM. It compares only
+// the ids: an authority may write less than the evidence proves, as a KMS does for the
+// device id.
 func (a *AppInfo) agreesWith(proven *AppInfo) error {
 	switch {
 	case a.AppID != proven.AppID:

@@ -12,30 +12,30 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// The extensions of an RA-TLS certificate are 1.3.6.1.4.1.62397.1.n, none
-// critical. The value of each is a DER OCTET STRING around the payload, inside
-// the OCTET STRING that X.509 puts around every value.
+// The extensions of an RA-TLS certificate have the identifiers 1.3.6.1.4.1.62397.1.n. None
+// is critical. The value of each is a DER OCTET STRING around the payload, inside the OCTET
+// STRING that X.509 puts around every value.
 
-// Usages (extension .4) that an authority writes.
+// The usages (extension .4) that an authority writes.
 const (
 	UsageAppCA  = "app:ca"     // an app's own issuing authority
 	UsageApp    = "app:custom" // any certificate issued for an app
 	UsageKMSRPC = "kms:rpc"    // the server of a KMS
 )
 
-// Extensions is what a certificate says beyond X.509. Zero fields are absent.
+// Extensions are the RA-TLS extensions of a certificate. A zero field is absent.
 type Extensions struct {
-	// Quote and EventLog (.1, .2) are hardware evidence as dstack 0.5.8 and
-	// older embeds it: a TDX quote, and the JSON of its event log, here always
-	// uncompressed. Attestation (.8) is the later form; where both are there, it
-	// counts. None of the three is interpreted, and none is empty if present.
+	// Quote and EventLog (.1, .2) are hardware evidence in the form of dstack 0.5.8 and
+	// older: a TDX quote, and the JSON of its event log, here always uncompressed.
+	// Attestation (.8) is the later form, and counts if both forms are present. This
+	// package does not interpret the three here. Each is nil or not empty.
 	Quote, EventLog, Attestation []byte
 	AppID                        AppID    // .3
 	Usage                        string   // .4, printable ASCII
 	AppInfo                      *AppInfo // .9
 }
 
-// The last arc of each extension's identifier.
+// The last arc of the identifier of each extension.
 const (
 	arcQuote       = 1
 	arcEventLog    = 2
@@ -50,7 +50,7 @@ const (
 	maxUsage    = 64
 )
 
-// An extensionKind is what one identifier means.
+// An extensionKind is the meaning of one identifier.
 type extensionKind struct {
 	arc   int
 	name  string
@@ -67,9 +67,9 @@ var extensionKinds = [...]extensionKind{
 	{arcAppInfo, "app info", maxAppInfo, (*Extensions).readAppInfo},
 }
 
-// ParseExtensions reads those of a certificate's extensions that are of RA-TLS
-// and passes over the others. It keeps nothing of its input, is bounded by it in
-// time and memory, and may be called concurrently.
+// ParseExtensions reads the RA-TLS extensions among those of a certificate, and ignores
+// the others. It keeps nothing of its input, is bounded by it in time and memory, and may
+// be called concurrently.
 func ParseExtensions(extensions []pkix.Extension) (Extensions, error) {
 	var e Extensions
 	var seen [len(extensionKinds)]bool
@@ -90,8 +90,8 @@ func ParseExtensions(extensions []pkix.Extension) (Extensions, error) {
 	return e, nil
 }
 
-// Marshal returns the extensions for a certificate, in the order of their
-// identifiers. It fails where ParseExtensions would refuse the result.
+// Marshal returns the extensions for a certificate, in the order of their identifiers. It
+// returns an error if ParseExtensions would refuse the result.
 func (e Extensions) Marshal() ([]pkix.Extension, error) {
 	var out []pkix.Extension
 	add := func(arc int, payload []byte) {
@@ -158,7 +158,7 @@ func (e *Extensions) readAppID(b []byte) error {
 	return nil
 }
 
-// readUsage admits what may be quoted in a log line.
+// readUsage accepts only text that may appear in a log line.
 func (e *Extensions) readUsage(b []byte) error {
 	for _, c := range b {
 		if c < ' ' || c > '~' {
@@ -174,7 +174,7 @@ func (e *Extensions) readAppInfo(b []byte) (err error) {
 	return err
 }
 
-// unwrap opens the inner OCTET STRING. The answer is a view.
+// unwrap returns the payload in the inner OCTET STRING, as a part of value.
 func unwrap(value []byte) ([]byte, error) {
 	s := cryptobyte.String(value)
 	var payload cryptobyte.String
@@ -184,15 +184,14 @@ func unwrap(value []byte) ([]byte, error) {
 	return payload, nil
 }
 
-// octetString wraps a payload. It cannot panic: a builder fails on lengths of 4
-// GiB alone.
+// octetString wraps a payload. It cannot panic: a builder fails only on lengths of 4 GiB.
 func octetString(payload []byte) []byte {
 	var b cryptobyte.Builder
 	b.AddASN1OctetString(payload)
 	return b.BytesOrPanic()
 }
 
-// kindOf returns the index of an identifier in extensionKinds, -1 if it is not ours.
+// kindOf returns the index of an identifier in extensionKinds, -1 if it is not of RA-TLS.
 func kindOf(id asn1.ObjectIdentifier) int {
 	return slices.IndexFunc(extensionKinds[:], func(k extensionKind) bool { return id.Equal(oid(k.arc)) })
 }

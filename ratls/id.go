@@ -6,21 +6,21 @@ import (
 	"fmt"
 )
 
-// AppID names an app. The zero value means none, and is never read from a
+// AppID is the id of an app. The zero value means none. It is never read from a
 // certificate.
 type AppID [20]byte
 
-// InstanceID names one machine of an app. The zero value means none: an app may
-// ask for machines without an id.
+// InstanceID is the id of one instance (CVM) of an app. The zero value means none: an app
+// may be configured to have CVMs without an id.
 type InstanceID [20]byte
 
-// Hash is a SHA-256 sum. The zero value means none.
+// Hash is a SHA-256 hash. The zero value means none.
 type Hash [32]byte
 
-// Bytes are raw bytes whose text is hex.
+// Bytes is a byte slice that is written as hex in text and JSON.
 type Bytes []byte
 
-// ParseAppID reads 40 hex digits, not all zero.
+// ParseAppID returns the id with these 40 hex digits. It refuses the zero id.
 func ParseAppID(s string) (AppID, error) {
 	var id AppID
 	err := parseHex(id[:], s)
@@ -33,7 +33,7 @@ func ParseAppID(s string) (AppID, error) {
 	return id, nil
 }
 
-// ParseInstanceID reads 40 hex digits, not all zero.
+// ParseInstanceID returns the id with these 40 hex digits. It refuses the zero id.
 func ParseInstanceID(s string) (InstanceID, error) {
 	var id InstanceID
 	err := parseHex(id[:], s)
@@ -46,7 +46,7 @@ func ParseInstanceID(s string) (InstanceID, error) {
 	return id, nil
 }
 
-// ParseHash reads 64 hex digits.
+// ParseHash returns the hash with these 64 hex digits.
 func ParseHash(s string) (Hash, error) {
 	var h Hash
 	if err := parseHex(h[:], s); err != nil {
@@ -55,42 +55,42 @@ func ParseHash(s string) (Hash, error) {
 	return h, nil
 }
 
-// IsZero reports whether there is no id.
+// IsZero reports whether id means none.
 func (id AppID) IsZero() bool { return id == AppID{} }
 
-// IsZero reports whether there is no id.
+// IsZero reports whether id means none.
 func (id InstanceID) IsZero() bool { return id == InstanceID{} }
 
-// IsZero reports whether there is no hash.
+// IsZero reports whether h means none.
 func (h Hash) IsZero() bool { return h == Hash{} }
 
-// String is the id in lower-case hex, "" for none.
+// String returns the id in lower-case hex, "" for none.
 func (id AppID) String() string { return hexOrNone(id[:], id.IsZero()) }
 
-// String is the id in lower-case hex, "" for none.
+// String returns the id in lower-case hex, "" for none.
 func (id InstanceID) String() string { return hexOrNone(id[:], id.IsZero()) }
 
-// String is the hash in lower-case hex, "" for none.
+// String returns the hash in lower-case hex, "" for none.
 func (h Hash) String() string { return hexOrNone(h[:], h.IsZero()) }
 
-// String is b in lower-case hex.
+// String returns b in lower-case hex.
 func (b Bytes) String() string { return hex.EncodeToString(b) }
 
-// The texts below are those of the JSON that dstack's tools exchange.
+// The texts below are those in the JSON of dstack's tools.
 
-// MarshalText is String.
+// MarshalText returns the text of String.
 func (id AppID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
-// MarshalText is String.
+// MarshalText returns the text of String.
 func (id InstanceID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
-// MarshalText is String.
+// MarshalText returns the text of String.
 func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
-// MarshalText is String.
+// MarshalText returns the text of String.
 func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
-// hexOrNone tells "nobody said" from a value in logs and in JSON.
+// hexOrNone returns b in hex, or "" for none, in logs and JSON.
 func hexOrNone(b []byte, none bool) string {
 	if none {
 		return ""
@@ -100,7 +100,7 @@ func hexOrNone(b []byte, none bool) string {
 
 var errZero = errors.New("all zero")
 
-// parseHex fills dst, which it may leave half written when it fails.
+// parseHex fills dst. After an error dst may be half written.
 func parseHex(dst []byte, s string) error {
 	if len(s) != hex.EncodedLen(len(dst)) {
 		return fmt.Errorf("%d characters, want %d hex digits", len(s), hex.EncodedLen(len(dst)))

@@ -7,41 +7,40 @@ import (
 	"fmt"
 )
 
-// ErrNoAttestation refuses a certificate without hardware evidence where
-// evidence is required. Its text is a protocol: a dstack guest (0.5.6 and newer)
-// that finds these words in the answer to its registration comes back at once with the
-// certificate that has evidence. No other error of this package contains them.
+// ErrNoAttestation refuses a certificate without hardware evidence where evidence is
+// required. Its text is part of a protocol: a dstack guest (0.5.6 and newer) that finds
+// these words in the answer to its registration retries at once with the certificate that
+// has evidence. No other error of this package contains them.
 var ErrNoAttestation = errors.New("no attestation provided")
 
-// Identity says who a certificate's holder is. Its ids are never zero.
+// Identity identifies the holder of a certificate. Its ids are never zero.
 type Identity struct {
 	AppInfo        // the authority's word; the hardware's where the authority is silent
 	Usage   string // UsageApp
-	// HasQuote: the certificate carries hardware evidence. Verdict is what that
-	// proves; nil if nobody has judged it.
+	// HasQuote reports whether the certificate carries hardware evidence. Verdict is
+	// what that proves, nil if it was not appraised.
 	HasQuote bool
 	Verdict  *Verdict
 }
 
-// Options are what a certificate must satisfy. The zero value believes the
-// authority alone.
+// Options are requirements for a certificate. The zero value trusts the authority alone.
 type Options struct {
-	// RequireQuote refuses certificates without hardware evidence, and those
-	// with it that nobody can judge.
+	// RequireQuote refuses certificates without hardware evidence, and all certificates
+	// if there is no Appraiser.
 	RequireQuote bool
-	// Appraiser judges the evidence of each certificate that has some. Nil: such a
-	// certificate is known by its app info, and refused if it has none.
+	// Appraiser appraises the evidence in certificates. If it is nil, a certificate with
+	// evidence is identified by its app info, and refused without one.
 	Appraiser Appraiser
 }
 
-// Identify finds out who the holder of a certificate is. chain is one that has
-// been verified, from leaf to root, such as the first of
-// [crypto/tls.ConnectionState.VerifiedChains]; signatures, dates and key usages
-// are not looked at again. It may be called concurrently.
+// Identify returns the identity of the holder of a certificate. chain is a verified chain
+// from leaf to root, such as the first of [crypto/tls.ConnectionState.VerifiedChains];
+// Identify does not check signatures, dates and key usages again. It may be called
+// concurrently.
 //
-// The app id must be the same in the leaf, in the authority that issued it, and
-// in the app info: each app has its own authority, and a certificate that says
-// otherwise was not made by the rules.
+// The app id must be the same in the leaf, in the authority that issued it, and in the app
+// info: each app has its own authority. The error wraps [ErrNoAttestation] if evidence is
+// required and missing, or the error of the Appraiser.
 func Identify(ctx context.Context, chain []*x509.Certificate, opts Options) (Identity, error) {
 	id, err := identify(ctx, chain, opts)
 	if err != nil {
@@ -51,7 +50,7 @@ func Identify(ctx context.Context, chain []*x509.Certificate, opts Options) (Ide
 }
 
 // CheckApp returns an error unless cert is a certificate of app, or of any app if app is
-// zero. It judges nothing else: the caller has verified the chain.
+// zero. It checks nothing else: the caller must have verified the chain.
 func CheckApp(cert *x509.Certificate, app AppID) error {
 	ext, err := ParseExtensions(cert.Extensions)
 	switch {
@@ -101,7 +100,7 @@ func identify(ctx context.Context, chain []*x509.Certificate, opts Options) (Ide
 	return id, nil
 }
 
-// leafExtensions reads a certificate that was issued for an app.
+// leafExtensions returns the extensions of a certificate that was issued for an app.
 func leafExtensions(cert *x509.Certificate) (Extensions, error) {
 	e, err := ParseExtensions(cert.Extensions)
 	switch {
@@ -142,9 +141,8 @@ func checkAppInfo(info *AppInfo, app AppID) error {
 	return nil
 }
 
-// judge returns the verdict on a certificate's evidence, nil where nobody has
-// to judge it: info then is the word of the authority, which has seen evidence
-// when it signed.
+// judge returns the verdict on the evidence in a certificate, nil if none is needed: then
+// info is the statement of the authority, which saw the evidence when it signed.
 func (o Options) judge(ctx context.Context, e Evidence, hasQuote bool, info *AppInfo) (*Verdict, error) {
 	switch {
 	case !hasQuote && o.RequireQuote:

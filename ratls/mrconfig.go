@@ -11,22 +11,22 @@ import (
 	"golang.org/x/crypto/sha3"
 )
 
-// mr_config_id is what a host put into a TD at its start, 48 bytes that the quote
-// repeats. dstack's host puts there, behind a byte that tells the form,
+// mr_config_id is a value of 48 bytes that the host gives a TD at its start and the quote
+// repeats. dstack's host writes a byte for the form, and behind it
 //
 //	00  nothing: 48 zeros
 //	01  compose_hash
 //	02  Keccak-256(compose_hash ‖ app_id ‖ kind of key provider ‖ id of key provider)
 //	03  SHA-256("dstack-mr-config-v3:" ‖ 00 ‖ document), the document being JSON
 //
-// and zeros to the end. It proves nothing alone: the host chooses it. But a machine
-// that was started as one app and measured another is refused.
+// and zeros to the end. It proves nothing alone: the host chooses it. But a CVM that was
+// started as one app and measured another is refused.
 
-// ErrMRConfigID refuses a machine that was started as something else than it says.
+// ErrMRConfigID refuses a CVM whose event log differs from what the host started it as.
 var ErrMRConfigID = errors.New("mr_config_id does not match the event log")
 
-// An mrConfigForm is how the host bound the app to the TD, and so what of it was
-// compared with the event log.
+// An mrConfigForm is the way in which the host bound the app to the TD. It determines what
+// was compared with the event log.
 type mrConfigForm byte
 
 const (
@@ -38,8 +38,8 @@ const (
 
 const mrConfigDomain = "dstack-mr-config-v3:\x00"
 
-// checkMRConfigID compares id with what the log proves. document is that of the
-// config; guests that embed no config have none, and then form 3 cannot be looked into.
+// checkMRConfigID compares id with what the log proves. document is from the config. A
+// guest that embeds no config has none, and then form 3 cannot be checked.
 func checkMRConfigID(id [48]byte, info *AppInfo, document string) (mrConfigForm, error) {
 	form, sum := mrConfigForm(id[0]), Hash(id[1:33])
 	switch {
@@ -72,9 +72,9 @@ func checkMRConfigID(id [48]byte, info *AppInfo, document string) (mrConfigForm,
 // keyProviders are the numbers of form 2.
 var keyProviders = map[string]byte{"none": 0, "local-sgx": 1, "kms": 2, "tpm": 3}
 
-// checkMRConfigKeccak tries the id of the key provider that gave out the keys,
-// and none: an app need not name the one it wants. All else is fixed, so that each
-// sum that passes was made for this compose file and this app.
+// checkMRConfigKeccak tries the id of the key provider that issued the keys, and none: an
+// app need not name one. All else is fixed, so that each hash that passes was made for this
+// compose file and this app.
 func checkMRConfigKeccak(sum Hash, info *AppInfo) error {
 	var provider struct{ Name, ID string }
 	kind, id := keyProviders["none"], []byte(nil)
@@ -104,8 +104,8 @@ func mrConfigKeccakOf(info *AppInfo, kind byte, id []byte) Hash {
 	return Hash(h.Sum(nil))
 }
 
-// checkMRConfigDocument checks that the document is the one the host started the
-// machine with, and that it is about this app and instance.
+// checkMRConfigDocument checks that the host started the CVM with this document, and that
+// it is about this app and instance.
 func checkMRConfigDocument(sum Hash, info *AppInfo, document string) error {
 	if got := Hash(sha256.Sum256([]byte(mrConfigDomain + document))); got != sum {
 		return fmt.Errorf("started with document %s, but the config has %s", sum, got)

@@ -11,32 +11,32 @@ import (
 	"time"
 )
 
-// A Peer says who the other end of a connection must be. The zero value is any
-// machine whose system the verifier's policy knows.
+// A Peer describes the required other end of a connection. The zero value is any CVM whose
+// system the verifier's policy names.
 //
-// The ids are the word of the system in the machine: any other system may measure the ids
-// of a victim. So it must be known which one runs there: by the policy's Measurements
-// (see [Verdict.SystemKnown]), or because Roots have issued the certificate. A peer of
-// which neither is true is refused with [ErrUnknownSystem], unless AnySystem is set.
+// The ids are claims of the system in the CVM: another system can measure the ids of a
+// victim. So the system must be known: the policy's Measurements name it (see
+// [Verdict.SystemKnown]), or Roots issued the certificate. A peer for which neither is true
+// is refused with [ErrUnknownSystem], unless AnySystem is set.
 type Peer struct {
 	App      AppID      // zero: any
-	Instance InstanceID // zero: any machine of the app
-	// Roots, if there are some, must have issued the certificate besides: the root of a
-	// KMS, which judges machines by rules of its own before it signs. What issued it
-	// must be that KMS's authority for the app that the evidence proves.
+	Instance InstanceID // zero: any instance of the app
+	// Roots, if not nil, must have issued the certificate, in addition to all else. They
+	// are the roots of KMSes, which appraise CVMs by rules of their own before they
+	// sign. The issuer must be the KMS's authority for the app that the evidence proves.
 	Roots *x509.CertPool
-	// AnySystem, without Roots, believes whatever system runs in genuine hardware, and with
-	// it any app id, instance id and compose hash. It is for those who have learned
-	// otherwise what runs there.
+	// AnySystem, without Roots, accepts any system on genuine hardware, and with it any
+	// app id, instance id and compose hash. It is for callers that know the system by
+	// other means.
 	AnySystem bool
 }
 
 // ErrUnknownSystem refuses a peer with genuine evidence because nothing that was checked
-// tells which system runs in it, and it is that system that names the app.
+// determines the system in it, and the system names the app.
 var ErrUnknownSystem = errors.New("its system is not known: add its measurements to the policy, or require a root that issued its certificate; without either, app and instance are only its claims")
 
-// judgeTimeout bounds a verdict during a handshake: collateral may have to be
-// fetched, once for each kind of platform.
+// judgeTimeout bounds an appraisal during a handshake. It may have to fetch collateral, once
+// for each kind of platform.
 const judgeTimeout = 30 * time.Second
 
 const (
@@ -44,9 +44,9 @@ const (
 	maxChain    = 8 // certificates; a KMS's are leaf, app CA and root
 )
 
-// ClientConfig returns a configuration for connections to machines: it accepts the
-// certificate of an attested peer and no other. Names play no part: who the peer is
-// follows from its evidence. It may be changed before use.
+// ClientConfig returns a configuration for connections to CVMs. It accepts only the
+// certificate of an attested peer. Host names do not matter: the evidence determines the
+// identity of the peer. The caller may change the configuration before use.
 func (v *Verifier) ClientConfig(want Peer) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
@@ -55,11 +55,13 @@ func (v *Verifier) ClientConfig(want Peer) *tls.Config {
 	}
 }
 
-// VerifyConnection returns a function for [tls.Config.VerifyConnection], which is
-// called in every handshake, resumed ones included. A client sets InsecureSkipVerify
-// with it, a server ClientAuth to [tls.RequireAnyClientCert]. A server judges before the
-// client has proven to hold the key: what the function learns counts once the
-// handshake has ended.
+// VerifyConnection returns a function for [tls.Config.VerifyConnection], which is called in
+// every handshake, including resumed ones. A client must also set InsecureSkipVerify, and a
+// server must set ClientAuth to [tls.RequireAnyClientCert]. On a server the function runs
+// before the client has proven that it holds the key: its result counts only after the
+// handshake.
+//
+// The function may wait for collateral, for up to 30 seconds. It may be called concurrently.
 func (v *Verifier) VerifyConnection(want Peer) func(tls.ConnectionState) error {
 	return func(state tls.ConnectionState) error {
 		ctx, cancel := context.WithTimeout(context.Background(), judgeTimeout)
@@ -69,10 +71,10 @@ func (v *Verifier) VerifyConnection(want Peer) func(tls.ConnectionState) error {
 	}
 }
 
-// VerifyPeerCertificate returns a function for [tls.Config.VerifyPeerCertificate].
-// That is not called where a session is resumed: policy and collateral are those of
-// the session's first handshake then, and a server without RequireAnyClientCert does not
-// call it for a client that shows no certificate. Prefer VerifyConnection.
+// VerifyPeerCertificate returns a function for [tls.Config.VerifyPeerCertificate]. It is not
+// called when a session is resumed: then policy and collateral are those of the session's
+// first handshake. A server without RequireAnyClientCert does not call it for a client
+// without a certificate. Prefer VerifyConnection.
 func (v *Verifier) VerifyPeerCertificate(want Peer) func([][]byte, [][]*x509.Certificate) error {
 	return func(raw [][]byte, _ [][]*x509.Certificate) error {
 		if len(raw) > maxChain {
@@ -92,11 +94,11 @@ func (v *Verifier) VerifyPeerCertificate(want Peer) func([][]byte, [][]*x509.Cer
 	}
 }
 
-// HTTPClient returns a client that talks HTTPS to an attested peer and to nobody else:
-// plain HTTP is refused, proxies of the environment are not used, and where it is redirected to
-// must be such a peer too. A peer is judged once for each connection, before the
-// first request is sent. The client keeps connections: after a change of policy, call
-// its CloseIdleConnections. It has no Timeout: requests have their contexts.
+// HTTPClient returns a client that connects only to attested peers, by HTTPS. It refuses
+// plain HTTP and ignores proxies of the environment, and the target of a redirection must be
+// such a peer too. Each connection is appraised once, before its first request is sent. The
+// client keeps connections: after a change of policy, call its CloseIdleConnections. It has
+// no Timeout: use the contexts of requests. It may be used concurrently.
 func (v *Verifier) HTTPClient(want Peer) *http.Client {
 	return &http.Client{Transport: httpsOnly{&http.Transport{
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
@@ -119,12 +121,12 @@ func (t httpsOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.Transport.RoundTrip(r)
 }
 
-// AppraisePeer judges the certificates that a peer showed, leaf first: their dates, their
-// issuer if want has Roots, the leaf's evidence (see [Verifier.Appraise]), that its system
-// is known (see [Peer]), and that the app and instance it proves are those wanted and those that the
-// certificate names. That the peer
-// holds the leaf's key is for the handshake to find out. The error is [ErrNoAttestation] if the leaf
-// has no evidence.
+// AppraisePeer appraises the certificates of a peer, leaf first. It checks their dates, their
+// issuer if want has Roots, the leaf's evidence (see [Verifier.Appraise]), that the system is
+// known (see [Peer]), and that the app and the instance are those of want and of the
+// certificate. The handshake, not AppraisePeer, proves that the peer holds the leaf's key.
+// The error wraps [ErrNoAttestation] if the leaf has no evidence, and otherwise what Appraise
+// returns.
 func (v *Verifier) AppraisePeer(ctx context.Context, chain []*x509.Certificate, want Peer) (*Verdict, error) {
 	verdict, err := v.appraisePeer(ctx, chain, want, v.Appraise)
 	if err != nil {
@@ -133,10 +135,11 @@ func (v *Verifier) AppraisePeer(ctx context.Context, chain []*x509.Certificate, 
 	return verdict, nil
 }
 
-// RecheckPeer applies to certificates that AppraisePeer has accepted before what needs no
-// collateral, which may not be had now: dates, issuer, the binding of the key, the event log,
-// the ids, and of the policy all but Statuses and Advisories. An error refuses them as
-// AppraisePeer would. That there is none admits nobody: signatures are not looked at.
+// RecheckPeer checks certificates that AppraisePeer accepted before, by the rules that need
+// no collateral, which may be unavailable: dates, issuer, the binding of the key, the event
+// log, the ids, and the policy without Statuses and Advisories. An error refuses them as
+// AppraisePeer would. The nil error alone is not an acceptance: RecheckPeer does not check
+// the signatures of the evidence.
 func (v *Verifier) RecheckPeer(chain []*x509.Certificate, want Peer) error {
 	if _, err := v.appraisePeer(context.Background(), chain, want, v.recheck); err != nil {
 		return fmt.Errorf("attested peer: %w", err)
@@ -144,7 +147,7 @@ func (v *Verifier) RecheckPeer(chain []*x509.Certificate, want Peer) error {
 	return nil
 }
 
-// appraisePeer is given who judges the leaf's evidence.
+// appraisePeer appraises a peer. judge appraises the evidence in the leaf.
 func (v *Verifier) appraisePeer(ctx context.Context, chain []*x509.Certificate, want Peer, judge func(context.Context, Evidence) (*Verdict, error)) (*Verdict, error) {
 	switch {
 	case len(chain) == 0:
@@ -188,8 +191,8 @@ func (v *Verifier) appraisePeer(ctx context.Context, chain []*x509.Certificate, 
 
 var errLongChain = fmt.Errorf("shows more than %d certificates", maxChain)
 
-// issuers are the authorities that may have issued chain's leaf below the peer's roots; none
-// where it need not be below one.
+// issuers returns the authorities that issued the leaf of chain below the peer's roots, none
+// if the peer has no roots.
 func (p Peer) issuers(chain []*x509.Certificate, now time.Time) ([]*x509.Certificate, error) {
 	if p.Roots == nil {
 		return nil, nil
@@ -211,8 +214,8 @@ func (p Peer) issuers(chain []*x509.Certificate, now time.Time) ([]*x509.Certifi
 	return issuers, err
 }
 
-// checkIssuers checks that one of the issuers is the authority of the proven app. A KMS
-// has one for each app: that of another app has not judged this machine.
+// checkIssuers checks that one of the issuers is the authority of the proven app. A KMS has
+// one for each app: that of another app did not appraise this CVM.
 func checkIssuers(issuers []*x509.Certificate, proven AppID) error {
 	err := errors.New("certificate is itself a root: want one that a root's authority issued")
 	for _, c := range issuers {
@@ -223,8 +226,7 @@ func checkIssuers(issuers []*x509.Certificate, proven AppID) error {
 	return err
 }
 
-// check holds what was proven against what is wanted, and against what the
-// certificate says besides.
+// check compares what was proven with p, and with the ids in the certificate.
 func (p Peer) check(ext Extensions, proven *AppInfo) error {
 	switch {
 	case !p.App.IsZero() && proven.AppID != p.App:

@@ -11,15 +11,15 @@ import (
 	"fmt"
 )
 
-// Files are PEM: certificates one after the other from leaf to root, keys as
-// PKCS#8, as a KMS gives them out.
+// Files are PEM: certificates one after the other from leaf to root, and keys in PKCS#8, as
+// a KMS returns them.
 
 const (
 	pemCertificate = "CERTIFICATE"
 	pemKey         = "PRIVATE KEY"
 )
 
-// EncodePEM returns a certificate's chain and its key as two files.
+// EncodePEM returns the chain and the key of a certificate as two files.
 func EncodePEM(c tls.Certificate) (chain, key []byte, err error) {
 	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	if err != nil {
@@ -36,7 +36,7 @@ func (a *Authority) EncodePEM() (root, key []byte, err error) {
 	return EncodePEM(tls.Certificate{Certificate: [][]byte{a.root.Raw}, PrivateKey: a.key})
 }
 
-// ParseAuthority reads an authority from its two files. Errors quote nothing of the key.
+// ParseAuthority reads an authority from its two files. Errors contain nothing of the key.
 func ParseAuthority(root, key []byte) (*Authority, error) {
 	a := &Authority{}
 	der, err := onlyBlock(root, pemCertificate)
@@ -74,7 +74,7 @@ func parseKey(file []byte) (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
-// onlyBlock returns what is in the one PEM block of a file.
+// onlyBlock returns the content of the single PEM block of a file.
 func onlyBlock(file []byte, kind string) ([]byte, error) {
 	b, rest := pem.Decode(file)
 	if b == nil || b.Type != kind || len(bytes.TrimSpace(rest)) > 0 {

@@ -11,66 +11,65 @@ import (
 	"sallyport/ratls/tdx"
 )
 
-// A Policy says which genuine evidence is good enough. Of the lists of what is accepted,
-// one that is nil restricts nothing, and an empty one refuses all; a zero value on a list
-// accepts nobody. The zero Policy accepts each machine whose platform is in a state of
-// DefaultStatuses.
+// A Policy decides which genuine evidence to accept. Its lists name accepted values: a nil
+// list accepts every value, an empty list none, and a zero value in a list matches nothing.
+// The zero Policy accepts every CVM whose platform has one of DefaultStatuses.
 //
-// What runs in a machine is told by MRTD and RTMR0–2, which the hardware measures.
-// The rest, app id and compose hash too, is in an event log that the measured system
-// writes: a policy without Measurements believes whatever system that is. Behind
-// an authority that has judged the machine when it signed the certificate (a KMS),
-// that is its business; without one, give Measurements. [Verdict.SystemKnown] says
-// whether they have told.
+// The hardware measures the system of a CVM in MRTD and RTMR0 to RTMR2. Everything else,
+// including app id and compose hash, is in an event log that the measured system writes: a
+// policy without Measurements believes any system. That is enough if an authority appraised
+// the CVM when it signed the certificate (a KMS). Without such an authority, set
+// Measurements. [Verdict.SystemKnown] reports whether one of them named the system.
 //
-// A Policy is not changed once a Verifier has it.
+// Do not change a Policy after a Verifier has it.
 type Policy struct {
 	Statuses []qvl.Status // nil: DefaultStatuses. Revoked is refused even if listed
-	// Advisories are those, such as INTEL-SA-00615, to which the platform must not be open.
+	// Advisories are Intel's advisories, such as INTEL-SA-00615, that must not apply to
+	// the platform.
 	Advisories []string
 
 	Measurements  []Measurement
-	OSImages      []Hash  // by the event os-image-hash: what the machine's KMS called its image
-	KeyProviders  []Bytes // ids of those that may hold the machine's keys; a KMS's is its public key in DER
+	OSImages      []Hash  // by the event os-image-hash: the image's name by the CVM's KMS
+	KeyProviders  []Bytes // ids of the accepted sources of the CVM's keys; that of a KMS is its public key in DER
 	Apps          []AppID
 	ComposeHashes []Hash
 
-	// MaxAge is how long after its certificate was made evidence counts. A quote
-	// has no date: the authority that signed the certificate vouches for its, and of one
-	// that the machine has signed itself it says nothing. Zero: for as long as
-	// the certificate is valid.
+	// MaxAge is the longest time since the certificate was made (its NotBefore). A quote
+	// has no date, so the date is only as good as the signature: the authority vouches
+	// for it, and a self-signed certificate proves no date. Zero means that evidence is
+	// accepted while the certificate is valid.
 	MaxAge time.Duration
 }
 
-// DefaultStatuses are the states of platforms that leave nothing to update: what
-// they lack is a matter of configuration, or of the software in the machine.
+// DefaultStatuses returns the statuses of platforms without a pending update: what they
+// lack concerns the configuration, or the software in the CVM.
 func DefaultStatuses() []qvl.Status {
 	return []qvl.Status{qvl.UpToDate, qvl.SWHardeningNeeded, qvl.ConfigurationNeeded, qvl.ConfigurationAndSWHardeningNeeded}
 }
 
-// A Measurement is one system that may run: its firmware (MRTD) and virtual hardware
-// (RTMR0), its kernel (RTMR1), and command line and root file system (RTMR2). A nil
-// register may have any value.
+// A Measurement is one accepted system: its firmware (MRTD) and virtual hardware (RTMR0),
+// its kernel (RTMR1), and its command line and root file system (RTMR2), each a SHA-384
+// register of the quote. A nil register matches any value.
 type Measurement struct {
 	MRTD, RTMR0, RTMR1, RTMR2 *[48]byte
 }
 
-// NamesSystem reports whether m tells which system runs: it has firmware, kernel, and
-// command line with root file system. Any kernel may run above a firmware that is known.
-// RTMR0 may be open, for it differs with the number of processors and the memory; whoever
-// leaves it open trusts the host with the virtual hardware and its ACPI tables.
+// NamesSystem reports whether m determines the system: it has firmware, kernel, and
+// command line with root file system. Firmware alone does not: it starts any kernel. RTMR0
+// may be nil, because it depends on the number of processors and the memory; then the host
+// is trusted with the virtual hardware and its ACPI tables.
 func (m Measurement) NamesSystem() bool {
 	return m.MRTD != nil && m.RTMR1 != nil && m.RTMR2 != nil
 }
 
-// NamesSystems reports whether each machine that p accepts runs a system that p knows:
-// there are Measurements, and each names one. A nil Policy knows none.
+// NamesSystems reports whether every CVM that p accepts runs a system that p names: p has
+// Measurements, and each of them names a system. It is false for a nil Policy.
 func (p *Policy) NamesSystems() bool {
 	return p != nil && len(p.Measurements) > 0 &&
 		!slices.ContainsFunc(p.Measurements, func(m Measurement) bool { return !m.NamesSystem() })
 }
 
-// knows reports whether a measurement that names a system is that of td.
+// knows reports whether td matches a measurement that names a system.
 func (p *Policy) knows(td *tdx.Report) bool {
 	return slices.ContainsFunc(p.Measurements, func(m Measurement) bool { return m.NamesSystem() && m.Matches(td) })
 }
@@ -81,17 +80,17 @@ func (m Measurement) Matches(td *tdx.Report) bool {
 	return is(m.MRTD, td.MRTD) && is(m.RTMR0, td.RTMR[0]) && is(m.RTMR1, td.RTMR[1]) && is(m.RTMR2, td.RTMR[2])
 }
 
-// ErrPolicy is what every refusal of genuine evidence by a Policy wraps.
+// ErrPolicy is wrapped by every error that refuses genuine evidence because of a Policy.
 var ErrPolicy = errors.New("refused by policy")
 
-// A rule of a policy: what it looks at, and whether that is accepted.
+// A rule is one rule of a policy, the value that it looked at, and the outcome.
 type rule struct {
 	name, value string
 	refused     error // nil: accepted
 }
 
-// judge holds all of the policy's rules against what was proven. issued is when the
-// certificate was made, zero where there is none.
+// judge applies all rules of the policy to what was proven. issued is the time when the
+// certificate was made, zero without a certificate.
 func (p *Policy) judge(v *Verdict, issued, now time.Time) []rule {
 	rules := []rule{p.status(v.TCB.Status)}
 	if len(p.Advisories) > 0 {
@@ -100,7 +99,7 @@ func (p *Policy) judge(v *Verdict, issued, now time.Time) []rule {
 	return append(rules, p.judgeMachine(v, issued, now)...)
 }
 
-// judgeMachine holds the rules that need no word of Intel's against what was measured.
+// judgeMachine applies the rules that need no collateral to what was measured.
 func (p *Policy) judgeMachine(v *Verdict, issued, now time.Time) (rules []rule) {
 	if p.Measurements != nil {
 		rules = append(rules, listed("measurements", slices.ContainsFunc(p.Measurements, func(m Measurement) bool { return m.Matches(&v.TD) }),
@@ -149,7 +148,7 @@ func (p *Policy) advisories(open []string) rule {
 	return r
 }
 
-// maxSkew is how far an issuer's clock may be ahead of ours.
+// maxSkew is how far the clock of an issuer may be ahead.
 const maxSkew = 5 * time.Minute
 
 func (p *Policy) age(issued, now time.Time) rule {

@@ -9,14 +9,13 @@ import (
 	"sallyport/internal/backoff"
 )
 
-// How old a certificate with evidence in it may grow. Evidence does not expire by itself.
-// What Intel publishes about a platform (TCB info, revocations, good for 30 days) is the
-// verifier's to fetch, and is not in it. But it speaks of the past: of the firmware that ran
-// when it was asked for, and of a key that may have been stolen since. So it is renewed at
-// the age of 12 hours and ends at 24, both counted from its beginning as Policy.MaxAge is. A
-// verifier that wants evidence of at most a day never refuses, and a quote source that
-// fails has half a day to come back. For a shorter Policy.MaxAge, down to 10 minutes, it is
-// renewed earlier.
+// The age of a certificate with evidence. Evidence does not expire by itself: the verifier
+// fetches what Intel publishes about a platform (TCB info and revocations, valid for 30
+// days). But it describes the past: the firmware at the time of the quote, and a key that
+// may have been stolen since. So a certificate is renewed at the age of 12 hours and ends at
+// 24, both counted from its NotBefore as in Policy.MaxAge. A verifier that requires evidence
+// of at most a day never refuses, and a quote source that fails has half a day to recover.
+// For a shorter Policy.MaxAge, down to 10 minutes, it is renewed earlier.
 const (
 	renewal        = 12 * time.Hour
 	minRenewal     = 2 * backdate // what a quote costs must not add up
@@ -29,12 +28,12 @@ const (
 	lastBackoff  = 30 * time.Minute
 )
 
-// Renewer makes certificates with evidence of this machine, and renews them in time. Its
-// methods are called one at a time.
+// Renewer makes certificates with evidence of the CVM that it runs in, and renews them in
+// time. Its methods must not be called concurrently.
 type Renewer struct {
-	// Attest returns evidence of this machine.
+	// Attest returns evidence of this CVM.
 	Attest AttestFunc
-	// Set makes a certificate the one that is served for a domain.
+	// Set serves a certificate for a domain from now on.
 	Set func(domain string, cert *tls.Certificate) error
 	// Renewal is the age at which a certificate is replaced, and Life the age at which it
 	// ends. NewRenewer sets both.
@@ -55,14 +54,14 @@ type keptCertificate struct {
 	retry        time.Time
 }
 
-// NewRenewer makes a Renewer for verifiers that want evidence of at most maxAge; 0 is any
-// age. Attest, Set and Log are to be set.
+// NewRenewer returns a Renewer for verifiers that require evidence of at most maxAge; 0 is
+// any age. The caller must set Attest, Set and Log.
 func NewRenewer(maxAge time.Duration) *Renewer {
 	age := renewalFor(maxAge)
 	return &Renewer{Renewal: age, Life: lifeInRenewals * age}
 }
 
-// renewalFor is the age at which evidence is renewed: well before it is maxAge old.
+// renewalFor returns the age at which evidence is renewed, well before maxAge.
 func renewalFor(maxAge time.Duration) time.Duration {
 	if maxAge == 0 {
 		return renewal
@@ -70,8 +69,8 @@ func renewalFor(maxAge time.Duration) time.Duration {
 	return max(minRenewal, min(renewal, maxAge/lifeInRenewals))
 }
 
-// Add makes the first certificate for a domain and the names below it, has it served, and
-// keeps it from now on. It returns the certificate.
+// Add makes the first certificate for a domain and the names one level below it, calls Set,
+// and returns the certificate. Run renews it.
 func (r *Renewer) Add(ctx context.Context, domain string) (*tls.Certificate, error) {
 	k := &keptCertificate{domain: domain}
 	cert, err := r.make(ctx, k)
@@ -82,7 +81,7 @@ func (r *Renewer) Add(ctx context.Context, domain string) (*tls.Certificate, err
 	return cert, nil
 }
 
-// Run renews until ctx is done.
+// Run renews certificates until ctx ends. It always returns nil.
 func (r *Renewer) Run(ctx context.Context) error {
 	look := r.Look
 	if look == 0 {
@@ -100,8 +99,7 @@ func (r *Renewer) Run(ctx context.Context) error {
 	}
 }
 
-// renew makes the certificates that are due. One that cannot be made leaves the old one
-// in place.
+// renew makes the certificates that are due. After an error the current one stays.
 func (r *Renewer) renew(ctx context.Context) {
 	for _, k := range r.kept {
 		if !k.due(time.Now(), r.Renewal) {
@@ -123,7 +121,7 @@ func (r *Renewer) renew(ctx context.Context) {
 	}
 }
 
-// make makes a certificate and has it served.
+// make makes a certificate and calls Set.
 func (r *Renewer) make(ctx context.Context, k *keptCertificate) (*tls.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, makeTimeout)
 	defer cancel()
@@ -138,8 +136,8 @@ func (r *Renewer) make(ctx context.Context, k *keptCertificate) (*tls.Certificat
 	return &cert, nil
 }
 
-// due goes by the clock on the wall, as clients do: it may have been set, or the machine
-// asleep. The pause after a failure does not.
+// due uses the wall clock, as clients do: it may have been set, or the CVM suspended. The
+// pause after a failure uses the monotonic clock.
 func (k *keptCertificate) due(now time.Time, renewal time.Duration) bool {
 	if now.Before(k.retry) {
 		return false

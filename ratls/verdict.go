@@ -12,32 +12,32 @@ import (
 	"sallyport/ratls/tdx"
 )
 
-// A Verdict is what evidence proves. It is shared by all who ask for it: it must
-// not be changed.
+// A Verdict is what evidence proves. All callers that ask for it share it: do not change
+// it.
 type Verdict struct {
-	// AppInfo is the machine's own: the event log's, and DeviceID from its
-	// processor. Its OSImageHash is from the machine's configuration, which no
-	// measurement covers; OSImage is what was measured of it.
+	// AppInfo is derived from the event log, its DeviceID from the processor's
+	// certificate. Its OSImageHash is from the configuration of the CVM, which no
+	// measurement covers; OSImage is the measured one.
 	AppInfo     AppInfo
 	OSImage     Hash // event os-image-hash; zero: none
 	KeyProvider KeyProvider
 	TD          tdx.Report // what the hardware measured
 	TCB         qvl.Result // how up to date the platform is; without steps
-	// SystemKnown: the system is one that the policy's Measurements name (see
-	// [Measurement.NamesSystem]). Where it is false AppInfo, OSImage and KeyProvider are
-	// the word of a system that nobody has judged: any may say the same.
+	// SystemKnown reports whether the policy's Measurements name the system (see
+	// [Measurement.NamesSystem]). If it is false, AppInfo, OSImage and KeyProvider are
+	// claims of an unknown system: any system can make them.
 	SystemKnown bool
-	// Expires is when Intel's word on the platform ends: judge again before.
+	// Expires is the end of the collateral's validity: appraise again before.
 	Expires time.Time
 }
 
-// A KeyProvider says where a machine's keys are from.
+// A KeyProvider is the source of a CVM's keys.
 type KeyProvider struct {
 	Name string // "kms", "local-sgx", "tpm" or "none"; empty: not known
 	ID   Bytes  // of a KMS: its root's SubjectPublicKeyInfo in DER
 }
 
-// String is the name and the id in hex.
+// String returns the name and the id in hex.
 func (k KeyProvider) String() string {
 	if k.Name == "" {
 		return "none is known"
@@ -45,8 +45,8 @@ func (k KeyProvider) String() string {
 	return strings.TrimSuffix(k.Name+" "+k.ID.String(), " ")
 }
 
-// parseKeyProvider reads the payload of the event key-provider. The name must be one
-// that may be shown in a terminal.
+// parseKeyProvider reads the payload of the event key-provider. The name must be
+// safe to show in a terminal.
 func parseKeyProvider(payload []byte) (KeyProvider, error) {
 	if len(payload) == 0 {
 		return KeyProvider{}, nil

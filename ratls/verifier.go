@@ -11,10 +11,10 @@ import (
 	"sallyport/ratls/qvl"
 )
 
-// A Verifier judges evidence completely: the hardware's signatures up to Intel's
-// root, what Intel says of the platform, the event log, the binding to the
-// certificate's key, and a [Policy]. It has no switch that leaves one of them out. All
-// methods may be called concurrently.
+// A Verifier appraises evidence completely: the hardware's signatures up to Intel's root,
+// Intel's statements about the platform, the event log, the binding to the certificate's
+// key, and a [Policy]. No option leaves one of them out. All methods may be called
+// concurrently.
 type Verifier struct {
 	source   CollateralSource
 	root     *x509.Certificate
@@ -23,24 +23,24 @@ type Verifier struct {
 	verdicts *verdictCache
 }
 
-// A CollateralSource has what Intel publishes about a kind of platform, its signatures
-// checked. [pccs.Client] and [pccs.Fixed] are such.
+// A CollateralSource returns what Intel publishes about a kind of platform, with verified
+// signatures. [pccs.Client] and [pccs.Fixed] implement it.
 type CollateralSource interface {
-	// Prepared returns the same pointer as long as nothing changed. It may fetch
-	// until ctx ends. An error that wraps [pccs.ErrUnavailable] says nothing about
-	// evidence. It may be called concurrently.
+	// Prepared returns the collateral of p, and the same pointer until it changes. It may
+	// fetch until ctx ends. An error that wraps [pccs.ErrUnavailable] means that there is
+	// no collateral now; any other refuses evidence. It may be called concurrently.
 	Prepared(ctx context.Context, p pccs.Platform) (*qvl.Prepared, error)
 }
 
-// VerifierOptions make a Verifier. Collateral is required.
+// VerifierOptions are the options of a Verifier. Collateral is required.
 type VerifierOptions struct {
 	Collateral CollateralSource
 	Policy     *Policy           // nil: the zero Policy
-	Root       *x509.Certificate // nil: Intel's. Others, which Collateral must have too, are for tests
-	Now        func() time.Time  // nil: time.Now. Others are for evidence of the past
+	Root       *x509.Certificate // nil: Intel's. Another one, which Collateral must use too, is for tests
+	Now        func() time.Time  // nil: time.Now. Another one is for evidence of the past
 }
 
-// NewVerifier makes a Verifier. It does no I/O.
+// NewVerifier returns a Verifier. It does no I/O. It returns an error if Collateral is nil.
 func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	if o.Collateral == nil {
 		return nil, errors.New("verifier: VerifierOptions.Collateral is nil, want a source of collateral")
@@ -56,8 +56,8 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	return v, nil
 }
 
-// SetPolicy replaces the policy; nil is the zero Policy. No verdict under the old one is
-// given after it returns, but for one that was just being given. Whoever holds one asks again.
+// SetPolicy replaces the policy; nil is the zero Policy. Calls that begin after it returns
+// use the new one. It does not change verdicts that were returned before.
 func (v *Verifier) SetPolicy(p *Policy) {
 	if p == nil {
 		p = &Policy{}
@@ -65,16 +65,16 @@ func (v *Verifier) SetPolicy(p *Policy) {
 	v.policy.Store(p)
 }
 
-// Policy returns the policy in force, which must not be changed.
+// Policy returns the current policy. Do not change it.
 func (v *Verifier) Policy() *Policy { return v.policy.Load() }
 
-// Appraise judges evidence: it implements [Appraiser]. The error tells the first
-// rule that is broken. It wraps [ErrPolicy] where the evidence is genuine, and
-// [pccs.ErrUnavailable] where nothing could be judged: then try again later. Evidence
-// without a public key, or a quote without an event log, is refused. Whose machine it is
-// follows only where [Verdict.SystemKnown], or from whoever has judged it besides.
+// Appraise appraises evidence: it implements [Appraiser]. The error names the first broken
+// rule. It wraps [ErrPolicy] if the evidence is genuine, and [pccs.ErrUnavailable] if
+// collateral is missing: then retry later. Appraise refuses evidence without a public key,
+// and a quote without an event log. The verdict proves an app only if [Verdict.SystemKnown]
+// is true, or another authority appraised the CVM.
 //
-// A verdict is remembered until collateral, policy or time could change it.
+// A verdict is cached until collateral, policy or time could change it.
 func (v *Verifier) Appraise(ctx context.Context, e Evidence) (*Verdict, error) {
 	if len(e.PublicKey) == 0 {
 		return nil, errors.New("evidence without a public key")
@@ -92,13 +92,13 @@ func (v *Verifier) Appraise(ctx context.Context, e Evidence) (*Verdict, error) {
 	return verdict, err
 }
 
-// recheck applies to evidence that was accepted before what needs no collateral.
+// recheck applies the rules that need no collateral to evidence that was accepted before.
 func (v *Verifier) recheck(ctx context.Context, e Evidence) (*Verdict, error) {
 	a := appraisal{Verifier: v, evidence: e, hasty: true}
 	return a.runAgain(ctx)
 }
 
-// stands reports whether what is remembered would be found again.
+// stands reports whether a new appraisal would have the outcome of r.
 func (v *Verifier) stands(ctx context.Context, r *remembered) bool {
 	if r == nil || !r.inTime(v.now()) || r.policy != nil && r.policy != v.policy.Load() {
 		return false
@@ -107,20 +107,20 @@ func (v *Verifier) stands(ctx context.Context, r *remembered) bool {
 	return err == nil && c == r.collateral
 }
 
-// A Report is a verdict for people to read.
+// A Report is an appraisal for people to read.
 type Report struct {
 	Verdict *Verdict // nil: refused
-	Err     error    // the first rule that is broken; nil: accepted
-	Steps   []Step   // every rule that could be applied, in order
+	Err     error    // the first broken rule; nil: accepted
+	Steps   []Step   // every applied rule, in order
 }
 
-// A Step is one rule and how it turned out. Names are unique in a report.
+// A Step is one rule and its outcome. Names are unique in a report.
 type Step = qvl.Step
 
-// Examine judges evidence anew and goes on after the first broken rule, as far as
-// there is something proven to go on with. Unlike Appraise it takes evidence without a
-// public key, or a quote without an event log: what they would prove is not proven
-// then, has no step, and is not in the verdict. Do not admit anybody by it.
+// Examine appraises evidence without the cache, and continues after the first broken rule as
+// far as the proven part allows. Unlike Appraise it takes evidence without a public key, and
+// a quote without an event log: then what they would prove is unproven, has no step, and is
+// not in the verdict. Do not use it to admit a peer.
 func (v *Verifier) Examine(ctx context.Context, e Evidence) Report {
 	a := appraisal{Verifier: v, evidence: e}
 	verdict, err := a.run(ctx)

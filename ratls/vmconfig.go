@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// A vmConfig is what a host says about the virtual machine it started. No
-// measurement covers it: a value counts as far as something measured agrees.
+// A vmConfig is the statement of a host about the virtual machine that it started. No
+// measurement covers it: a value counts only if something measured agrees.
 type vmConfig struct {
 	OSImageHash Hash
 	// MRConfig is the document behind form 3 of mr_config_id, byte for byte.
@@ -20,10 +20,9 @@ type vmConfig struct {
 // maxVMConfig bounds the text; real ones have about 1 kB.
 const maxVMConfig = 64 << 10
 
-// parseVMConfig reads the config of an attestation. It is a JSON object: the
-// machine's, or that of its host around it, which has the machine's as text in its
-// member vm_config. Nothing at all is an empty one: old guests send none.
-// Members that are not known are passed over.
+// parseVMConfig reads the config of an attestation. It is a JSON object: that of the CVM,
+// or that of its host, which has the former as text in its member vm_config. The empty text
+// is an empty config: old guests send none. Unknown members are ignored.
 func parseVMConfig(text string) (vmConfig, error) {
 	c, err := readVMConfig(text)
 	if err != nil {
@@ -60,9 +59,9 @@ func readVMConfig(text string) (vmConfig, error) {
 	return c, nil
 }
 
-// members reads those of a JSON object's members that have one of the names,
-// written exactly so (encoding/json alone would take any case). They must be strings
-// or null, which is as if they were not there, and may not come twice.
+// members returns the members of a JSON object that have exactly one of the names
+// (encoding/json would ignore the case). They must be strings or null, which counts as
+// missing, and must not appear twice.
 func members(text string, names ...string) (map[string]string, error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	if first, err := d.Token(); err != nil {

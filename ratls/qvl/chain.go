@@ -14,11 +14,10 @@ import (
 	"sallyport/internal/oneline"
 )
 
-// Collateral is signed by certificates that stand directly below the root: the
-// TCB signing certificate signs documents, a PCK CA signs revocation lists (and
-// platforms). Names and uses are those of Intel's "SGX PCK Certificate and CRL
-// Profile Specification": they keep apart what one root certifies, so that
-// no platform's key signs TCB info.
+// Certificates directly below the root sign collateral: the TCB signing certificate signs
+// documents, a PCK CA signs revocation lists (and platforms). Names and uses are those of
+// Intel's "SGX PCK Certificate and CRL Profile Specification". They separate what one root
+// certifies, so that the key of a platform cannot sign TCB info.
 
 // The names of issuers.
 const (
@@ -30,8 +29,8 @@ const (
 
 const maxChain = 32 << 10 // bytes of PEM; Intel's have 2 kB
 
-// parseIssuer reads an issuer chain, which is a certificate and the root. Only
-// the certificate is of use: it must be issued by the root that is trusted.
+// parseIssuer reads an issuer chain, a certificate and the root, and returns the certificate.
+// The trusted root must have issued it.
 func parseIssuer(chain []byte, root *x509.Certificate) (*x509.Certificate, error) {
 	if len(chain) > maxChain {
 		return nil, fmt.Errorf("%d bytes, more than %d", len(chain), maxChain)
@@ -60,7 +59,7 @@ func parseIssuer(chain []byte, root *x509.Certificate) (*x509.Certificate, error
 	return certs[0], nil
 }
 
-// checkIssued holds what is true of every certificate below root.
+// checkIssued checks what must hold for every certificate below root.
 func checkIssued(cert, root *x509.Certificate) error {
 	if err := checkCertificate(cert); err != nil {
 		return err
@@ -86,7 +85,7 @@ func checkCertificate(cert *x509.Certificate) error {
 	return nil
 }
 
-// checkRoot holds that the anchor is one. Its signature by itself says nothing.
+// checkRoot checks that root is a root. Its own signature proves nothing.
 func checkRoot(root *x509.Certificate) error {
 	switch {
 	case root.Subject.CommonName != nameRoot:
@@ -127,7 +126,8 @@ func checkSigner(cert *x509.Certificate) error {
 	return nil
 }
 
-// checkSignature holds that a document's signature, r and s of 32 bytes each, is signer's.
+// checkSignature checks that signer signed the document. The signature is r and s of 32
+// bytes each.
 func checkSignature(signer *x509.Certificate, document, signature []byte) error {
 	if len(signature) != 64 {
 		return fmt.Errorf("%d bytes, want 64", len(signature))
@@ -140,7 +140,7 @@ func checkSignature(signer *x509.Certificate, document, signature []byte) error 
 	return nil
 }
 
-// p256 is the certificate's key, nil if it is of another kind.
+// p256 returns the certificate's key, nil if it is not a P-256 key.
 func p256(cert *x509.Certificate) *ecdsa.PublicKey {
 	if key, ok := cert.PublicKey.(*ecdsa.PublicKey); ok && key.Curve == elliptic.P256() {
 		return key

@@ -8,12 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// MaxCollateral is the size in bytes of the longest file that ParseCollateral
-// looks at. Real ones have about 20 kB.
+// MaxCollateral bounds a file for ParseCollateral, in bytes. Real files have about 20 kB.
 const MaxCollateral = 4 << 20
 
-// Collateral is what Intel publishes about a kind of platform, as it was served:
-// nothing in it is verified. It never changes once it is made.
+// Collateral is what Intel publishes about a kind of platform, as a server sent it. Nothing
+// in it is verified. Do not change it.
 type Collateral struct {
 	TCBInfo             []byte // the exact bytes of the member tcbInfo, which the signature covers
 	TCBInfoSignature    []byte // 64 bytes, r and s
@@ -39,9 +38,9 @@ type collateralJSON struct {
 	QEIdentitySignature string `json:"qe_identity_signature"`
 }
 
-// ParseCollateral reads a file in the JSON form of dcap-qvl, of at most
-// MaxCollateral bytes. Members without a meaning here, such as
-// pck_certificate_chain, are passed over; one that is missing is an error.
+// ParseCollateral reads a file in the JSON form of dcap-qvl, of at most MaxCollateral bytes.
+// It ignores members that it does not use, such as pck_certificate_chain, and returns an
+// error if a member is missing.
 func ParseCollateral(file []byte) (*Collateral, error) {
 	var j collateralJSON
 	if err := unmarshal(file, MaxCollateral, &j); err != nil {
@@ -78,8 +77,8 @@ func ParseCollateral(file []byte) (*Collateral, error) {
 	return c, nil
 }
 
-// MarshalJSON writes the form that ParseCollateral reads. It is an error if a
-// document is not UTF-8: JSON could not carry it unchanged.
+// MarshalJSON returns the form that ParseCollateral reads. It returns an error if a document
+// is not UTF-8: JSON cannot carry it unchanged.
 func (c Collateral) MarshalJSON() ([]byte, error) {
 	for _, text := range [][]byte{c.PCKCRLChain, c.TCBInfoChain, c.TCBInfo, c.QEIdentityChain, c.QEIdentity} {
 		if !utf8.Valid(text) {

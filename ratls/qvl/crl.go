@@ -7,17 +7,16 @@ import (
 	"fmt"
 )
 
-// A crl is a revocation list (RFC 5280, section 5) whose signature holds.
+// A crl is a revocation list (RFC 5280, section 5) with a verified signature.
 type crl struct {
 	issuer  []byte // DER of the name
 	window  window
 	serials map[string]bool // big endian
 }
 
-// parseCRL reads the list of an issuer. Whatever would make it say less than "all
-// that this issuer has revoked" is marked critical (a delta, a part of the
-// certificates, another's certificates), and is refused. One without an end
-// (nextUpdate) has expired.
+// parseCRL reads the list of an issuer. It refuses critical extensions: they mark lists that
+// do not have everything that the issuer revoked (a delta, a part of the certificates,
+// certificates of others). A list without an end (nextUpdate) has expired.
 func parseCRL(der []byte, issuer *x509.Certificate) (*crl, error) {
 	if len(der) > maxDocument {
 		return nil, fmt.Errorf("%d bytes, more than %d", len(der), maxDocument)
@@ -55,8 +54,8 @@ func parseCRL(der []byte, issuer *x509.Certificate) (*crl, error) {
 	return c, nil
 }
 
-// check says that a certificate is revoked, or that this list cannot tell. The
-// time and the reason of the revocation do not count.
+// check returns an error if the certificate is revoked, or if the list is not about it. The
+// time and the reason of the revocation do not matter.
 func (c *crl) check(cert *x509.Certificate) error {
 	switch {
 	case c == nil:

@@ -11,11 +11,10 @@ import (
 	"unicode/utf8"
 )
 
-// Documents are JSON that others wrote. encoding/json takes the last of two
-// members of a name, in any case of letters; another reader takes the first, and
-// two readers then see two documents below one signature. So a name that comes
-// twice in an object is refused, as are depth and length that no document has. Unknown members
-// are let through: Intel adds some without a new version.
+// Documents are JSON of others. Of two members with one name, in any case, encoding/json
+// takes the last and other readers the first: they would see two documents below one
+// signature. So an object with a repeated name is refused, and so are unusual depth and
+// length. Unknown members are accepted: Intel adds some without a new version.
 
 const (
 	maxDocument = 1 << 20 // bytes of one document; Intel's have 5 to 30 kB
@@ -23,7 +22,7 @@ const (
 	maxMembers  = 1024 // of one array or object
 )
 
-// unmarshal reads one JSON value, and nothing behind it, into v.
+// unmarshal reads a single JSON value into v.
 func unmarshal(b []byte, limit int, v any) error {
 	switch {
 	case len(b) > limit:
@@ -41,7 +40,7 @@ func unmarshal(b []byte, limit int, v any) error {
 	return json.Unmarshal(b, v)
 }
 
-// walk reads the next value of d.
+// walk checks the next value of d.
 func walk(d *json.Decoder, depth int) error {
 	t, err := d.Token()
 	if err != nil {

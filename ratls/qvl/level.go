@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// A Level is how Intel rates the versions that a part of a platform has.
+// A Level is Intel's rating of the versions of a part of a platform.
 type Level struct {
 	Status     Status
 	Date       time.Time // whose patches it has: it lacks those of later advisories
 	Advisories []string  // what it is open to, such as INTEL-SA-00615
 }
 
-// String is for people: the status, its date and the advisories.
+// String returns the status, its date and the advisories, for people to read.
 func (l Level) String() string {
 	if l.Status == 0 {
 		return "none"
@@ -62,7 +62,7 @@ func (j levelJSON) parse() (Level, error) {
 	return Level{status, date, j.Advisories}, nil
 }
 
-// checkAdvisory lets an id through to terminals and logs.
+// checkAdvisory accepts an id that is safe to show in terminals and logs.
 func checkAdvisory(id string) error {
 	plain := func(r rune) bool {
 		return r == '-' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'

@@ -8,10 +8,10 @@ import (
 	"sallyport/ratls/tdx"
 )
 
-// Here reports are held against what Intel publishes. The numbers are those of
-// the checks in Intel's SGX-TDX-DCAP-QuoteVerificationLibrary.
+// This file compares reports with what Intel publishes. The numbers are those of the checks
+// in Intel's SGX-TDX-DCAP-QuoteVerificationLibrary.
 
-// checkReport holds that a QE is the one described (4.1.2.9.5 to .8).
+// checkReport checks that a QE is the one of the identity (4.1.2.9.5 to .8).
 func (q *qeIdentity) checkReport(r *tdx.EnclaveReport, check func(name, value string, err error) bool) {
 	check("QE MRSIGNER", fmt.Sprintf("%x", r.MRSigner), differ(r.MRSigner[:], q.mrSigner[:]))
 	var err error
@@ -27,8 +27,8 @@ func (q *qeIdentity) checkReport(r *tdx.EnclaveReport, check func(name, value st
 	check("QE ATTRIBUTES", fmt.Sprintf("%x", r.Attributes), q.checkAttributes(r.Attributes))
 }
 
-// checkAttributes refuses a debug enclave also where a mask would let it
-// through: the host reads its memory, and with it the attestation key.
+// checkAttributes refuses a debug enclave even if the mask would accept it: the host can
+// read its memory, and with it the attestation key.
 func (q *qeIdentity) checkAttributes(a [16]byte) error {
 	const debug = 1 << 1 // SGX ATTRIBUTES.DEBUG
 	if a[0]&debug != 0 {
@@ -42,8 +42,8 @@ func (q *qeIdentity) checkAttributes(a [16]byte) error {
 	return nil
 }
 
-// moduleOf returns the identity by which a TD's module is judged (4.1.2.4.11):
-// the module's number is TEE_TCB_SVN[1], which is 0 for TDX 1.0.
+// moduleOf returns the identity for a TD's module (4.1.2.4.11). The number of the module is
+// TEE_TCB_SVN[1], which is 0 for TDX 1.0.
 func (t *tcbInfo) moduleOf(td *tdx.Report) (name string, m *module, err error) {
 	number := td.TEETCBSVN[1]
 	if number == 0 {
@@ -57,8 +57,8 @@ func (t *tcbInfo) moduleOf(td *tdx.Report) (name string, m *module, err error) {
 	return name, &found, nil
 }
 
-// checkAttributes compares SEAMATTRIBUTES. A bit outside the mask, of which the
-// identity says nothing, must be zero; Intel's library wants all zero.
+// checkAttributes compares SEAMATTRIBUTES. A bit outside the mask must be zero. Intel's
+// library requires all bits to be zero.
 func (m *module) checkAttributes(a uint64) error {
 	want, mask := binary.LittleEndian.Uint64(m.attributes[:]), binary.LittleEndian.Uint64(m.attributesMask[:])
 	if a&mask != want || a&^mask != 0 {
@@ -67,8 +67,8 @@ func (m *module) checkAttributes(a uint64) error {
 	return nil
 }
 
-// level rates the module by its ISVSVN, TEE_TCB_SVN[0] (4.1.2.4.17.4.1). That of
-// TDX 1.0 has no levels: its version is in the platform's.
+// level returns the level of the module by its ISVSVN, TEE_TCB_SVN[0] (4.1.2.4.17.4.1). The
+// module of TDX 1.0 has no levels: its version is part of the platform's.
 func (m *module) level(td *tdx.Report) (Level, error) {
 	if td.TEETCBSVN[1] == 0 {
 		return Level{Status: UpToDate}, nil
@@ -76,9 +76,9 @@ func (m *module) level(td *tdx.Report) (Level, error) {
 	return findSVNLevel(m.levels, uint16(td.TEETCBSVN[0]))
 }
 
-// find rates the platform: the first level of which it has every component
-// (4.1.2.4.17.1 to .3). Where the module has an identity of its own, its two
-// bytes of TEE_TCB_SVN are judged by that alone; dcap-qvl compares them here too.
+// find returns the level of the platform: the first whose components it all reaches
+// (4.1.2.4.17.1 to .3). If the module has an identity of its own, only that rates its two
+// bytes of TEE_TCB_SVN; dcap-qvl compares them here too.
 func (t *tcbInfo) find(pck *tdx.PCK, td *tdx.Report) (Level, error) {
 	from := 0
 	if td.TEETCBSVN[1] > 0 {
@@ -93,7 +93,7 @@ func (t *tcbInfo) find(pck *tdx.PCK, td *tdx.Report) (Level, error) {
 	return Level{}, fmt.Errorf("no TCB level matches: the platform is below all of them")
 }
 
-// reaches reports whether no component is below its level's. Both are as long.
+// reaches reports whether no component is below that of the level. Both have the same length.
 func reaches(have, want []byte) bool {
 	for i := range want {
 		if have[i] < want[i] {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Prepared is collateral whose signatures hold. It never changes: it may be kept,
-// and used concurrently, as long as its window lasts.
+// Prepared is collateral with verified signatures. It never changes and may be used
+// concurrently, until the end of its window.
 type Prepared struct {
 	root      *x509.Certificate
 	rootCRL   *crl
@@ -27,9 +27,9 @@ type namedWindow struct {
 	window
 }
 
-// Prepare parses collateral and checks its signatures and issuers up to root:
-// all that does not depend on a quote or on the time. Root is [IntelRoot], but
-// for tests. It keeps nothing of c.
+// Prepare parses collateral and checks its signatures and issuers up to root: everything
+// that does not depend on a quote or on the time. root is [IntelRoot], except in tests. It
+// keeps nothing of c. The error names the first broken rule.
 func Prepare(c *Collateral, root *x509.Certificate) (*Prepared, error) {
 	p := prepare(c, root)
 	if err := p.steps.err(); err != nil {
@@ -38,13 +38,13 @@ func Prepare(c *Collateral, root *x509.Certificate) (*Prepared, error) {
 	return p, nil
 }
 
-// Window returns the time in which the collateral counts, both ends included.
+// Window returns the time in which the collateral is valid, both ends included.
 func (p *Prepared) Window() (from, until time.Time) {
 	w := p.window()
 	return w.from, w.until
 }
 
-// prepare applies every rule that it can. Where it leaves a field nil, a step says why.
+// prepare applies every rule that it can. If it leaves a field nil, a step has the reason.
 func prepare(c *Collateral, root *x509.Certificate) *Prepared {
 	p := &Prepared{root: root}
 	p.steps.check("root certificate", root.Subject.CommonName, checkRoot(root))
@@ -73,7 +73,7 @@ func prepare(c *Collateral, root *x509.Certificate) *Prepared {
 	return p
 }
 
-// issuer returns the certificate of a chain that could be read.
+// issuer returns the certificate of a chain, nil if it cannot be used.
 func (p *Prepared) issuer(name string, chain []byte, checkUse func(*x509.Certificate) error) *x509.Certificate {
 	cert, err := parseIssuer(chain, p.root)
 	if err != nil {
@@ -106,12 +106,12 @@ func (p *Prepared) signature(name string, signer *x509.Certificate, document, si
 	}
 }
 
-// hold remembers a window in which every use of the collateral must lie.
+// hold adds a window in which every use of the collateral must lie.
 func (p *Prepared) hold(name string, w window) {
 	p.windows = append(p.windows, namedWindow{name + " window", w})
 }
 
-// window is the time that all windows share.
+// window returns the time that all windows share.
 func (p *Prepared) window() window {
 	w := p.windows[0].window // the root's
 	for _, next := range p.windows[1:] {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// A qeIdentity says which quoting enclave Intel made ("enclave identity").
+// A qeIdentity describes the quoting enclave that Intel made ("enclave identity").
 type qeIdentity struct {
 	version        int
 	window         window

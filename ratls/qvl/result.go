@@ -6,39 +6,38 @@ import (
 	"time"
 )
 
-// A Result is what Intel's rules say about a quote.
+// A Result is the outcome of Intel's rules for a quote.
 type Result struct {
-	// Status is of platform, TDX module and QE together. Whoever acts on a result
-	// must hold it against the statuses that he accepts: a revoked platform is
-	// verified too.
+	// Status is the status of platform, TDX module and QE together. The caller must
+	// compare it with the statuses that it accepts: a revoked platform has a Result too.
 	Status Status
-	// Platform is the machine, by its microcode and firmware. Module is the TDX module;
-	// that of TDX 1.0 is rated with the platform and UpToDate here, without
-	// a date. QE is the quoting enclave.
+	// Platform rates the microcode and firmware. Module rates the TDX module; that of TDX
+	// 1.0 is rated with the platform, and is UpToDate without a date here. QE rates the
+	// quoting enclave.
 	Platform, Module, QE Level
 	Advisories           []string // of all three, sorted
-	// EvaluationNumber is the smaller one of TCB info and QE identity (Intel's
-	// tcbEvaluationDataNumber): the age of the rules that were applied.
+	// EvaluationNumber is Intel's tcbEvaluationDataNumber, the smaller one of TCB info
+	// and QE identity. It grows with each revision of Intel's ratings.
 	EvaluationNumber uint32
 	FMSPC            [6]byte  // the kind of platform
 	PPID             [16]byte // this platform
 	DeviceID         [32]byte // SHA-256 of PPID
-	// Expires is when the first of everything used ends: collateral, lists,
-	// certificates. A verdict that is kept must not outlive it.
+	// Expires is the earliest end of all that was used: collateral, revocation lists,
+	// certificates. Do not use the result after it.
 	Expires time.Time
-	// Steps are the rules in the order in which they were applied. One whose
-	// input could not be read is not among them.
+	// Steps are the applied rules in order. A rule whose input could not be read is
+	// missing.
 	Steps []Step
 }
 
-// A Step is one rule and how it turned out.
+// A Step is one rule and its outcome.
 type Step struct {
 	Name  string // unique among the steps of a result
 	Value string // what was judged, for people
 	Err   error  // nil: the rule holds
 }
 
-// steps is a list that grows; its first error is that of the whole.
+// steps is a growing list. Its first error is the error of the verification.
 type steps []Step
 
 // check adds a step and reports whether it holds.
@@ -56,7 +55,7 @@ func (s steps) err() error {
 	return nil
 }
 
-// union returns what is in any of the lists, sorted, each once.
+// union returns the strings of all lists, sorted, without repetitions.
 func union(lists ...[]string) []string {
 	all := slices.Concat(lists...)
 	slices.Sort(all)

@@ -25,8 +25,8 @@ AiEA4J0lrHoMs+Xo5o/sX6O9QWxHRAvZUGOdRQ7cvqRXaqI=
 -----END CERTIFICATE-----
 `
 
-// IntelRoot returns the certificate below which everything is that Intel says of
-// SGX and TDX platforms. Keep it: each call parses it anew.
+// IntelRoot returns the Intel SGX Root CA, the root of all certificates for SGX and TDX
+// platforms. Each call parses it again: keep the result.
 func IntelRoot() *x509.Certificate {
 	block, _ := pem.Decode([]byte(intelRoot))
 	cert, err := x509.ParseCertificate(block.Bytes)

@@ -2,15 +2,15 @@ package qvl
 
 import "fmt"
 
-// A Status says how up to date a part of a platform is, in Intel's words. The
-// zero value means that nothing was judged, and is no status to accept.
+// A Status is Intel's rating of how up to date a part of a platform is. The zero value means
+// that nothing was rated; never accept it.
 //
-// Every status is a value: a quote of a revoked platform is verified without an
-// error. Its user holds a list of the statuses that it accepts, in which Revoked
-// has no place.
+// A status is a value, not an error: Verify returns no error for a quote of a revoked
+// platform. The caller must compare it with the statuses that it accepts. Never accept
+// Revoked.
 type Status int
 
-// From good to bad.
+// The statuses, from good to bad.
 const (
 	UpToDate Status = iota + 1
 	SWHardeningNeeded
@@ -21,7 +21,7 @@ const (
 	Revoked
 )
 
-// ParseStatus reads one of Intel's words, in their spelling.
+// ParseStatus returns the status with this name, in Intel's spelling.
 func ParseStatus(s string) (Status, error) {
 	for st := UpToDate; st <= Revoked; st++ {
 		if st.String() == s {
@@ -31,7 +31,7 @@ func ParseStatus(s string) (Status, error) {
 	return 0, fmt.Errorf("unknown status %.40q", s)
 }
 
-// String is Intel's word, "" for the zero value.
+// String returns Intel's name, "" for the zero value.
 func (s Status) String() string {
 	switch s {
 	case UpToDate:
@@ -53,10 +53,10 @@ func (s Status) String() string {
 	}
 }
 
-// MarshalText is String.
+// MarshalText returns the text of String.
 func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText is ParseStatus.
+// UnmarshalText reads what ParseStatus reads.
 func (s *Status) UnmarshalText(b []byte) error {
 	parsed, err := ParseStatus(string(b))
 	if err == nil {
@@ -65,10 +65,9 @@ func (s *Status) UnmarshalText(b []byte) error {
 	return err
 }
 
-// merge is the status of two parts together: everything that is wrong with
-// either is wrong with both, and who is out of date needs no word about software
-// hardening any more. Revoked with anything is Revoked, and
-// OutOfDateConfigurationNeeded (OOD+Conf) with anything better is itself.
+// merge returns the status of two parts together: every fault of either is a fault of both,
+// and OutOfDate includes the need for software hardening. Revoked with anything is Revoked,
+// and OutOfDateConfigurationNeeded (OOD+Conf) with anything better is itself.
 //
 //	              | UpToDate     | SWHardening  | Configuration| Conf+SWH     | OutOfDate
 //	UpToDate      | UpToDate     | SWHardening  | Configuration| Conf+SWH     | OutOfDate

@@ -20,7 +20,7 @@ type tcbInfo struct {
 	levels     []tcbLevel        // from high to low
 }
 
-// A module says which TDX module Intel made.
+// A module describes a TDX module that Intel made.
 type module struct {
 	mrSigner       [48]byte
 	attributes     [8]byte
@@ -28,7 +28,7 @@ type module struct {
 	levels         []svnLevel // from high to low; none for TDX 1.0
 }
 
-// A tcbLevel is what a platform must have, part by part, to be rated so.
+// A tcbLevel is a rating, and the versions that a platform must have for it.
 type tcbLevel struct {
 	sgx    [16]byte // CPUSVN, decomposed
 	tdx    [16]byte // TEE_TCB_SVN
@@ -147,9 +147,8 @@ func parseModules(list []moduleJSON) (map[string]module, error) {
 	return modules, nil
 }
 
-// parseTCBLevels returns the levels in the order in which Intel's library looks
-// at them, whatever order they were served in: by SGX components, PCESVN, TDX
-// components, the highest first.
+// parseTCBLevels returns the levels in the order of Intel's library, whatever their order in
+// the document: by SGX components, PCESVN, TDX components, the highest first.
 func parseTCBLevels(list []tcbLevelJSON) ([]tcbLevel, error) {
 	if len(list) == 0 || len(list) > maxLevels {
 		return nil, fmt.Errorf("%d TCB levels, want 1 to %d", len(list), maxLevels)

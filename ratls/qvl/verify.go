@@ -12,16 +12,15 @@ import (
 	"sallyport/ratls/tdx"
 )
 
-// Verify judges a quote by collateral, at a time, below a root: [IntelRoot], but
-// for tests. An error tells the first rule that is broken; the result then holds
-// the steps and nothing else. Where many quotes are judged, use [Prepare] once.
+// Verify verifies a quote by collateral at a time, below root: [IntelRoot], except in tests.
+// The error names the first broken rule; then the result has only the steps. For many quotes
+// with one collateral, call [Prepare] once.
 func Verify(q *tdx.Quote, c *Collateral, at time.Time, root *x509.Certificate) (*Result, error) {
 	return prepare(c, root).Verify(q, at)
 }
 
-// Verify judges a quote by the collateral at a time. An error tells the first
-// rule that is broken; the result then holds the steps and nothing else.
-// It may be called concurrently.
+// Verify verifies a quote by the collateral at a time. The error names the first broken
+// rule; then the result has only the steps. It may be called concurrently.
 func (p *Prepared) Verify(q *tdx.Quote, at time.Time) (*Result, error) {
 	v := &verification{Prepared: p, quote: q, at: at, until: p.window().until}
 	v.steps = slices.Clone(p.steps)
@@ -39,8 +38,8 @@ func (p *Prepared) Verify(q *tdx.Quote, at time.Time) (*Result, error) {
 	return v.finish(), nil
 }
 
-// A verification is one quote on its way through the rules. Every rule is
-// applied whose input could be read, so that the steps tell all that is wrong.
+// A verification is one quote on its way through the rules. Every rule is applied whose
+// input could be read, so that the steps show all faults.
 type verification struct {
 	*Prepared
 	quote *tdx.Quote
@@ -64,8 +63,8 @@ func (v *verification) collateralWindows() {
 	}
 }
 
-// platformCertificate: root, PCK CA and PCK certificate issued one another, and
-// are good at the time.
+// platformCertificate checks that root, PCK CA and PCK certificate are a chain, and valid at
+// the time.
 func (v *verification) platformCertificate() {
 	chain, err := v.quote.VerifyChain(v.root, v.at)
 	if err != nil {
@@ -91,8 +90,8 @@ func (v *verification) platformCertificate() {
 		v.pck.FMSPC, v.pck.PCEID, v.pck.PCESVN, v.pck.CPUSVN), nil)
 }
 
-// revocation looks both certificates up: the PCK CA in the root's list, the
-// platform's in that of its own CA, of which there are two kinds.
+// revocation looks up both certificates: the PCK CA in the root's list, and the platform's in
+// the list of its CA, of which there are two kinds.
 func (v *verification) revocation() {
 	if v.chain == nil {
 		return
@@ -105,8 +104,8 @@ func (v *verification) revocation() {
 	v.check("PCK certificate revocation", serial(v.chain.Leaf), err)
 }
 
-// quotingEnclave: the platform's key signed the report of its quoting enclave,
-// which names the attestation key, and the enclave is one that Intel made.
+// quotingEnclave checks that the platform's key signed the report of its quoting enclave,
+// that the report names the attestation key, and that Intel made the enclave.
 func (v *verification) quotingEnclave() {
 	if v.chain != nil {
 		v.check("QE report signature", "", v.quote.VerifyQEReport(v.chain.Leaf))
@@ -121,7 +120,8 @@ func (v *verification) quotingEnclave() {
 	v.check("QE TCB", fmt.Sprintf("ISVSVN %d: %s", v.quote.QE.ISVSVN, v.result.QE), err)
 }
 
-// trustDomain: the attestation key signed the quote, and the TD is closed to its host.
+// trustDomain checks that the attestation key signed the quote, and that the TD is closed to
+// its host.
 func (v *verification) trustDomain() {
 	td := &v.quote.TD
 	v.check("quote signature", fmt.Sprintf("version %d", v.quote.Version), v.quote.VerifySignature())

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A window is the time in which a document or a certificate counts, both ends included.
+// A window is the validity of a document or a certificate, both ends included.
 type window struct{ from, until time.Time }
 
 func parseWindow(issued, next string) (w window, err error) {
@@ -18,7 +18,7 @@ func parseWindow(issued, next string) (w window, err error) {
 	return w, nil
 }
 
-// check says why t is outside.
+// check returns an error if t is outside.
 func (w window) check(t time.Time) error {
 	switch {
 	case t.Before(w.from):

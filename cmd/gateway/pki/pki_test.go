@@ -136,10 +136,10 @@ func TestPKIOverwritesNothing(t *testing.T) {
 	mustRun(t, issue...)
 	before := filesIn(t, dir)
 
-	if _, err := run("init", "--dir", dir); err == nil || !strings.Contains(err.Error(), "is there already") {
+	if _, err := run("init", "--dir", dir); err == nil || !strings.Contains(err.Error(), "exists already") {
 		t.Errorf("init again: %v", err)
 	}
-	if _, err := run(issue...); err == nil || !strings.Contains(err.Error(), "is there already") {
+	if _, err := run(issue...); err == nil || !strings.Contains(err.Error(), "exists already") {
 		t.Errorf("issue again: %v", err)
 	}
 	if after := filesIn(t, dir); after != before {
