@@ -49,7 +49,7 @@ func (t *tunnel) checkRoutes() error {
 	}
 	var inside []route
 	err := t.nl.RouteListFilteredIter(netlink.FAMILY_V4, &netlink.Route{}, 0, func(r netlink.Route) bool {
-		if to, ok := prefixOf(r.Dst); ok && to.Bits() >= own.Bits() && own.Contains(to.Addr()) && len(inside) < enoughRoutes {
+		if to, ok := prefixOf(r.Dst); ok && to.Bits() >= own.Bits() && own.Contains(to.Addr()) && !isFallback(r) && len(inside) < enoughRoutes {
 			inside = append(inside, route{to, r.LinkIndex})
 		}
 		return true // to the end: the socket is used again

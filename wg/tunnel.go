@@ -44,6 +44,8 @@ type tunnel struct {
 	rival     string            // another interface that the route to the guests leads to
 	socket    *userspace.Socket // for wg(8); nil: the kernel answers it, or it could not be opened
 
+	fallbackSet bool // the route of addFallback
+
 	undo []func() error // takes away what maker made or adopted, last first
 }
 
@@ -70,6 +72,7 @@ func openTunnel(o Options, mk maker) (backend, error) {
 		t.openSockets,
 		t.holdName,
 		t.checkOverlap,
+		t.addFallback,
 		func() error { return t.build(0) },
 		t.ready,
 	} {
@@ -245,7 +248,7 @@ func (t *tunnel) close() error {
 	if t.isolation != nil && err == nil {
 		err = t.isolation.Remove()
 	}
-	return oneline.Join(err, t.closeSockets())
+	return oneline.Join(err, t.removeFallback(), t.closeSockets())
 }
 
 func (t *tunnel) unmake() error {

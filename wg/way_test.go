@@ -91,6 +91,7 @@ func TestDialNeverLeavesTheTunnel(t *testing.T) {
 			var log bytes.Buffer
 			s, elsewhere, guest := withImpostor(t, &log)
 			s.gateway.do(func() {
+				must(t, s.device.backend.(*tunnel).removeFallback()) // a gateway has none
 				tunnel, err := netlink.LinkByName(s.options.Interface)
 				must(t, err)
 				f.befall(t, tunnel, elsewhere)
