@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/nonblock"
 )
 
 // acceptAll takes new connections, a few from each listener. When setups pile up
@@ -31,7 +33,7 @@ func (l *loop) acceptLeft() bool {
 }
 
 func (l *loop) acceptOne(ln *listener) {
-	fd, addr, errno := accept(ln.fd)
+	fd, addr, errno := nonblock.Accept(ln.fd)
 	switch errno {
 	case 0:
 		l.admit(fd, addr)
@@ -59,7 +61,7 @@ func (l *loop) admit(fd int32, addr netip.AddrPort) {
 		c.log = &record{began: l.now}
 	}
 	l.stats.open.Add(1)
-	err := l.watch(fd, slot{c: c, side: clientSide}, watched)
+	err := l.poller.Add(fd, owner{c: c, side: clientSide}, nonblock.Both)
 	if e.open.Add(1)-e.lingering.Load() > int64(e.opts.MaxConnections) && !l.makeRoom() {
 		c.client.writable = true
 		c.reason = ConnectionLimit
@@ -106,11 +108,11 @@ func (l *loop) shed(ln *listener, errno unix.Errno) {
 	l.stats.acceptErrors.Add(1)
 	e.warnDescriptors(errno)
 	if l.reserve >= 0 {
-		closeFD(l.reserve)
-		if fd, _, errno := accept(ln.fd); errno == 0 {
-			setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-			_, _ = send(fd, plaintextAlert(Descriptor.alert()))
-			closeFD(fd)
+		nonblock.Close(l.reserve)
+		if fd, _, errno := nonblock.Accept(ln.fd); errno == 0 {
+			nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+			_, _ = nonblock.Send(fd, plaintextAlert(Descriptor.alert()))
+			nonblock.Close(fd)
 			l.stats.ended[Undecided][Descriptor].Add(1)
 		}
 		l.reserve = openReserve()
@@ -134,7 +136,7 @@ func (l *loop) stopAccepting() {
 	for _, ln := range l.listen {
 		ln.waiting = true
 		for n := 0; ln.waiting && n <= backlog; n++ {
-			fd, addr, errno := accept(ln.fd)
+			fd, addr, errno := nonblock.Accept(ln.fd)
 			if errno == 0 {
 				l.admit(fd, addr)
 				continue

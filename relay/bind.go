@@ -6,6 +6,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/nonblock"
 )
 
 // errNoWay marks a dial that was given up before it began: Options.Bind says that
@@ -28,7 +30,7 @@ func (e *Engine) bind(fd int) error {
 // leaves the choice to the kernel. SO_REUSEADDR lets other sockets of the gateway use the
 // port towards other addresses, and later towards the same one.
 func comeFrom(fd int32, to netip.AddrPort, port uint16) error {
-	setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	nonblock.SetInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	if port == 0 {
 		return nil
 	}
@@ -36,7 +38,7 @@ func comeFrom(fd int32, to netip.AddrPort, port uint16) error {
 	if to.Addr().Unmap().Is4() {
 		any = netip.IPv4Unspecified()
 	}
-	if errno := bindTo(fd, netip.AddrPortFrom(any, port)); errno != 0 {
+	if errno := nonblock.Bind(fd, netip.AddrPortFrom(any, port)); errno != 0 {
 		return errno
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/duplex"
+	"sallyport/internal/nonblock"
 	"sallyport/internal/oneline"
 )
 
@@ -58,7 +59,7 @@ func (l *loop) pair(remote net.Conn) (_ *bridge, err error) {
 	local, err := net.FileConn(file) // it duplicates the descriptor
 	err = oneline.Join(err, file.Close())
 	if err != nil {
-		closeFD(int32(pair[0]))
+		nonblock.Close(int32(pair[0]))
 		return nil, oneline.Join(err, remote.Close())
 	}
 	b := &bridge{UnixConn: local.(*net.UnixConn), loop: l, fd: int32(pair[0])}
@@ -102,7 +103,7 @@ func (b *bridge) sever() {
 // abandon closes the loop's end in the middle of a stream, or before there was one.
 func (b *bridge) abandon() {
 	b.reset.Store(true)
-	closeFD(b.fd)
+	nonblock.Close(b.fd)
 }
 
 // cross makes e, which a loop has just begun to watch, the loop's end of b; nil is fine.
@@ -122,12 +123,12 @@ func (l *loop) endOf(b *bridge) *end {
 	if l.bridges[b.fd] != b {
 		return nil
 	}
-	switch s := l.slots[b.fd]; s.side {
+	switch o := l.poller.Of(b.fd); o.side {
 	case clientSide:
-		return &s.c.client
+		return &o.c.client
 	case backendSide:
-		return &s.c.backend
+		return &o.c.backend
 	default:
-		return &s.c.co.dialing.tries[s.side-trySide].end
+		return &o.c.co.dialing.tries[o.side-trySide].end
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/nonblock"
 	"sallyport/relay/buffer"
 )
 
@@ -169,7 +170,7 @@ func (e *end) read(p []byte) int {
 	if !e.readable || e.eof || e.broken {
 		return 0
 	}
-	n, errno := read(e.fd, p)
+	n, errno := nonblock.Read(e.fd, p)
 	switch {
 	case errno == unix.EAGAIN:
 		e.readable = false
@@ -193,7 +194,7 @@ func (e *end) drained() bool {
 	if e.hup {
 		return false
 	}
-	if n, errno := unread(e.fd); n > 0 || errno != 0 {
+	if n, errno := nonblock.Unread(e.fd); n > 0 || errno != 0 {
 		return false
 	}
 	e.readable = false
@@ -206,7 +207,7 @@ func (e *end) drained() bool {
 func (e *end) write(p []byte) int {
 	done := 0
 	for done < len(p) && e.writable && !e.deaf {
-		n, errno := send(e.fd, p[done:])
+		n, errno := nonblock.Send(e.fd, p[done:])
 		switch errno {
 		case 0:
 			done += n

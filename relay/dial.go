@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/nonblock"
 	"sallyport/internal/oneline"
 	"sallyport/relay/localport"
 )
@@ -62,7 +63,7 @@ func (d *dialing) onEvents(i int, ev uint32) {
 	case t.state != connecting:
 	case ev&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
 		t.state = failed
-		if socketError(t.fd) == unix.ECONNREFUSED {
+		if nonblock.Error(t.fd) == unix.ECONNREFUSED {
 			t.verdict = refused
 		}
 	case ev&unix.EPOLLOUT != 0:
@@ -162,7 +163,7 @@ func (s *setup) tryNext() {
 	fd, err := s.l.connect(to)
 	if err == nil {
 		t.fd = fd
-		err = s.l.watch(fd, slot{c: s.c, side: trySide + side(i)}, watched)
+		err = s.l.poller.Add(fd, owner{c: s.c, side: trySide + side(i)}, nonblock.Both)
 	}
 	if err != nil {
 		t.state, t.verdict = failed, ours
@@ -220,13 +221,13 @@ func (l *loop) connectFrom(port uint16, to netip.AddrPort) (int32, error) {
 	}
 	fd := int32(s)
 	if err := oneline.Join(l.engine.bind(s), comeFrom(fd, to, port)); err != nil {
-		closeFD(fd)
+		nonblock.Close(fd)
 		return -1, err
 	}
 	l.engine.limitMSS(fd)
-	setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	if errno := connect(fd, to); errno != 0 && errno != unix.EINPROGRESS {
-		closeFD(fd)
+	nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if errno := nonblock.Connect(fd, to); errno != 0 && errno != unix.EINPROGRESS {
+		nonblock.Close(fd)
 		return -1, errno
 	}
 	return fd, nil
@@ -234,7 +235,7 @@ func (l *loop) connectFrom(port uint16, to netip.AddrPort) (int32, error) {
 
 func (e *Engine) limitMSS(fd int32) {
 	if mss := e.opts.BackendMSS; mss > 0 {
-		setInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, mss)
+		nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, mss)
 	}
 }
 
@@ -242,7 +243,7 @@ func (e *Engine) limitMSS(fd int32) {
 func (s *setup) won(i int) {
 	c, t, b := s.c, &s.dialing.tries[i], &s.decision.Backends[i]
 	c.backend, c.watch, s.chosen, s.instance = t.end, b.Watch, b, t.secured
-	s.l.slots[t.fd].side = backendSide
+	s.l.poller.Of(t.fd).side = backendSide
 	t.fd = -1
 	if c.log != nil {
 		c.log.instance = b.Name

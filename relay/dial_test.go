@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/hello"
+	"sallyport/internal/nonblock"
 )
 
 // silent is an address that answers no SYN: a listener whose queue is full.
@@ -28,7 +29,7 @@ func silent(t *testing.T) netip.AddrPort {
 	if err := unix.Listen(fd, 0); err != nil {
 		t.Fatal(err)
 	}
-	addr, err := boundTo(int32(fd))
+	addr, err := nonblock.Addr(int32(fd))
 	if err != nil {
 		t.Fatal(err)
 	}

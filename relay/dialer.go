@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+
+	"sallyport/internal/nonblock"
 )
 
 // Dialling where no kernel route leads: Options.Dial or a Backend's own runs on a
@@ -37,8 +39,8 @@ func (d dialled) abandon() {
 		d.bridge.abandon()
 		return
 	}
-	resetOnClose(d.fd)
-	closeFD(d.fd)
+	nonblock.ResetOnClose(d.fd)
+	nonblock.Close(d.fd)
 }
 
 // tryOnGoroutine has f dial for try i. While it does, it may tell the try how far it
@@ -86,7 +88,7 @@ func (s *setup) dialed(i int, got dialled, err error) {
 	t := &s.dialing.tries[i]
 	if err == nil {
 		t.fd, t.secured = got.fd, got.tls
-		err = s.l.watch(got.fd, slot{c: s.c, side: trySide + side(i)}, watched)
+		err = s.l.poller.Add(got.fd, owner{c: s.c, side: trySide + side(i)}, nonblock.Both)
 		s.l.cross(got.bridge, &t.end)
 	}
 	if err != nil {

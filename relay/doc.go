@@ -38,7 +38,7 @@
 // lock. Setup is a coroutine on the same thread: straight-line code that yields where it
 // must wait. A connection that is set up is a small struct that readiness events drive.
 // Other goroutines reach a loop through its inbox (package inbox). The hot path's system calls
-// are raw (sys.go), which is correct only because every descriptor is non-blocking.
+// are raw (internal/nonblock), which is correct only because every descriptor is non-blocking.
 //
 // Readiness is edge-triggered and registered once (except for mute.go). The flags of an end
 // mean "worth trying"; EAGAIN or a short read clears them. There is one trap: bytes and FIN

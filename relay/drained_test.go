@@ -1,6 +1,10 @@
 package relay
 
-import "testing"
+import (
+	"testing"
+
+	"sallyport/internal/nonblock"
+)
 
 func TestSplicingHearsWhatComesAfterTheSocketWasDrained(t *testing.T) {
 	l := testLoop(t)
@@ -9,22 +13,22 @@ func TestSplicingHearsWhatComesAfterTheSocketWasDrained(t *testing.T) {
 	c.down.full = spliceAfter
 	buf := make([]byte, readSize)
 	for _, size := range []int{thinFill, 2 * thinFill, thinFill} {
-		send(backend, make([]byte, size))
+		nonblock.Send(backend, make([]byte, size))
 		look(l)
 		if c.down.mode != splicing || c.backend.readable {
 			t.Fatalf("%v, and the drained backend is readable: %v", c.down.mode, c.backend.readable)
 		}
 		got := 0
-		for n, errno := read(client, buf); errno == 0; n, errno = read(client, buf) {
+		for n, errno := nonblock.Read(client, buf); errno == 0; n, errno = nonblock.Read(client, buf) {
 			got += n
 		}
 		if got != size {
 			t.Fatalf("%d bytes of %d came", got, size)
 		}
 	}
-	shutdownWrite(backend)
+	nonblock.ShutdownWrite(backend)
 	look(l)
-	if n, errno := read(client, buf); n != 0 || errno != 0 {
+	if n, errno := nonblock.Read(client, buf); n != 0 || errno != 0 {
 		t.Errorf("after the backend's FIN the client reads %d bytes, %v", n, errno)
 	}
 }

@@ -263,9 +263,10 @@ func TestPanicWhileRelayingEndsOneConnectionOnly(t *testing.T) {
 	mustEcho(t, a)
 	mustEcho(t, b)
 	g.loops[0].inbox.Post(func() {
-		for _, s := range g.loops[0].slots {
-			if s.c != nil && s.side == clientSide && s.c.addr.String() == a.LocalAddr().String() {
-				s.c.tls.conn = nil
+		owners := &g.loops[0].poller
+		for fd := range owners.Len() {
+			if o := owners.Of(int32(fd)); o.c != nil && o.side == clientSide && o.c.addr.String() == a.LocalAddr().String() {
+				o.c.tls.conn = nil
 			}
 		}
 	})

@@ -12,6 +12,7 @@ import (
 
 	"sallyport/internal/cpuquota"
 	"sallyport/internal/descriptors"
+	"sallyport/internal/nonblock"
 	"sallyport/relay/buffer"
 	"sallyport/relay/localport"
 	"sallyport/relay/sources"
@@ -102,7 +103,7 @@ func (e *Engine) Close() {
 	}
 	for _, l := range e.loops {
 		for _, ln := range l.listen {
-			closeFD(ln.fd)
+			nonblock.Close(ln.fd)
 		}
 		l.close()
 	}

@@ -62,12 +62,12 @@ func (l *loop) evict() {
 		left--
 	}
 	for e.all && left > 0 {
-		if e.next == len(l.slots) {
+		if e.next == l.poller.Len() {
 			e.all = false
 			break
 		}
-		if s := &l.slots[e.next]; s.c != nil && (s.side == clientSide || s.c.phase == parting) {
-			s.c.evict(Drained)
+		if o := l.poller.Of(int32(e.next)); o.c != nil && (o.side == clientSide || o.c.phase == parting) {
+			o.c.evict(Drained)
 			left--
 		}
 		e.next++

@@ -4,16 +4,19 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"sallyport/internal/nonblock"
 )
 
 // listing makes a loop with n connections, each to a backend of its own.
 func listing(t testing.TB, n int) *loop {
 	t.Helper()
-	l := &loop{engine: &Engine{began: time.Now()}, slots: make([]slot, n)}
-	for i := range l.slots {
+	l := &loop{engine: &Engine{began: time.Now()}}
+	for i := range n {
 		c := &conn{loop: l, phase: relaying, watch: &watcher{}}
 		l.evictions.enter(c)
-		l.slots[i] = slot{c: c, side: clientSide}
+		// Refused, as there is no epoll instance; the owner is noted all the same.
+		_ = l.poller.Add(int32(i), owner{c: c, side: clientSide}, nonblock.Both)
 	}
 	return l
 }

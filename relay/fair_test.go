@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/nonblock"
 )
 
 // passing makes a connection that is up, on sockets: what is written to client arrives
 // at backend.
-func passing(t *testing.T, l *loop) (c *conn, client, backend int32) {
+func passing(t testing.TB, l *loop) (c *conn, client, backend int32) {
 	t.Helper()
 	pair := func() (ours, theirs int32) {
 		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -32,19 +34,19 @@ func TestBulkWaitsBehindRequests(t *testing.T) {
 	request, asking, asked := passing(t, l)
 	const ready = unix.EPOLLIN | unix.EPOLLOUT
 
-	send(sender, make([]byte, bulkSize))
+	nonblock.Send(sender, make([]byte, bulkSize))
 	l.event(transfer, clientSide, ready)
 	l.event(transfer, backendSide, ready)
 	if !transfer.bulk || transfer.up.bytes != bulkSize {
 		t.Fatalf("moved %d bytes, bulk is %v", transfer.up.bytes, transfer.bulk)
 	}
 
-	send(sender, make([]byte, 100))
-	send(asking, []byte("ping"))
+	nonblock.Send(sender, make([]byte, 100))
+	nonblock.Send(asking, []byte("ping"))
 	l.event(transfer, clientSide, ready)
 	l.event(request, clientSide, ready)
 	l.event(request, backendSide, ready)
-	if n, _ := read(asked, make([]byte, 10)); n != len("ping") || transfer.up.bytes != bulkSize {
+	if n, _ := nonblock.Read(asked, make([]byte, 10)); n != len("ping") || transfer.up.bytes != bulkSize {
 		t.Errorf("the request got %d bytes through, the transfer before it %d", n, transfer.up.bytes-bulkSize)
 	}
 	l.tick()
@@ -63,7 +65,7 @@ func TestBulkTakesTurns(t *testing.T) {
 	var transfers []*conn
 	for range 1000 {
 		c, sender, _ := passing(t, l)
-		send(sender, make([]byte, 100))
+		nonblock.Send(sender, make([]byte, 100))
 		c.bulk = true
 		l.event(c, clientSide, unix.EPOLLIN|unix.EPOLLOUT)
 		l.event(c, backendSide, unix.EPOLLIN|unix.EPOLLOUT)

@@ -1,6 +1,9 @@
 package relay
 
-import "sallyport/relay/buffer"
+import (
+	"sallyport/internal/nonblock"
+	"sallyport/relay/buffer"
+)
 
 // A flow is one direction of a connection that is relayed. push moves what can
 // be moved now and returns; readiness events call it again. It keeps three
@@ -163,7 +166,7 @@ func (c *conn) passEnd(f *flow, to *end, clean bool) {
 	f.ended = whole
 	// The second direction to end needs no FIN of its own: close sends it.
 	if c.up.ended != whole || c.down.ended != whole {
-		shutdownWrite(to.fd)
+		nonblock.ShutdownWrite(to.fd)
 	}
 }
 

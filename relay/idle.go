@@ -3,6 +3,8 @@ package relay
 import (
 	"math"
 	"time"
+
+	"sallyport/internal/nonblock"
 )
 
 // A connection is visited every eighth of the idle time, and the visit compares its last
@@ -29,7 +31,7 @@ func idleVisitEvery(idle time.Duration) time.Duration {
 // visitIdle ends c if nothing moved for the idle time.
 func (c *conn) visitIdle() {
 	l := c.loop
-	c.noteAcknowledged(unsent(c.client.fd) + unsent(c.backend.fd))
+	c.noteAcknowledged(nonblock.Unsent(c.client.fd) + nonblock.Unsent(c.backend.fd))
 	idle := int64(l.engine.opts.Timeouts.Idle)
 	if idle > 0 && l.now-c.last >= idle && !c.queued {
 		c.end(IdleTimeout)

@@ -3,6 +3,8 @@ package relay
 import (
 	"testing"
 	"time"
+
+	"sallyport/internal/nonblock"
 )
 
 // What a receiver takes of what the kernel holds for it is progress, though the gateway
@@ -18,7 +20,7 @@ func TestReceiverThatTakesItsTimeIsNotIdle(t *testing.T) {
 	c.last = l.now
 	const pieces = 5
 	for range pieces {
-		send(c.client.fd, make([]byte, 1000)) // a Unix socket counts its messages
+		nonblock.Send(c.client.fd, make([]byte, 1000)) // a Unix socket counts its messages
 	}
 	visit := func() {
 		l.now += int64(time.Second)
@@ -28,7 +30,7 @@ func TestReceiverThatTakesItsTimeIsNotIdle(t *testing.T) {
 		for range 7 {
 			visit()
 		}
-		read(reader, make([]byte, 1000))
+		nonblock.Read(reader, make([]byte, 1000))
 		visit()
 		if c.phase != relaying {
 			t.Fatal("ended as idle, though the client takes what the kernel holds")

@@ -35,7 +35,7 @@ func TestInboxLosesNothing(t *testing.T) {
 	}
 	events := make([]unix.EpollEvent, eventsPerRun)
 	for ran.Load() < posters*each/2 {
-		l.dispatch(events[:epollWait(l.epoll, events, 1000)])
+		l.dispatch(events[:l.poller.Look(events, 1000)])
 		l.inbox.Run()
 	}
 	l.inbox.Close() // while they still post

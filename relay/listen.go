@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/nonblock"
 )
 
 // listener is one loop's socket for one address. Each loop has its own, and the
@@ -35,18 +37,18 @@ func (l *loop) listenOn(addr netip.AddrPort) (netip.AddrPort, error) {
 		return addr, err
 	}
 	// Accepted sockets inherit these.
-	setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	l.engine.guard(fd)
 	if err := unix.Listen(int(fd), backlog); err != nil {
-		closeFD(fd)
+		nonblock.Close(fd)
 		return addr, fmt.Errorf("listen on %v: %w", addr, err)
 	}
 	ln := &listener{fd: fd}
-	if ln.addr, err = boundTo(fd); err == nil {
-		err = l.watch(fd, slot{}, unix.EPOLLIN|unix.EPOLLET&0xffffffff)
+	if ln.addr, err = nonblock.Addr(fd); err == nil {
+		err = l.poller.Add(fd, owner{}, nonblock.Incoming)
 	}
 	if err != nil {
-		closeFD(fd)
+		nonblock.Close(fd)
 		return addr, fmt.Errorf("listen on %v: %w", addr, err)
 	}
 	l.listen = append(l.listen, ln)
@@ -64,13 +66,13 @@ func probe(addr netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	closeFD(fd)
+	nonblock.Close(fd)
 	return nil
 }
 
 func bind(addr netip.AddrPort, shared bool) (int32, error) {
 	family := unix.AF_INET6
-	if addr.Addr().Is4() {
+	if addr.Addr().Unmap().Is4() {
 		family = unix.AF_INET
 	}
 	s, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
@@ -78,17 +80,17 @@ func bind(addr netip.AddrPort, shared bool) (int32, error) {
 		return -1, fmt.Errorf("listen on %v: %w%s", addr, err, hint(err))
 	}
 	fd := int32(s)
-	setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	nonblock.SetInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	if family == unix.AF_INET6 {
 		// Else [::] would take 0.0.0.0 as well, and a second listener could not.
-		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+		nonblock.SetInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
 	}
 	if shared {
-		setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		nonblock.SetInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	}
-	if err := unix.Bind(s, sockaddr(addr)); err != nil {
-		closeFD(fd)
-		return -1, fmt.Errorf("listen on %v: %w%s", addr, err, hint(err))
+	if errno := nonblock.Bind(fd, addr); errno != 0 {
+		nonblock.Close(fd)
+		return -1, fmt.Errorf("listen on %v: %w%s", addr, errno, hint(errno))
 	}
 	return fd, nil
 }
@@ -114,34 +116,11 @@ func hint(err error) string {
 // that lasts as long), and how long that may last is what idle says. Were they equal,
 // chance would tell whether such an end is called an idle timeout or the peer's reset.
 func (e *Engine) guard(fd int32) {
-	setInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
-	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepIdle)
-	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepInterval)
-	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepCount)
+	nonblock.SetInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+	nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepIdle)
+	nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepInterval)
+	nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepCount)
 	if idle := e.opts.Timeouts.Idle; idle > 0 {
-		setInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int((idle+idle*2/idleChecks)/time.Millisecond))
+		nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int((idle+idle*2/idleChecks)/time.Millisecond))
 	}
-}
-
-func sockaddr(a netip.AddrPort) unix.Sockaddr {
-	if a.Addr().Is4() {
-		return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
-	}
-	return &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
-}
-
-// boundTo is the socket's own address: the client's view of a connection's end
-// here, or the port that the kernel chose for port 0.
-func boundTo(fd int32) (netip.AddrPort, error) {
-	sa, err := unix.Getsockname(int(fd))
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("getsockname: %w", err)
-	}
-	switch a := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), nil
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)), nil
-	}
-	return netip.AddrPort{}, fmt.Errorf("getsockname: family of %T", sa)
 }

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/nonblock"
 	"sallyport/relay/buffer"
 	"sallyport/relay/inbox"
 	"sallyport/relay/thread"
@@ -23,10 +24,8 @@ import (
 type loop struct {
 	engine  *Engine
 	log     *slog.Logger
-	epoll   int32
+	poller  nonblock.Poller[owner]
 	now     int64 // ns since the engine was made, read once a round
-	slots   []slot
-	gen     uint32
 	timers  [timerKinds]timerList
 	inbox   inbox.Inbox
 	listen  []*listener
@@ -51,13 +50,10 @@ type loop struct {
 	stats loopStats
 }
 
-// slot tells to what a descriptor belongs. Events carry the generation beside
-// the descriptor: an event for a descriptor that was closed and given out again
-// in the same round is not for its new owner.
-type slot struct {
-	gen  uint32
-	side side
+// owner is whose a descriptor is.
+type owner struct {
 	c    *conn // nil: a listener's, or the inbox's
+	side side
 }
 
 // side is which of a connection's descriptors an event is for.
@@ -77,14 +73,12 @@ const (
 	acceptBudget = 64
 )
 
-const watched = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff
-
 // run serves until the engine is stopped and the last connection is gone.
 func (l *loop) run() {
 	runtime.LockOSThread()
 	// Never unlocked: the coroutines are tied to this thread, which ends with them.
 	defer l.close()
-	l.pulse.where = thread.Self(rawCalls)
+	l.pulse.where = thread.Self()
 	events := make([]unix.EpollEvent, eventsPerRun)
 	for !l.done() {
 		n := l.poll(events)
@@ -118,14 +112,11 @@ func (l *loop) clock() int64 { return int64(time.Since(l.engine.began)) }
 func (l *loop) dispatch(events []unix.EpollEvent) {
 	for i := range events {
 		ev := &events[i]
-		if int(ev.Fd) >= len(l.slots) {
-			continue
-		}
-		s := &l.slots[ev.Fd]
+		o := l.poller.Owner(ev)
 		switch {
-		case s.gen != uint32(ev.Pad):
-		case s.c != nil:
-			l.event(s.c, s.side, ev.Events)
+		case o == nil: // the descriptor was closed since
+		case o.c != nil:
+			l.event(o.c, o.side, ev.Events)
 		case ev.Fd == l.inbox.FD():
 			l.inbox.Ring()
 		default:
@@ -271,42 +262,28 @@ func (l *loop) fire(t *timer) {
 	}
 }
 
-// watch registers a descriptor: edge-triggered, both directions. Only mute.go changes
-// that again.
-func (l *loop) watch(fd int32, s slot, events uint32) error {
-	for int(fd) >= len(l.slots) {
-		l.slots = append(l.slots, make([]slot, max(1024, len(l.slots)))...)
-	}
-	l.gen++
-	s.gen = l.gen
-	l.slots[fd] = s
-	return unix.EpollCtl(int(l.epoll), unix.EPOLL_CTL_ADD, int(fd),
-		&unix.EpollEvent{Events: events, Fd: fd, Pad: int32(s.gen)})
-}
-
-// forget closes a descriptor and its slot. Closing takes it out of epoll.
+// forget closes a descriptor of a connection or a listener.
 func (l *loop) forget(fd int32) {
-	l.slots[fd] = slot{}
 	delete(l.bridges, fd)
-	closeFD(fd)
+	l.poller.Forget(fd)
 }
 
 // newLoop makes the loop's epoll instance and inbox.
 func newLoop(e *Engine) (*loop, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
+	l := &loop{engine: e, log: e.opts.Log, in: make([]byte, readMost), out: make([]byte, 0, buffer.OutMost)}
+	if err := l.poller.Open(); err != nil {
 		return nil, err
 	}
-	l := &loop{engine: e, log: e.opts.Log, epoll: int32(fd), reserve: openReserve(), in: make([]byte, readMost), out: make([]byte, 0, buffer.OutMost)}
 	l.pipes = buffer.Pipes{Max: int64(max(1, e.opts.MaxPipes/e.opts.Loops)), Open: &l.stats.pipes, Refused: l.notePipe}
 	l.setTimeouts(e.opts.Timeouts)
 	if e.opts.LoopLog != nil {
 		l.log = e.opts.LoopLog()
 	}
 	if err := l.openInbox(); err != nil {
-		closeFD(l.epoll)
+		l.poller.Close()
 		return nil, err
 	}
+	l.reserve = openReserve()
 	return l, nil
 }
 
@@ -314,7 +291,7 @@ func (l *loop) openInbox() error {
 	if err := l.inbox.Open(); err != nil {
 		return err
 	}
-	return l.watch(l.inbox.FD(), slot{}, unix.EPOLLIN|unix.EPOLLET&0xffffffff)
+	return l.poller.Add(l.inbox.FD(), owner{}, nonblock.Incoming)
 }
 
 // close gives back what the loop holds besides connections.
@@ -322,8 +299,8 @@ func (l *loop) close() {
 	l.coros.close()
 	l.pipes.Close()
 	if l.reserve >= 0 {
-		closeFD(l.reserve)
+		nonblock.Close(l.reserve)
 	}
 	l.inbox.Close()
-	closeFD(l.epoll)
+	l.poller.Close()
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // testLoop returns a loop that nothing runs: the test is its thread.
-func testLoop(t *testing.T) *loop {
+func testLoop(t testing.TB) *loop {
 	t.Helper()
 	e := &Engine{opts: Options{Log: slog.New(slog.DiscardHandler), Loops: 1, MaxPipes: 2}, began: time.Now()}
 	l, err := newLoop(e)

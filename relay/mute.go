@@ -1,6 +1,10 @@
 package relay
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"sallyport/internal/nonblock"
+)
 
 // A sender that is ahead of its receiver wakes the loop with each segment, for nothing:
 // what it sent before has not been taken yet. Sixteen downloads at the client's pace made
@@ -16,13 +20,13 @@ const (
 	muted     = muteAfter + 1
 )
 
-const watchedMuted = watched &^ unix.EPOLLIN
+const watchedMuted = nonblock.Both &^ unix.EPOLLIN
 
 // mute stops the events of an end that has told too often that it is readable.
 func (l *loop) mute(e *end) {
 	if e.known == muteAfter && e.readable {
 		e.known = muted // once: epoll answers the change with what it goes on to tell
-		l.rewatch(e, watchedMuted)
+		l.poller.Change(e.fd, watchedMuted)
 	}
 }
 
@@ -32,14 +36,7 @@ func (l *loop) unmute(e *end) {
 		return
 	}
 	if e.known == muted {
-		l.rewatch(e, watched)
+		l.poller.Change(e.fd, nonblock.Both)
 	}
 	e.known = 0
-}
-
-// rewatch changes what epoll tells of e.
-func (l *loop) rewatch(e *end, events uint32) {
-	// It cannot fail: the descriptor is registered, and no memory is needed.
-	_ = unix.EpollCtl(int(l.epoll), unix.EPOLL_CTL_MOD, int(e.fd),
-		&unix.EpollEvent{Events: events, Fd: e.fd, Pad: int32(l.slots[e.fd].gen)})
 }

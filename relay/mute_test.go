@@ -4,18 +4,20 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/nonblock"
 )
 
 // watchedPassing makes a connection that is up, and whose sockets the loop watches.
-func watchedPassing(t *testing.T, l *loop) (c *conn, client, backend int32) {
+func watchedPassing(t testing.TB, l *loop) (c *conn, client, backend int32) {
 	t.Helper()
 	c, client, backend = passing(t, l)
-	for _, s := range []slot{{c: c, side: clientSide}, {c: c, side: backendSide}} {
+	for _, s := range []owner{{c: c, side: clientSide}, {c: c, side: backendSide}} {
 		fd := c.client.fd
 		if s.side == backendSide {
 			fd = c.backend.fd
 		}
-		if err := l.watch(fd, s, watched); err != nil {
+		if err := l.poller.Add(fd, s, nonblock.Both); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -26,7 +28,7 @@ func watchedPassing(t *testing.T, l *loop) (c *conn, client, backend int32) {
 func look(l *loop) (events int) {
 	list := make([]unix.EpollEvent, eventsPerRun)
 	for {
-		n := epollWait(l.epoll, list, 0)
+		n := l.poller.Look(list, 0)
 		l.tick()
 		l.dispatch(list[:n])
 		for len(l.ready) > 0 {
@@ -45,13 +47,13 @@ func TestSenderAheadOfItsReceiverDoesNotWakeTheLoop(t *testing.T) {
 	look(l)
 	sent := 0
 	for c.client.writable { // until the client, who reads nothing, takes no more
-		n, _ := send(backend, make([]byte, 1000))
+		n, _ := nonblock.Send(backend, make([]byte, 1000))
 		sent += max(n, 0)
 		look(l)
 	}
 	events := 0
 	for range 100 {
-		n, _ := send(backend, make([]byte, 100))
+		n, _ := nonblock.Send(backend, make([]byte, 100))
 		sent += max(n, 0)
 		events += look(l)
 	}
@@ -63,7 +65,7 @@ func TestSenderAheadOfItsReceiverDoesNotWakeTheLoop(t *testing.T) {
 	buf := make([]byte, readSize)
 	receive := func() (got int) {
 		for quiet := 0; quiet < 3; quiet++ {
-			if n, _ := read(client, buf); n > 0 {
+			if n, _ := nonblock.Read(client, buf); n > 0 {
 				got, quiet = got+n, 0
 			}
 			look(l)
@@ -74,9 +76,9 @@ func TestSenderAheadOfItsReceiverDoesNotWakeTheLoop(t *testing.T) {
 		t.Errorf("%d bytes of %d came", got, sent)
 	}
 	for range 3 * muteAfter {
-		send(backend, []byte("more"))
+		nonblock.Send(backend, []byte("more"))
 		look(l)
-		if n, _ := read(client, buf); n != len("more") {
+		if n, _ := nonblock.Read(client, buf); n != len("more") {
 			t.Fatalf("%d bytes came of what was sent after the client had caught up", n)
 		}
 	}
@@ -87,14 +89,14 @@ func TestEndOfMutedSenderIsHeard(t *testing.T) {
 	c, _, backend := watchedPassing(t, l)
 	look(l)
 	for c.client.writable {
-		send(backend, make([]byte, 1000))
+		nonblock.Send(backend, make([]byte, 1000))
 		look(l)
 	}
 	for c.backend.known != muted {
-		send(backend, make([]byte, 100))
+		nonblock.Send(backend, make([]byte, 100))
 		look(l)
 	}
-	shutdownWrite(backend)
+	nonblock.ShutdownWrite(backend)
 	look(l)
 	if !c.backend.hup {
 		t.Error("a FIN behind what nobody could take was not heard")

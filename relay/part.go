@@ -1,6 +1,10 @@
 package relay
 
-import "time"
+import (
+	"time"
+
+	"sallyport/internal/nonblock"
+)
 
 // The last of a connection that did not come to its end in both directions: one of its
 // ends was reset, or it was ended from outside. Who was left in the middle of a stream
@@ -40,7 +44,7 @@ func (c *conn) partFrom(e *end) int {
 	if e.fd < 0 {
 		return 0
 	}
-	if n := unsent(e.fd); n > 0 && !e.gone && !e.failed && !c.atOnce() {
+	if n := nonblock.Unsent(e.fd); n > 0 && !e.gone && !e.failed && !c.atOnce() {
 		return n
 	}
 	c.loop.reset(e)
@@ -58,7 +62,7 @@ func (l *loop) reset(e *end) {
 	if b := l.bridges[e.fd]; b != nil {
 		b.reset.Store(true)
 	} else {
-		resetOnClose(e.fd)
+		nonblock.ResetOnClose(e.fd)
 	}
 	l.forget(e.fd)
 	e.fd = -1

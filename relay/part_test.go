@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/nonblock"
 )
 
 // A peer is one end of a connection through the gateway: what it reads and writes, and
@@ -76,13 +78,15 @@ func (p peer) reset(t *testing.T) {
 }
 
 // asked is what c's socket answers to an ioctl.
-func asked(t *testing.T, c *net.TCPConn, request uintptr) (n int) {
+func asked(t *testing.T, c *net.TCPConn, request uint) (n int) {
 	t.Helper()
 	control, err := c.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := control.Control(func(fd uintptr) { n, _ = ask(int32(fd), request) }); err != nil {
+	var failed error
+	err = control.Control(func(fd uintptr) { n, failed = unix.IoctlGetInt(int(fd), request) })
+	if err := errors.Join(err, failed); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -270,7 +274,7 @@ func TestStreamsThatTheGatewayEndsAreSeenToBeCut(t *testing.T) {
 func parted(t *testing.T, l *loop) (c *conn, reader int32) {
 	t.Helper()
 	c, reader, _ = passing(t, l)
-	if _, errno := send(c.client.fd, make([]byte, 1000)); errno != 0 {
+	if _, errno := nonblock.Send(c.client.fd, make([]byte, 1000)); errno != 0 {
 		t.Fatal(errno)
 	}
 	l.tick()
@@ -299,10 +303,10 @@ func TestPartingEndsWithoutProgress(t *testing.T) {
 func TestPartingGoesOnWithProgress(t *testing.T) {
 	l := testLoop(t)
 	c, reader := parted(t, l)
-	send(c.client.fd, make([]byte, 1000)) // a second segment: Unix sockets count by them
+	nonblock.Send(c.client.fd, make([]byte, 1000)) // a second segment: Unix sockets count by them
 	c.part()
 	l.now += int64(partWait) - 1
-	if n, errno := read(reader, make([]byte, 1000)); n != 1000 || errno != 0 {
+	if n, errno := nonblock.Read(reader, make([]byte, 1000)); n != 1000 || errno != 0 {
 		t.Fatal(n, errno)
 	}
 	c.part()
@@ -310,7 +314,7 @@ func TestPartingGoesOnWithProgress(t *testing.T) {
 	if c.part(); c.phase != parting {
 		t.Error("ended, though bytes were taken in that time")
 	}
-	read(reader, make([]byte, 1000))
+	nonblock.Read(reader, make([]byte, 1000))
 	if c.part(); c.phase != closed {
 		t.Error("not ended, though all was taken")
 	}

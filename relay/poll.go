@@ -36,10 +36,10 @@ const (
 // poll waits for events and reads the clock.
 func (l *loop) poll(events []unix.EpollEvent) int {
 	since := l.now
-	n := epollWait(l.epoll, events, l.quietly())
+	n := l.poller.Look(events, l.quietly())
 	if n == 0 && !l.busy() {
 		l.tick()
-		n, _ = unix.EpollWait(int(l.epoll), events, l.nextTimeout())
+		n, _ = unix.EpollWait(l.poller.FD(), events, l.nextTimeout())
 	}
 	waited := min(l.tick()-since, int64(longWait))
 	l.waits += (waited - l.waits) / 8

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/netip"
 
+	"sallyport/internal/nonblock"
 	"sallyport/internal/proxyproto"
 )
 
@@ -80,7 +81,7 @@ func (s *setup) proxyHeader() []byte {
 	if !s.server.IsValid() {
 		// Without an address of ours the header says UNSPEC, and the backend goes by the
 		// connection's own.
-		local, _ := boundTo(s.c.client.fd)
+		local, _ := nonblock.Addr(s.c.client.fd)
 		s.server = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
 	}
 	h := proxyproto.Header{Source: s.c.addr, Destination: s.server}

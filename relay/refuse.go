@@ -1,5 +1,7 @@
 package relay
 
+import "sallyport/internal/nonblock"
+
 // plainHTTP answers a client that speaks HTTP to the TLS port.
 const plainHTTP = "HTTP/1.1 400 Bad Request\r\n" +
 	"Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: 53\r\n\r\n" +
@@ -48,11 +50,11 @@ func (c *conn) refuse(alert int) {
 	}
 	if !c.mayLinger() {
 		l.stats.reset.Add(1)
-		resetOnClose(c.client.fd)
+		nonblock.ResetOnClose(c.client.fd)
 		c.close()
 		return
 	}
-	shutdownWrite(c.client.fd)
+	nonblock.ShutdownWrite(c.client.fd)
 	l.arm(&c.timer, timerLinger)
 	c.linger()
 }

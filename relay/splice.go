@@ -1,6 +1,10 @@
 package relay
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"sallyport/internal/nonblock"
+)
 
 // Splicing moves bytes from one socket to the other through a pipe, without
 // copying them to this process. A pipe belongs to a flow only while bytes are in
@@ -31,7 +35,7 @@ func (c *conn) putPipe(f *flow) {
 // also when the kernel is short of pipe memory (haproxy issue 2505). Only the
 // socket's own read can tell, so one follows.
 func (c *conn) fill(f *flow, from, to *end) int {
-	n, errno := splice(from.fd, f.pipe.In, int(f.pipe.Size))
+	n, errno := nonblock.Splice(from.fd, f.pipe.In, int(f.pipe.Size))
 	if errno != 0 || n <= 0 {
 		c.putPipe(f)
 		switch errno {
@@ -61,7 +65,7 @@ func (c *conn) drain(f *flow, to *end) bool {
 		if !to.writable {
 			return false
 		}
-		n, errno := splice(f.pipe.Out, to.fd, int(f.piped))
+		n, errno := nonblock.Splice(f.pipe.Out, to.fd, int(f.piped))
 		switch {
 		case n > 0 && errno == 0:
 			f.piped -= int32(n)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/nonblock"
 )
 
 // The end of a TLS handshake, as clients without TCP_NODELAY need it (Python, Java,
@@ -80,4 +82,4 @@ func (c *conn) waitedForTicket() {
 
 // acknowledge has the kernel acknowledge what was received, now and until it has
 // something to send.
-func acknowledge(fd int32) { setInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) }
+func acknowledge(fd int32) { nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sallyport/internal/hello"
+	"sallyport/internal/nonblock"
 )
 
 // resuming is a client's configuration with a cache of sessions.
@@ -92,7 +93,7 @@ func TestClientThatOnlyWritesHasNothingUnread(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = control.Control(func(fd uintptr) {
-				if n, errno := unread(int32(fd)); n != 0 || errno != 0 {
+				if n, errno := nonblock.Unread(int32(fd)); n != 0 || errno != 0 {
 					t.Errorf("%d bytes unread, %v", n, errno)
 				}
 			})

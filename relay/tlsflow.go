@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"sallyport/internal/nonblock"
 	"sallyport/relay/buffer"
 )
 
@@ -138,7 +139,7 @@ func (t *tlsSide) read(c *conn, size int) int {
 			}
 			// crypto/tls has written its alert; nothing else may follow.
 			if t.wire.flush() {
-				shutdownWrite(t.wire.end.fd)
+				nonblock.ShutdownWrite(t.wire.end.fd)
 			}
 			t.wire.end.deaf = true
 		}

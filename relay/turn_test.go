@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/nonblock"
 )
 
 // terminating makes a connection whose TLS ends here, on sockets: what the forger makes
@@ -76,7 +78,7 @@ func TestTurnIsBoundedInRecords(t *testing.T) {
 	l := testLoop(t)
 	c, f, client, backend := terminating(t, l)
 	sent := f.data(nil, turns*turnRecords)
-	if n, _ := send(client, sent); n != len(sent) {
+	if n, _ := nonblock.Send(client, sent); n != len(sent) {
 		t.Fatalf("the socket takes %d bytes of %d", n, len(sent))
 	}
 	var before uint64
@@ -89,7 +91,7 @@ func TestTurnIsBoundedInRecords(t *testing.T) {
 	if n < turns || c.up.bytes != turns*turnRecords {
 		t.Errorf("%d bytes of %d in %d turns", c.up.bytes, turns*turnRecords, n)
 	}
-	if n, _ := read(backend, make([]byte, readSize)); n != turns*turnRecords {
+	if n, _ := nonblock.Read(backend, make([]byte, readSize)); n != turns*turnRecords {
 		t.Errorf("the backend got %d bytes", n)
 	}
 	if c.tls.wire.ahead != nil {
@@ -124,17 +126,17 @@ func TestManySmallRecordsWaitBehindRequests(t *testing.T) {
 	c, f, client, _ := terminating(t, l)
 	request, asking, asked := watchedPassing(t, l)
 	look(l)
-	send(client, f.data(nil, bulkRecords))
+	nonblock.Send(client, f.data(nil, bulkRecords))
 	look(l)
 	if !c.bulk {
 		t.Fatalf("%d records at once are not taken for bulk", bulkRecords)
 	}
 	done := c.up.bytes
-	send(client, f.data(nil, 1))
-	send(asking, []byte("ping"))
+	nonblock.Send(client, f.data(nil, 1))
+	nonblock.Send(asking, []byte("ping"))
 	l.event(c, clientSide, unix.EPOLLIN)
 	l.event(request, clientSide, unix.EPOLLIN)
-	if n, _ := read(asked, make([]byte, 10)); n != len("ping") || c.up.bytes != done {
+	if n, _ := nonblock.Read(asked, make([]byte, 10)); n != len("ping") || c.up.bytes != done {
 		t.Errorf("the request got %d bytes through, the small records before it %d", n, c.up.bytes-done)
 	}
 	look(l)
@@ -156,7 +158,7 @@ func TestKeyUpdatesAreLimited(t *testing.T) {
 				}
 				sent = f.data(sent, 1)
 			}
-			send(client, sent)
+			nonblock.Send(client, sent)
 			pumps(t, l, c, func() {
 				if got := c.tls.wire.empties.n; got > emptyRecords+1 {
 					t.Errorf("%d KeyUpdates were followed", got)
@@ -236,7 +238,7 @@ func TestHandshakeTakesTurns(t *testing.T) {
 	c.phase = settingUp
 	c.client.onEvents(unix.EPOLLIN)
 	sent := bytes.Repeat([]byte{typeHandshake, 3, 3, 0, 1, 0}, 4*turnRecords)
-	send(client, sent)
+	nonblock.Send(client, sent)
 
 	got := 0
 	co := &coro{setup: setup{c: c, l: l, handshake: len(sent) + 1, records: len(sent)}}
@@ -271,7 +273,7 @@ func TestSmallRecordsForWhoAsksForThem(t *testing.T) {
 	c, _, client, backend := terminating(t, l)
 	c.tls.limit = limit
 	sent := make([]byte, 100*limit+1)
-	send(backend, sent)
+	nonblock.Send(backend, sent)
 	c.backend.onEvents(unix.EPOLLIN)
 	var stream []byte
 	for l.later(c); len(l.ready) > 0; {
@@ -283,7 +285,7 @@ func TestSmallRecordsForWhoAsksForThem(t *testing.T) {
 		}
 		b := make([]byte, readMost)
 		for n := 1; n > 0; stream = append(stream, b[:max(n, 0)]...) {
-			n, _ = read(client, b)
+			n, _ = nonblock.Read(client, b)
 		}
 	}
 	if c.down.bytes != uint64(len(sent)) {

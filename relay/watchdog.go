@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"sallyport/internal/oneline"
 	"sallyport/relay/thread"
 )
@@ -34,12 +32,6 @@ type pulse struct {
 	stalls atomic.Uint64
 
 	where thread.Thread // set before the first round
-}
-
-// rawCalls are the system calls of sys.go, which the scheduler does not know of.
-var rawCalls = []int{
-	unix.SYS_RECVFROM, unix.SYS_SENDTO, unix.SYS_SPLICE, unix.SYS_ACCEPT4, unix.SYS_CONNECT, unix.SYS_SHUTDOWN, unix.SYS_CLOSE,
-	unix.SYS_SETSOCKOPT, unix.SYS_GETSOCKOPT, unix.SYS_IOCTL, unix.SYS_EPOLL_PWAIT,
 }
 
 // begin and rest enclose a round.

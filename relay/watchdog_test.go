@@ -56,7 +56,7 @@ func TestWatchdogTellsOfALateRoundAndOfItsEnd(t *testing.T) {
 		var log logBuffer
 		e, _ := watching(t, &log)
 		late := &e.loops[1].pulse
-		late.where = thread.Self(rawCalls)
+		late.where = thread.Self()
 		late.begin(int64(time.Hour))
 		pass := func(d time.Duration) {
 			for range d / watchEvery {
@@ -99,7 +99,7 @@ func TestWatchdogGivesUpOnAStuckLoop(t *testing.T) {
 				if test.abort {
 					e.abort()
 				}
-				e.loops[0].pulse.where = thread.Self(rawCalls)
+				e.loops[0].pulse.where = thread.Self()
 				e.loops[0].pulse.begin(1)
 				began := time.Now()
 				err := <-result
@@ -206,10 +206,10 @@ func TestThreadInARawCallIsNotAskedForItsStack(t *testing.T) {
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
-		waits <- thread.Self(rawCalls)
+		waits <- thread.Self()
 		events := make([]unix.EpollEvent, 1)
 		for !over.Load() {
-			epollWait(l.epoll, events, 1000)
+			l.poller.Look(events, 1000)
 		}
 	}()
 	th := <-waits

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
-	"sallyport/bench/sock"
+	"sallyport/internal/nonblock"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,7 +62,7 @@ func (c *conn) pump() {
 }
 
 func (c *conn) read() int {
-	n, e := sock.Read(c.fd, c.s.buf)
+	n, e := nonblock.Read(c.fd, c.s.buf)
 	switch {
 	case e == unix.EAGAIN:
 		c.readable = false
@@ -151,7 +151,7 @@ func (c *conn) reply(n int) {
 }
 
 func (c *conn) send(p []byte) int {
-	n, e := sock.Send(c.fd, p)
+	n, e := nonblock.Send(c.fd, p)
 	if e == unix.EAGAIN || n < len(p) {
 		c.writable = false
 	}

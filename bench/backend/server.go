@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport/bench/sock"
+	"sallyport/internal/nonblock"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,7 +43,7 @@ func Listen(at netip.AddrPort) (*Server, error) {
 	}
 	poller, err := sock.NewPoller[*conn]()
 	if err != nil {
-		sock.Close(fd)
+		nonblock.Close(fd)
 		return nil, err
 	}
 	return &Server{
@@ -75,7 +76,7 @@ func (s *Server) run(cpu int) error {
 	if err := sock.Pin(cpu); err != nil {
 		return err
 	}
-	if err := s.poller.Add(s.listen, nil); err != nil {
+	if err := s.poller.Add(s.listen, nil, nonblock.Incoming); err != nil {
 		return err
 	}
 	for !s.stopping.Load() {
@@ -107,7 +108,7 @@ func (s *Server) event(c *conn, events uint32) {
 func (s *Server) accept() {
 	s.paused = false
 	for len(s.conns) < maxConns {
-		fd, e := sock.Accept(s.listen)
+		fd, _, e := nonblock.Accept(s.listen)
 		switch e {
 		case 0:
 		case unix.EAGAIN:
@@ -119,8 +120,8 @@ func (s *Server) accept() {
 			continue
 		}
 		c := &conn{s: s, fd: fd}
-		if s.poller.Add(fd, c) != nil {
-			sock.Close(fd)
+		if s.poller.Add(fd, c, nonblock.Both) != nil {
+			nonblock.Close(fd)
 			continue
 		}
 		s.conns[c] = struct{}{}
@@ -155,5 +156,5 @@ func (s *Server) close() {
 	for c := range s.conns {
 		s.drop(c)
 	}
-	sock.Close(s.listen)
+	nonblock.Close(s.listen)
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"sallyport/bench/sock"
+	"sallyport/internal/nonblock"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,7 +70,7 @@ func (c *conn) connected() bool {
 		return false
 	}
 	if c.hangup {
-		if e := sock.Error(c.fd); e != 0 {
+		if e := nonblock.Error(c.fd); e != 0 {
 			c.g.fail(c, fmt.Errorf("connect: %w", e))
 			return false
 		}
@@ -132,7 +132,7 @@ func (c *conn) write(p []byte) int {
 	if !c.writable || c.state == closed {
 		return 0
 	}
-	n, e := sock.Send(c.fd, p)
+	n, e := nonblock.Send(c.fd, p)
 	if n < len(p) {
 		c.writable = false
 	}
@@ -194,7 +194,7 @@ func (c *conn) readSocket(p []byte) (int, error) {
 	if !c.readable || c.moved > turn || len(p) == 0 {
 		return 0, nil
 	}
-	n, e := sock.Read(c.fd, p)
+	n, e := nonblock.Read(c.fd, p)
 	switch {
 	case e == unix.EAGAIN:
 		c.readable = false

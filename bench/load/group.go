@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport/bench/sock"
+	"sallyport/internal/nonblock"
 )
 
 // A group is connections that do the same job. It opens them, gives them work when
@@ -79,10 +80,10 @@ func (g *group) dial(began int64) {
 	}
 	c := &conn{g: g, fd: fd, state: connecting, began: began, allowed: math.MaxInt}
 	if err == nil {
-		err = g.l.poller.Add(fd, c)
+		err = g.l.poller.Add(fd, c, nonblock.Both)
 	}
 	if err != nil {
-		sock.Close(fd)
+		nonblock.Close(fd)
 		g.l.fail(g, err)
 		return
 	}

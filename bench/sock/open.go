@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/nonblock"
 )
 
 // backlog is enough for every connection of a run to arrive at once; the kernel
@@ -21,20 +23,22 @@ func Listen(at netip.AddrPort) (int32, netip.AddrPort, error) {
 		return -1, netip.AddrPort{}, err
 	}
 	if err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil {
-		err = unix.Bind(int(fd), sockaddr(at))
+		if errno := nonblock.Bind(fd, at); errno != 0 {
+			err = errno
+		}
 	}
 	if err == nil {
 		err = unix.Listen(int(fd), backlog)
 	}
-	var sa unix.Sockaddr
+	var own netip.AddrPort
 	if err == nil {
-		sa, err = unix.Getsockname(int(fd))
+		own, err = nonblock.Addr(fd)
 	}
 	if err != nil {
-		Close(fd)
+		nonblock.Close(fd)
 		return -1, netip.AddrPort{}, fmt.Errorf("listen on %s: %w", at, err)
 	}
-	return fd, addrPort(sa), nil
+	return fd, own, nil
 }
 
 // Connect begins a connection: writable means that it is made, or has failed.
@@ -43,9 +47,9 @@ func Connect(to netip.AddrPort) (int32, error) {
 	if err != nil {
 		return -1, err
 	}
-	if err := unix.Connect(int(fd), sockaddr(to)); err != nil && err != unix.EINPROGRESS {
-		Close(fd)
-		return -1, fmt.Errorf("connect to %s: %w", to, err)
+	if errno := nonblock.Connect(fd, to); errno != 0 && errno != unix.EINPROGRESS {
+		nonblock.Close(fd)
+		return -1, fmt.Errorf("connect to %s: %w", to, errno)
 	}
 	return fd, nil
 }
@@ -100,25 +104,8 @@ func socket(a netip.AddrPort) (int32, error) {
 		return -1, os.NewSyscallError("socket", err)
 	}
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
-		Close(int32(fd))
+		nonblock.Close(int32(fd))
 		return -1, os.NewSyscallError("setsockopt TCP_NODELAY", err)
 	}
 	return int32(fd), nil
-}
-
-func sockaddr(a netip.AddrPort) unix.Sockaddr {
-	if ip := a.Addr().Unmap(); ip.Is4() {
-		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}
-	}
-	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
-}
-
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
-	}
-	return netip.AddrPort{}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/nonblock"
 )
 
 // pair is a listener's connection: its two ends, non-blocking.
@@ -20,11 +22,11 @@ func pair(t *testing.T, listen string) (near, far int32) {
 		t.Fatal(err)
 	}
 	waitFor(t, ln, unix.POLLIN)
-	far, e := Accept(ln)
+	far, _, e := nonblock.Accept(ln)
 	if e != 0 {
 		t.Fatal(e)
 	}
-	t.Cleanup(func() { Close(ln) })
+	t.Cleanup(func() { nonblock.Close(ln) })
 	return near, far
 }
 
@@ -71,28 +73,28 @@ func until(t *testing.T, p *Poller[string], owner string, want uint32) {
 func TestBytesArriveOverIPv4AndIPv6(t *testing.T) {
 	for _, listen := range []string{"127.0.0.1:0", "[::1]:0"} {
 		near, far := pair(t, listen)
-		defer Close(near)
-		defer Close(far)
+		defer nonblock.Close(near)
+		defer nonblock.Close(far)
 		p := newPoller(t)
-		if err := p.Add(far, "far"); err != nil {
+		if err := p.Add(far, "far", nonblock.Both); err != nil {
 			t.Fatal(err)
 		}
-		if n, e := Send(near, []byte("hello")); n != 5 || e != 0 {
+		if n, e := nonblock.Send(near, []byte("hello")); n != 5 || e != 0 {
 			t.Fatal(n, e)
 		}
 		until(t, p, "far", Readable)
 		var b [16]byte
-		if n, e := Read(far, b[:]); n != 5 || e != 0 || string(b[:5]) != "hello" {
+		if n, e := nonblock.Read(far, b[:]); n != 5 || e != 0 || string(b[:5]) != "hello" {
 			t.Errorf("%d, %v, %q", n, e, b[:n])
 		}
-		if _, e := Read(far, b[:]); e != unix.EAGAIN {
+		if _, e := nonblock.Read(far, b[:]); e != unix.EAGAIN {
 			t.Errorf("an empty socket says %v", e)
 		}
 		if err := unix.Shutdown(int(near), unix.SHUT_WR); err != nil {
 			t.Fatal(err)
 		}
 		until(t, p, "far", unix.EPOLLRDHUP)
-		if n, e := Read(far, b[:]); n != 0 || e != 0 {
+		if n, e := nonblock.Read(far, b[:]); n != 0 || e != 0 {
 			t.Errorf("the end is %d, %v", n, e)
 		}
 	}
@@ -104,7 +106,7 @@ func TestNagleIsOffAtBothEnds(t *testing.T) {
 		if on, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY); on == 0 || err != nil {
 			t.Errorf("TCP_NODELAY is %d, %v", on, err)
 		}
-		Close(fd)
+		nonblock.Close(fd)
 	}
 }
 
@@ -113,55 +115,20 @@ func TestRefusedConnectIsToldByError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	Close(ln)
+	nonblock.Close(ln)
 	p := newPoller(t)
 	fd, err := Connect(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Add(fd, "fd"); err != nil {
+	if err := p.Add(fd, "fd", nonblock.Both); err != nil {
 		t.Fatal(err)
 	}
 	until(t, p, "fd", Writable|unix.EPOLLERR)
-	if e := Error(fd); e != unix.ECONNREFUSED {
+	if e := nonblock.Error(fd); e != unix.ECONNREFUSED {
 		t.Errorf("got %v", e)
 	}
 	p.Forget(fd)
-}
-
-func TestEventsOfAClosedDescriptorAreNotForItsSuccessor(t *testing.T) {
-	near, far := pair(t, "127.0.0.1:0")
-	other, otherFar := pair(t, "127.0.0.1:0")
-	p := newPoller(t)
-	for fd, owner := range map[int32]string{near: "near", other: "other"} {
-		if err := p.Add(fd, owner); err != nil {
-			t.Fatal(err)
-		}
-	}
-	Close(far)
-	Close(otherFar)
-	// Whichever is told first closes the other one and gives its number to a third
-	// descriptor, while an event for the number is still in the round.
-	var told []string
-	p.Wait(10*time.Second, func(owner string, _ uint32) {
-		told = append(told, owner)
-		if len(told) > 1 {
-			return
-		}
-		gone := map[string]int32{"near": other, "other": near}[owner]
-		p.Forget(gone)
-		fd, err := unix.FcntlInt(uintptr(p.bell), unix.F_DUPFD_CLOEXEC, int(gone))
-		if err != nil || fd != int(gone) {
-			t.Fatalf("the number %d was not given out again: %d, %v", gone, fd, err)
-		}
-		p.gen++
-		p.slots[fd] = slot[string]{p.gen, "successor"}
-	})
-	if len(told) != 1 {
-		t.Errorf("told %v", told)
-	}
-	Close(near)
-	Close(other)
 }
 
 func TestWakeEndsAWait(t *testing.T) {

@@ -1,26 +1,25 @@
 // Package inbox is the one way into a loop from other goroutines: a list of functions that
-// the loop's thread runs, and a descriptor (eventfd) that wakes it.
+// the loop's thread runs, and a bell that wakes it.
 //
 // It has no lock. A goroutine that held one while it wakes the loop, and whose thread does
 // not run just then, would stop the loop for as long.
 package inbox
 
 import (
-	"encoding/binary"
 	"runtime"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
+	"sallyport/internal/nonblock"
 )
 
 // An Inbox is what other goroutines want a loop's thread to run. Post and Empty may be
 // called by any goroutine, the other methods by the loop's thread alone.
 type Inbox struct {
-	fd   int32 // readable when something was posted
-	rung bool  // the loop saw that it was
+	bell nonblock.Bell // rings when something was posted
+	rung bool          // the loop saw that it did
 
 	last    atomic.Pointer[message] // the latest that was posted; &noMore after Close
-	posting atomic.Int32            // goroutines in Post: fd stays open for them
+	posting atomic.Int32            // goroutines in Post: the bell stays open for them
 }
 
 type message struct {
@@ -34,15 +33,14 @@ var noMore message
 // Empty reports whether nothing waits to be run. Any goroutine may call it.
 func (b *Inbox) Empty() bool { return b.last.Load() == nil }
 
-// Open makes the descriptor, which epoll is to watch (EPOLLIN, edge-triggered).
-func (b *Inbox) Open() error {
-	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
-	b.fd = int32(fd)
+// Open makes the bell.
+func (b *Inbox) Open() (err error) {
+	b.bell, err = nonblock.NewBell()
 	return err
 }
 
-// FD returns the descriptor.
-func (b *Inbox) FD() int32 { return b.fd }
+// FD returns the bell's descriptor, to be added to a Poller with the events Incoming.
+func (b *Inbox) FD() int32 { return b.bell.FD() }
 
 // Post reports whether the loop's thread will run f, soon. If it reports false, the loop has
 // ended, and what f was to take over is still the caller's.
@@ -58,14 +56,12 @@ func (b *Inbox) Post(f func()) bool {
 		m.before = before
 	}
 	if before == nil { // else somebody wakes the loop already
-		var one [8]byte
-		binary.NativeEndian.PutUint64(one[:], 1)
-		_, _ = unix.Write(int(b.fd), one[:]) // it neither waits nor fails: the counter would have to overflow first
+		b.bell.Ring()
 	}
 	return true
 }
 
-// Ring notes that the descriptor was readable.
+// Ring notes that the bell was heard.
 func (b *Inbox) Ring() { b.rung = true }
 
 // Run runs what was posted before the last Ring.
@@ -74,8 +70,7 @@ func (b *Inbox) Run() {
 		return
 	}
 	b.rung = false
-	var count [8]byte
-	_, _ = unix.Read(int(b.fd), count[:])
+	b.bell.Silence()
 	b.last.Swap(nil).run()
 }
 
@@ -91,11 +86,11 @@ func (m *message) run() {
 }
 
 // Close runs what was posted last, so that nothing handed over is lost, and closes the
-// descriptor.
+// bell.
 func (b *Inbox) Close() {
 	b.last.Swap(&noMore).run()
 	for b.posting.Load() > 0 {
 		runtime.Gosched()
 	}
-	_ = unix.Close(int(b.fd))
+	b.bell.Close()
 }

@@ -7,26 +7,25 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/nonblock"
 )
 
 // A Thread is a goroutine that is locked to its thread. It may be asked from any goroutine.
 type Thread struct {
 	id        int
 	goroutine string // its number, as stacks show it
-	raw       []int
 }
 
-// Self returns the calling goroutine and its thread. Raw are the system calls that it makes
-// without the scheduler's knowledge.
-func Self(raw []int) Thread {
+// Self returns the calling goroutine and its thread.
+func Self() Thread {
 	var head [64]byte // "goroutine 7 [running]:"
 	words := strings.Fields(string(head[:runtime.Stack(head[:], false)]))
-	return Thread{id: unix.Gettid(), goroutine: words[1], raw: raw}
+	return Thread{id: unix.Gettid(), goroutine: words[1]}
 }
 
 // Doing reports whether the thread runs or waits in the kernel, and the stack of its
@@ -45,7 +44,7 @@ func (t Thread) Doing() (state, stack string) {
 		state = word // running
 	case nr < 0:
 		return "waits in the kernel, in no system call", ""
-	case slices.Contains(t.raw, nr):
+	case nonblock.Raw(nr):
 		return "waits in the kernel, in system call " + word, ""
 	default:
 		state = "waits in system call " + word

@@ -1,0 +1,194 @@
+package nonblock
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func newPoller(t *testing.T) *Poller[string] {
+	t.Helper()
+	p := &Poller[string]{}
+	if err := p.Open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// seen returns the events of each owner that there are now.
+func seen(p *Poller[string]) map[string]uint32 {
+	events := make([]unix.EpollEvent, 16)
+	all := map[string]uint32{}
+	for i := range events[:p.Look(events, 0)] {
+		if o := p.Owner(&events[i]); o != nil {
+			all[*o] |= events[i].Events
+		}
+	}
+	return all
+}
+
+// awaited returns them when there are some. A signal may end a Look without any.
+func awaited(t *testing.T, p *Poller[string]) map[string]uint32 {
+	t.Helper()
+	for limit := time.Now().Add(10 * time.Second); time.Now().Before(limit); {
+		if all := seen(p); len(all) > 0 {
+			return all
+		}
+		runtime.Gosched()
+	}
+	t.Fatal("no event")
+	return nil
+}
+
+func TestEventsAreForTheOwnerOfTheirDescriptor(t *testing.T) {
+	p := newPoller(t)
+	near, far := pair(t)
+	for fd, owner := range map[int32]string{near: "near", far: "far"} {
+		if err := p.Add(fd, owner, Both); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := seen(p); got["near"]&unix.EPOLLOUT == 0 || got["far"]&unix.EPOLLOUT == 0 || len(got) != 2 {
+		t.Errorf("at first %v, want both writable", got)
+	}
+	Send(near, []byte("x"))
+	if got := awaited(t, p); got["far"]&unix.EPOLLIN == 0 || len(got) != 1 {
+		t.Errorf("after a byte %v, want the far end readable", got)
+	}
+	if got := seen(p); len(got) != 0 {
+		t.Errorf("an edge was reported twice: %v", got)
+	}
+	if *p.Of(far) != "far" || int(far) >= p.Len() {
+		t.Errorf("%d, below %d, is %q's", far, p.Len(), *p.Of(far))
+	}
+	*p.Of(far) = "other"
+	Send(near, []byte("x"))
+	if got := awaited(t, p); got["other"]&unix.EPOLLIN == 0 {
+		t.Errorf("after it changed hands %v", got)
+	}
+	p.Forget(far)
+	if *p.Of(far) != "" {
+		t.Errorf("a closed descriptor is %q's", *p.Of(far))
+	}
+}
+
+func TestChangeReportsWhatHappenedBefore(t *testing.T) {
+	p := newPoller(t)
+	near, far := pair(t)
+	if err := p.Add(far, "far", Both&^unix.EPOLLIN); err != nil {
+		t.Fatal(err)
+	}
+	seen(p)
+	Send(near, []byte("x"))
+	if got := seen(p); got["far"]&unix.EPOLLIN != 0 {
+		t.Errorf("not asked for, and reported: %v", got)
+	}
+	p.Change(far, Both)
+	if got := awaited(t, p); got["far"]&unix.EPOLLIN == 0 {
+		t.Errorf("it was readable before the change, and %v was reported", got)
+	}
+}
+
+func TestEventsOfAClosedDescriptorAreNotForItsSuccessor(t *testing.T) {
+	p := newPoller(t)
+	near, far := pair(t)
+	if err := p.Add(near, "near", Both); err != nil {
+		t.Fatal(err)
+	}
+	bell, err := NewBell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bell.Close()
+	Close(far)
+	events := make([]unix.EpollEvent, 1)
+	for limit := time.Now().Add(10 * time.Second); p.Look(events, 10) != 1; { // a signal may end it
+		if time.Now().After(limit) {
+			t.Fatal("no event")
+		}
+	}
+	p.Forget(near)
+	if o := p.Owner(&events[0]); o != nil {
+		t.Errorf("the event of a closed descriptor is for %q", *o)
+	}
+	fd, err := unix.FcntlInt(uintptr(bell.FD()), unix.F_DUPFD_CLOEXEC, int(near))
+	if err != nil || fd != int(near) {
+		t.Fatalf("the number %d was not given out again: %d, %v", near, fd, err)
+	}
+	if err := p.Add(near, "successor", Incoming); err != nil {
+		t.Fatal(err)
+	}
+	if o := p.Owner(&events[0]); o != nil {
+		t.Errorf("the event of a closed descriptor is for %q", *o)
+	}
+}
+
+func TestGenerationsBeginAgainAfterTheLast(t *testing.T) {
+	p := newPoller(t)
+	near, _ := pair(t)
+	p.gen = ^uint32(0)
+	if err := p.Add(near, "near", Both); err != nil {
+		t.Fatal(err)
+	}
+	if got := seen(p); got["near"] == 0 {
+		t.Errorf("no event: %v", got)
+	}
+	p.Forget(near)
+	if o := p.Owner(&unix.EpollEvent{Fd: near, Pad: 1}); o != nil {
+		t.Errorf("a closed descriptor is %q's", *o)
+	}
+}
+
+func TestEventsOfUnknownDescriptorsAreNobodys(t *testing.T) {
+	p := newPoller(t)
+	if o := p.Owner(&unix.EpollEvent{Fd: 1 << 20}); o != nil {
+		t.Errorf("it is %q's", *o)
+	}
+}
+
+// The caller may have a connection with that descriptor to end.
+func TestRefusedDescriptorHasItsOwner(t *testing.T) {
+	p := newPoller(t)
+	near, _ := pair(t)
+	Close(near)
+	if err := p.Add(near, "near", Both); err == nil {
+		t.Fatal("a closed descriptor was taken")
+	}
+	if *p.Of(near) != "near" {
+		t.Errorf("it is %q's", *p.Of(near))
+	}
+}
+
+func TestBellWakesALook(t *testing.T) {
+	p := newPoller(t)
+	bell, err := NewBell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bell.Close()
+	if err := p.Add(bell.FD(), "bell", Incoming); err != nil {
+		t.Fatal(err)
+	}
+	if got := seen(p); len(got) != 0 {
+		t.Errorf("before it rang %v", got)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		bell.Ring()
+		bell.Ring()
+	}()
+	if got := awaited(t, p); got["bell"]&unix.EPOLLIN == 0 {
+		t.Errorf("when it rang %v", got)
+	}
+	<-done
+	bell.Silence()
+	seen(p)
+	bell.Ring()
+	if got := awaited(t, p); got["bell"]&unix.EPOLLIN == 0 {
+		t.Errorf("when it rang again %v", got)
+	}
+}
