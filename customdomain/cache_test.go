@@ -134,7 +134,7 @@ func TestCachedDoesNotAllocate(t *testing.T) {
 	r := newResolver(t, Options{})
 	label, _ := vm.ParseLabel("a")
 	r.remember(www, answer{target: Target{ID: label, Port: 1}, ttl: time.Minute})
-	for _, name := range []string{"WWW.customer.org", "unknown.example", "no name"} {
+	for _, name := range []string{"www.customer.org", "unknown.example", "no name"} {
 		b := []byte(name)
 		if n := testing.AllocsPerRun(100, func() { r.Cached(b) }); n > 0 {
 			t.Errorf("%q: %v allocations", name, n)

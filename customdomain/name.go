@@ -1,7 +1,6 @@
 package customdomain
 
 import (
-	"bytes"
 	"strconv"
 
 	"sallyport/internal/hostname"
@@ -10,30 +9,16 @@ import (
 // maxName is the longest DNS name in text, without the dot at its end.
 const maxName = hostname.MaxLength
 
-// fold writes a server name to buf in the one form in which it is asked for and
-// remembered: lower case, no dot at its end. It reports false unless the name is a host
-// name, perhaps with underscores, of two or more labels, of which the last does not
-// begin with a digit, as no top-level domain does and all IPv4 addresses do.
-func fold[T string | []byte](buf *[maxName]byte, name T) (host []byte, ok bool) {
-	if n := len(name); n > 0 && name[n-1] == '.' {
-		name = name[:n-1]
+// isHost reports whether a custom domain may have this name, which is in the form of
+// hello.Hello.ServerName: a host name, perhaps with underscores, of two or more labels, of
+// which the last does not begin with a digit, as no top-level domain does and all IPv4
+// addresses do.
+func isHost[T string | []byte](name T) bool {
+	last := len(name)
+	for last > 0 && name[last-1] != '.' {
+		last--
 	}
-	if len(name) > maxName {
-		return nil, false
-	}
-	host = buf[:len(name)]
-	for i := range len(name) {
-		c := name[i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		host[i] = c
-	}
-	dot := bytes.LastIndexByte(host, '.')
-	if dot < 0 || !hostname.ValidLoose(host) {
-		return nil, false
-	}
-	return host, !isDigit(host[dot+1])
+	return last > 0 && hostname.ValidLoose(name) && !isDigit(name[last])
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -135,37 +135,33 @@ func New(o Options) *Resolver {
 	return r
 }
 
-// Cached tells what is remembered for name, as it stands in a ClientHello. It
+// Cached tells what is remembered for name, as package hello gives it: in lower case. It
 // neither blocks, locks nor allocates; if it reports false, Lookup knows more.
 func (r *Resolver) Cached(name []byte) (Target, bool) {
-	var buf [maxName]byte
-	host, ok := fold(&buf, name)
-	if !ok {
+	if !isHost(name) {
 		return Target{}, false
 	}
-	e := r.found.get(host)
+	e := r.found.get(name)
 	if e == nil || !time.Now().Before(e.fresh) {
 		return Target{}, false
 	}
 	return e.target, true
 }
 
-// Lookup finds the target of name for a client. It waits for DNS, but no longer
+// Lookup finds the target of name, as Cached takes it, for a client. It waits for DNS, but no longer
 // than ctx and Options.Timeout. The error is one of those above, with details; it
 // repeats no more than a few bytes of what strangers sent.
 func (r *Resolver) Lookup(ctx context.Context, name string, client netip.Addr) (Target, error) {
-	var buf [maxName]byte
-	host, ok := fold(&buf, name)
-	if !ok {
+	if !isHost(name) {
 		return Target{}, fmt.Errorf("%w: %s is no host name", ErrNotFound, show(name))
 	}
-	if e := r.remembered(host); e != nil {
+	if e := r.remembered([]byte(name)); e != nil {
 		return e.target, e.err
 	}
-	f, err := r.join(string(host), client)
+	f, err := r.join(name, client)
 	if err != nil {
 		r.metrics.count(err)
-		if e := r.stale(host); e != nil {
+		if e := r.stale([]byte(name)); e != nil {
 			return e.target, nil
 		}
 		return Target{}, err

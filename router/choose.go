@@ -1,10 +1,6 @@
 package router
 
-import (
-	"math/bits"
-
-	"sallyport/internal/vm"
-)
+import "sallyport/internal/vm"
 
 // How instances are chosen. Those that may serve the port lie on a line, each as
 // wide as its weight (vm.Group). A random point picks one; its stretch is then left
@@ -18,7 +14,7 @@ import (
 type stretch struct{ start, end uint32 }
 
 // choose fills in the candidates among the app's instances.
-func (d *Decision) choose(app *vm.App, dice dice) Refusal {
+func (d *Decision) choose(app *vm.App, random func(n uint32) uint32) Refusal {
 	line := &app.Ready
 	left := length(line, d.Port)
 	if left == 0 {
@@ -28,13 +24,13 @@ func (d *Decision) choose(app *vm.App, dice dice) Refusal {
 	if left == 0 {
 		return refusal(app)
 	}
-	first, taken := draw(line, d.Port, dice.roll(left))
+	first, taken := draw(line, d.Port, random(left))
 	left -= taken.end - taken.start
 	if left == 0 {
 		d.add(first)
 		return None
 	}
-	second, also := draw(line, d.Port, taken.around(dice.roll(left)))
+	second, also := draw(line, d.Port, taken.around(random(left)))
 	if second.member.Live.Open() < first.member.Live.Open() {
 		first, second = second, first
 	}
@@ -44,7 +40,7 @@ func (d *Decision) choose(app *vm.App, dice dice) Refusal {
 		if also.start < taken.start {
 			taken, also = also, taken
 		}
-		third, _ := draw(line, d.Port, also.around(taken.around(dice.roll(left))))
+		third, _ := draw(line, d.Port, also.around(taken.around(random(left))))
 		d.add(third)
 	}
 	return None
@@ -126,19 +122,4 @@ func refusal(app *vm.App) Refusal {
 		}
 	}
 	return PolicyUnknown
-}
-
-// dice is a random number that rolls several smaller ones, as the digits of a
-// fraction: each roll takes the digits before the point and leaves those behind it.
-// Getting three random numbers would take 20 ns instead of 7.
-//
-// Two rolls are even to one part in a million for lines up to 4 million (40,000
-// instances of weight 100), and the third, which is only for hedging, up to 26,000.
-type dice uint64
-
-// roll returns a number below n.
-func (d *dice) roll(n uint32) uint32 {
-	before, behind := bits.Mul64(uint64(*d), uint64(n))
-	*d = dice(behind)
-	return uint32(before)
 }

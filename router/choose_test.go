@@ -13,7 +13,7 @@ import (
 // first candidate for.
 func shares(t *testing.T, r *Router, name string, n int) map[vm.InstanceID]float64 {
 	t.Helper()
-	r.random = rand.New(rand.NewPCG(1, 2)).Uint64
+	r.random = rand.New(rand.NewPCG(1, 2)).Uint32N
 	count := make(map[vm.InstanceID]float64)
 	for range n {
 		d := r.Route([]byte(name))
@@ -39,7 +39,7 @@ func TestEqualInstancesShareEvenly(t *testing.T) {
 func TestEveryPlaceIsSharedEvenly(t *testing.T) {
 	const n = 20_000
 	r := routerFor(inst("app", "a"), inst("app", "b"), inst("app", "c"), inst("app", "d"))
-	r.random = rand.New(rand.NewPCG(1, 2)).Uint64
+	r.random = rand.New(rand.NewPCG(1, 2)).Uint32N
 	var places [MaxCandidates]map[vm.InstanceID]float64
 	for i := range places {
 		places[i] = make(map[vm.InstanceID]float64)

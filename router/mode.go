@@ -18,19 +18,8 @@ func (m Mode) String() string {
 	return [modes]string{"undecided", "terminate", "terminate_h2", "passthrough"}[m]
 }
 
-// suffix is how a name asks for the mode.
-func (m Mode) suffix() string { return [modes]string{"", "", "g", "s"}[m] }
-
-// port is the one a name without a port means.
-func (m Mode) port() uint16 {
-	if m == Passthrough {
-		return 443
-	}
-	return 80
-}
-
-// ALPN chooses the protocol to confirm to a client that offers these, "" for none: the
-// client sent no ALPN at all, or the instance will choose.
+// ALPN chooses the protocol to confirm to a client that asked for the mode and offers
+// these, "" for none: the client sent no ALPN at all, or the instance will choose.
 //
 // An instance behind a name without suffix is never spoken HTTP/2 to: it expects
 // what it would get on a plain port. Of what else a client offers the first is
@@ -45,12 +34,12 @@ func (m Mode) ALPN(offered hello.ALPN) (protocol string, r Refusal) {
 	var other []byte
 	for p := range offered.All() {
 		switch {
-		case m == TerminateH2 && string(p) == "h2":
-			return "h2", None
+		case m == TerminateH2 && string(p) == hello.HTTP2:
+			return hello.HTTP2, None
 		case m != Terminate:
-		case string(p) == "http/1.1":
-			return "http/1.1", None
-		case string(p) == "postgresql":
+		case string(p) == hello.HTTP1:
+			return hello.HTTP1, None
+		case string(p) == hello.PostgreSQL:
 			postgres = true
 		case other == nil && !isNotPlain(p):
 			other = p
@@ -58,7 +47,7 @@ func (m Mode) ALPN(offered hello.ALPN) (protocol string, r Refusal) {
 	}
 	switch {
 	case postgres:
-		return "postgresql", None
+		return hello.PostgreSQL, None
 	case other != nil:
 		return string(other), None
 	case offered.Empty() && m != Undecided:
@@ -73,7 +62,7 @@ func (m Mode) ALPN(offered hello.ALPN) (protocol string, r Refusal) {
 // offered to find out who confirms what he does not know.
 func isNotPlain(p []byte) bool {
 	switch string(p) {
-	case "h2", "grpc-exp", "acme-tls/1":
+	case hello.HTTP2, "grpc-exp", hello.ACMETLS1:
 		return true
 	}
 	return len(p) == 2 && p[0] == p[1] && p[0]&0x0f == 0x0a

@@ -1,11 +1,14 @@
 package router
 
 import (
+	"bytes"
 	"errors"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+
+	"sallyport/internal/vm"
 )
 
 func TestNamesFollowTheGrammar(t *testing.T) {
@@ -77,6 +80,22 @@ func TestBadNamesAreRefused(t *testing.T) {
 	}
 }
 
+// Each byte at each place of ids of each length, against the alphabet of package vm.
+func TestEveryByteOfAnIDIsJudgedAlikeAnywhere(t *testing.T) {
+	for n := 1; n <= vm.MaxLabel+1; n++ {
+		for at := range n {
+			for c := range 256 {
+				s := bytes.Repeat([]byte("a"), n)
+				s[at] = byte(c)
+				_, label := vm.ParseLabel(s)
+				if got := isID(s); got != (label && bytes.Equal(s, bytes.ToLower(s))) {
+					t.Fatalf("isID(%q) = %v", s, got)
+				}
+			}
+		}
+	}
+}
+
 // FuzzName holds ParseName against the grammar written as a regular expression, and
 // its result against its own text.
 func FuzzName(f *testing.F) {
@@ -101,7 +120,7 @@ func FuzzName(f *testing.F) {
 			}
 			return
 		}
-		if string(n.ID) != m[1] || n.Mode.suffix() != m[3] {
+		if string(n.ID) != m[1] || suffixes[n.Mode] != m[3] {
 			t.Fatalf("%q is %v, by the grammar %q", label, n, m)
 		}
 		if again, err := ParseName([]byte(n.String())); again.String() != n.String() || err != nil {

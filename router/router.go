@@ -26,7 +26,7 @@ type Options struct {
 type Router struct {
 	domains  map[string]string // to themselves, so that a hit needs no new string
 	snapshot func() *vm.Snapshot
-	random   func() uint64 // called by several threads at once
+	random   func(n uint32) uint32 // below n; called by several threads at once
 }
 
 // Decision is what becomes of a connection. Unless it is refused, App and at least
@@ -56,7 +56,7 @@ func New(o Options) *Router {
 	r := &Router{
 		domains:  make(map[string]string, len(o.Domains)),
 		snapshot: o.Snapshot,
-		random:   rand.Uint64,
+		random:   rand.Uint32N,
 	}
 	for _, d := range o.Domains {
 		d = strings.ToLower(strings.TrimSuffix(d, "."))
@@ -65,50 +65,31 @@ func New(o Options) *Router {
 	return r
 }
 
-// Route decides for a client that asked for serverName, as it stands in the hello.
-// It keeps nothing of it.
-func (r *Router) Route(serverName []byte) (d Decision) {
-	switch {
-	case len(serverName) == 0:
-		d.Refusal = NoServerName
-	case len(serverName) > maxName:
-		d.Refusal = UnknownDomain
-	case !hasUpper(serverName):
-		r.route(&d, serverName)
-	default:
-		r.routeFolded(&d, serverName)
-	}
-	return d
-}
-
-// routeFolded is apart so that only a name with upper case pays for the room.
-func (r *Router) routeFolded(d *Decision, name []byte) {
-	var lower [maxName]byte
-	r.route(d, fold(lower[:len(name)], name))
-}
-
-// route decides for a name in lower case.
+// Route decides for a client that asked for serverName, in the form that package hello
+// gives it. It keeps nothing of it.
 //
-// With many apps most of the time is waiting for memory. So the lookup comes first,
-// though its result is needed last and the label may yet be a bad one: while it
-// waits, the processor goes on with what does not depend on it.
-func (r *Router) route(d *Decision, name []byte) {
-	label, rest := cutLabel(name)
-	app, inst := r.snapshot().Lookup(cutID(label))
-
+// The name must be one label below a served domain: a wildcard certificate covers no more.
+func (r *Router) Route(serverName []byte) (d Decision) {
+	if len(serverName) == 0 {
+		d.Refusal = NoServerName
+		return d
+	}
+	label, rest, _ := bytes.Cut(serverName, []byte("."))
 	domain, served := r.domains[string(rest)]
 	if !served { // RouteTarget is for those
 		d.Refusal = UnknownDomain
-		return
+		return d
 	}
 	d.Domain = domain
-	parsed, err := ParseName(label)
+	name, err := ParseName(label)
 	if err != nil {
 		d.Refusal, d.Detail = BadName, err.Error()
-		return
+		return d
 	}
-	d.Mode, d.Port = parsed.Mode, parsed.Port
-	r.pick(d, app, inst)
+	d.Mode, d.Port = name.Mode, name.Port
+	app, inst := r.snapshot().Lookup(name.ID)
+	r.pick(&d, app, inst)
+	return d
 }
 
 // pick chooses among what a lookup has found.
@@ -120,30 +101,6 @@ func (r *Router) pick(d *Decision, app *vm.App, inst *vm.Instance) {
 	case inst != nil:
 		d.Refusal = d.take(inst)
 	default:
-		d.Refusal = d.choose(app, dice(r.random()))
+		d.Refusal = d.choose(app, r.random)
 	}
-}
-
-// cutLabel cuts the first label off a name. What is left must be a served domain,
-// so names with more or fewer labels are nobody's: a wildcard certificate covers one.
-func cutLabel(name []byte) (label, rest []byte) {
-	name = bytes.TrimSuffix(name, []byte("."))
-	if i := bytes.IndexByte(name, '.'); i >= 0 {
-		return name[:i], name[i+1:]
-	}
-	return name, nil
-}
-
-// maxName is the longest name in bytes (RFC 1035, 2.3.4), with the dot at its end.
-const maxName = 253 + 1
-
-// fold writes name to lower, in lower case as far as it is ASCII.
-func fold(lower, name []byte) []byte {
-	for i, c := range name {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		lower[i] = c
-	}
-	return lower
 }

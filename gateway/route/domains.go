@@ -3,7 +3,6 @@ package route
 import (
 	"bytes"
 	"strings"
-	"unicode"
 
 	"sallyport/config"
 	"sallyport/internal/vm"
@@ -27,9 +26,8 @@ func newDomains(all []config.Domain, snapshot func() *vm.Snapshot) *domains {
 	var names []string
 	for _, domain := range all {
 		names = append(names, domain.Name)
-		lower := strings.ToLower(domain.Name)
-		d.names[lower] = true
-		d.labels = max(d.labels, strings.Count(lower, ".")+1)
+		d.names[domain.Name] = true
+		d.labels = max(d.labels, strings.Count(domain.Name, ".")+1)
 		if domain.IncludeApex {
 			d.apexes[domain.Name] = domain.Name
 		}
@@ -40,13 +38,6 @@ func newDomains(all []config.Domain, snapshot func() *vm.Snapshot) *domains {
 
 // apex is the domain that name itself is, if it is served; else "".
 func (d *domains) apex(name []byte) string {
-	if len(d.apexes) == 0 {
-		return ""
-	}
-	name = bytes.TrimSuffix(name, []byte("."))
-	if bytes.ContainsFunc(name, unicode.IsUpper) { // seldom, and only it allocates
-		name = bytes.ToLower(name)
-	}
 	return d.apexes[string(name)]
 }
 
@@ -55,10 +46,6 @@ func (d *domains) apex(name []byte) string {
 // labels than a domain has, so its cost does not grow with the number of domains:
 // strangers choose the name, and a loop's thread asks.
 func (d *domains) isOurs(name []byte) bool {
-	name = bytes.TrimSuffix(name, []byte("."))
-	if bytes.ContainsFunc(name, unicode.IsUpper) {
-		name = bytes.ToLower(name)
-	}
 	start := len(name)
 	for range d.labels {
 		start = bytes.LastIndexByte(name[:start], '.')

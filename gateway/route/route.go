@@ -157,7 +157,7 @@ func (r *Decider) end(domain, protocol string, d *relay.Decision) {
 // otherName says which name serves what a client offers that offers nothing that the
 // name it asks for serves.
 func otherName(h *hello.Hello) string {
-	label, _, _ := bytes.Cut(bytes.ToLower(h.ServerName), []byte("."))
+	label, _, _ := bytes.Cut(h.ServerName, []byte("."))
 	name, err := router.ParseName(label)
 	switch {
 	case err != nil: // a name that is refused before anybody looks at ALPN

@@ -87,7 +87,7 @@ func (s *Site) Addr() net.Addr { return &net.UnixAddr{Name: vm.OwnName, Net: "un
 
 // isSite reports whether a name below a domain, which no app has, is the gateway's own.
 func isSite(serverName []byte) bool {
-	label, _, _ := bytes.Cut(bytes.ToLower(serverName), []byte("."))
+	label, _, _ := bytes.Cut(serverName, []byte("."))
 	name, err := router.ParseName(label)
 	return err == nil && name.Port == 80 && name.Mode == router.Terminate &&
 		(string(name.ID) == vm.OwnName || string(name.ID) == vm.HealthName)

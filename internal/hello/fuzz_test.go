@@ -25,12 +25,12 @@ package hello
 // as crypto/tls negotiates; its ClientHelloInfo lists TLS 1.3.
 
 import (
-	"bytes"
 	"crypto/tls"
 	"errors"
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -99,7 +99,7 @@ func wrap(data []byte, layer uint8) ([]byte, bool) {
 // wantSame compares h with what crypto/tls saw.
 func wantSame(t *testing.T, h *Hello, info *tls.ClientHelloInfo) {
 	t.Helper()
-	if string(h.ServerName) != info.ServerName {
+	if string(h.ServerName) != strings.ToLower(info.ServerName) {
 		t.Errorf("got name %q, crypto/tls %q", h.ServerName, info.ServerName)
 	}
 	var protos []string
@@ -153,7 +153,7 @@ func joined(stream []byte) []byte {
 }
 
 // onlyWhatWeRead returns message, which is sound for us, without the extensions
-// that we do not read and without the dot at the end of the server name.
+// that we do not read and with the server name in its one form.
 func onlyWhatWeRead(message []byte) []byte {
 	s := cryptobyte.String(message)
 	var session, suites, methods, block cryptobyte.String
@@ -174,7 +174,7 @@ func onlyWhatWeRead(message []byte) []byte {
 		switch kind {
 		case extServerName:
 			if host, _ := decodeServerName(data); host != nil {
-				c.extensions = append(c.extensions, serverName(string(bytes.TrimSuffix(host, []byte(".")))))
+				c.extensions = append(c.extensions, serverName(string(host)))
 			}
 		case extALPN, extSupportedVersions:
 			c.extensions = append(c.extensions, extension{kind, data})

@@ -1,17 +1,14 @@
 package hello
 
-import (
-	"encoding/binary"
-	"iter"
-)
+import "encoding/binary"
 
 // Hello is what a ClientHello says, as far as a gateway asks. Its slices are
 // views on the stream that was parsed, or on a copy if the message came in
 // several records: they hold while the caller leaves the stream's bytes alone.
 type Hello struct {
-	// ServerName is the host name as it was sent: letters, digits, '-', '_'
-	// and dots, in any case, no empty label, perhaps one dot at the end. Nil if
-	// there is none.
+	// ServerName is the host name in its one form: labels of lower-case letters,
+	// digits, '-' and '_', with a dot between them and none at the end. Nil if there
+	// is none.
 	ServerName []byte
 	ALPN       ALPN
 	Versions   Versions
@@ -28,40 +25,6 @@ type Hello struct {
 	// Length is the number of bytes of the stream that the hello's records
 	// take. Bytes after them (early data, say) were not looked at.
 	Length int
-}
-
-// ALPN is the checked list of the protocols a client offers, in its order of
-// preference (RFC 7301, 3.1). The zero value is a hello without the extension.
-type ALPN struct {
-	list []byte // ProtocolName entries, each a length byte and 1 to 255 bytes
-}
-
-// Empty reports whether the hello has no ALPN extension.
-func (a ALPN) Empty() bool { return len(a.list) == 0 }
-
-// Offers reports whether proto is in the list.
-func (a ALPN) Offers(proto string) bool {
-	for list := a.list; len(list) > 0; {
-		n := int(list[0])
-		if string(list[1:1+n]) == proto {
-			return true
-		}
-		list = list[1+n:]
-	}
-	return false
-}
-
-// All yields the offered protocols. The slices are views on the hello.
-func (a ALPN) All() iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for list := a.list; len(list) > 0; {
-			n := int(list[0])
-			if !yield(list[1 : 1+n : 1+n]) {
-				return
-			}
-			list = list[1+n:]
-		}
-	}
 }
 
 // Version numbers on the wire. They are those of crypto/tls.

@@ -105,7 +105,7 @@ func (h *Hello) decodeExtensions(extensions []byte) *Error {
 	return nil
 }
 
-// decodeServerName returns the host name in a ServerNameList. Names of another
+// decodeServerName returns the host name in a ServerNameList, in its one form. Names of another
 // type are skipped: RFC 6066 gives all of them a length to skip by.
 func decodeServerName(data []byte) (host []byte, err *Error) {
 	list, rest, ok := vector16(data)
@@ -125,33 +125,55 @@ func decodeServerName(data []byte) (host []byte, err *Error) {
 		}
 		list = rest
 	}
-	if !isHostName(host) {
+	host, ok = canonical(host)
+	if !ok {
 		return nil, ErrServerName
 	}
 	return host, nil
 }
 
-// isHostName reports whether name is made of labels of 1 to 63 letters, digits,
-// '-' and '_', with a dot between them and perhaps one at the end. RFC 1123 has no
-// '_', but resolvers and clients take it, and names of customers have it.
-func isHostName(name []byte) bool {
-	label := 0 // where the label begins
+// canonical returns name in lower case and without the dot that may be at its end. It
+// reports false unless name is made of labels of 1 to 63 letters, digits, '-' and '_',
+// with a dot between them. RFC 1123 has no '_', but resolvers and clients take it, and
+// names of customers have it.
+//
+// The result is a view on name, which is a part of the stream and stays as it is; a name
+// with upper case is copied, and clients hardly ever send one.
+func canonical(name []byte) (_ []byte, ok bool) {
+	label, seen := 0, byte(0) // where the label begins, and what was seen so far
 	for i, c := range name {
-		if inLabel[c] {
+		if inLabel[c] != 0 {
+			seen |= inLabel[c]
 			continue
 		}
 		if c != '.' || i == label || i-label > maxLabel {
-			return false
+			return nil, false
 		}
 		label = i + 1
 	}
-	return len(name) <= maxName && len(name)-label <= maxLabel
+	if len(name) > maxName || len(name)-label > maxLabel {
+		return nil, false
+	}
+	if label > 0 && label == len(name) {
+		name = name[: label-1 : label-1]
+	}
+	if seen&upper != 0 {
+		name = bytes.ToLower(name)
+	}
+	return name, true
 }
 
-// inLabel marks letters, digits, '-' and '_': faster than seven comparisons a byte.
-var inLabel = func() (table [256]bool) {
-	for _, c := range "-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
-		table[c] = true
+// upper is the class of A to Z in inLabel; others of a label have another one.
+const upper = 2
+
+// inLabel holds the class of each byte that a label may have, and 0 for the others: faster
+// than seven comparisons a byte.
+var inLabel = func() (table [256]byte) {
+	for _, c := range "-_0123456789abcdefghijklmnopqrstuvwxyz" {
+		table[c] = 1
+	}
+	for c := 'A'; c <= 'Z'; c++ {
+		table[c] = upper
 	}
 	return table
 }()

@@ -1,6 +1,7 @@
 package hello
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -26,13 +27,40 @@ func TestHelloWithoutExtensionsHasNoName(t *testing.T) {
 	}
 }
 
-func TestNameIsKeptAsSent(t *testing.T) {
+func TestNameHasOneForm(t *testing.T) {
 	long := strings.Repeat(strings.Repeat("a", 63)+".", 3) + strings.Repeat("b", 63)
-	for _, name := range []string{
-		"a", "a.example", "A.Example", "a.example.", "xn--bcher-kva.example", "-a-.example", "127.0.0.1", "my_app.example", "_a._tcp.example", long,
+	for name, want := range map[string]string{
+		"a": "a", "a.example": "a.example", "A.Example": "a.example", "a.example.": "a.example", "Z.": "z",
+		"xn--bcher-kva.example": "xn--bcher-kva.example", "-a-.example": "-a-.example", "127.0.0.1": "127.0.0.1",
+		"my_app.example": "my_app.example", "_A._TCP.example.": "_a._tcp.example", long: long, strings.ToUpper(long): long,
 	} {
 		h, done, err := parseMessage(clientHello{extensions: []extension{serverName(name)}})
-		wantName(t, h, done, err, name)
+		wantName(t, h, done, err, want)
+	}
+}
+
+// The stream is passed on as it came.
+func TestNameInOneFormLeavesTheStreamAsItIs(t *testing.T) {
+	for _, name := range []string{"App.Example", "app.example.", "APP.EXAMPLE."} {
+		stream := records(clientHello{extensions: []extension{serverName(name)}}.message())
+		was := bytes.Clone(stream)
+		h, done, err := parse(stream)
+		wantName(t, h, done, err, "app.example")
+		_ = append(h.ServerName, '!')
+		if !bytes.Equal(stream, was) {
+			t.Errorf("%q: the stream has changed", name)
+		}
+	}
+}
+
+func TestEachByteOfANameIsJudgedAlike(t *testing.T) {
+	for c := range 256 {
+		name := "a" + string([]byte{byte(c)}) + "a"
+		good := strings.Contains("-_.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", name[1:2])
+		got, ok := canonical([]byte(name))
+		if ok != good || ok && string(got) != strings.ToLower(name) {
+			t.Errorf("%q: %q, %v", name, got, ok)
+		}
 	}
 }
 

@@ -44,12 +44,17 @@ func validLabel[T string | []byte](label T, underscores bool) bool {
 		return false
 	}
 	for i := range n {
-		switch c := label[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
-		case c == '_' && underscores:
-		default:
+		if c := label[i]; !inLabel[c] && (!underscores || c != '_') {
 			return false
 		}
 	}
 	return true
 }
+
+// inLabel marks letters, digits and hyphens: names are checked for each connection.
+var inLabel = func() (table [256]bool) {
+	for _, c := range "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+		table[c] = true
+	}
+	return table
+}()
