@@ -118,8 +118,11 @@ func (s *site) clients() string { return s.g.Addresses().Clients[0].String() }
 // get returns what a client that trusts the certificate authority gets from a name below
 // the domain.
 func (s *site) get(name string) (string, error) {
-	return s.body("https://"+name+".gw.test/", &tls.Config{RootCAs: s.roots})
+	return s.body("https://"+name+".gw.test/", s.trust())
 }
+
+// trust is for clients that trust the certificate authority of the site.
+func (s *site) trust() *tls.Config { return &tls.Config{RootCAs: s.roots} }
 
 // body returns what a client gets from a URL; conf is how the connection is secured.
 func (s *site) body(url string, conf *tls.Config) (string, error) {
