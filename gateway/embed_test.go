@@ -134,7 +134,7 @@ func TestFailedNewLeavesNothingOpen(t *testing.T) {
 	if now := openFiles(t); now > first {
 		t.Errorf("%d descriptors are open, %d before", now, first)
 	}
-	for _, l := range strings.Split(s.log.String(), "\n") {
+	for l := range strings.Lines(s.log.String()) {
 		_, at, found := strings.Cut(l, `msg="listening for clients" address=`)
 		if !found {
 			continue
