@@ -25,5 +25,5 @@
 // reads it, answer.go answers it from the zones of view.go, which zone.go checks. All
 // three are pure. challenge.go is the ACME side, provider.go the same for challenges
 // that are aliases to names here; delegation.go asks whether the parent zone delegates
-// to this server.
+// to this server, and leads.go whether the challenges of a domain come here.
 package nameserver

@@ -142,7 +142,7 @@ func (i *Issuer) assemble(cfg *config.Config, o acme.Options) (err error) {
 	if i.server != nil {
 		i.zones = &zoneKeeper{
 			embedded: cfg.ACME.Embedded, server: i.server, accounts: i.manager.Accounts,
-			domains: cfg.Domains, identities: map[string]string{},
+			domains: cfg.Domains, pins: caa.NewPins(methodDNS),
 		}
 	}
 	return nil
@@ -252,13 +252,13 @@ func (i *Issuer) preflight(ctx context.Context, o acme.Order) error {
 	if i.zones != nil {
 		if i.cfg.CAA {
 			if o.Directory != text(i.cfg.Directory) && o.Directory != text(i.cfg.Fallback.Directory) {
-				i.zones.rehearse(acme.Account{Directory: o.Directory, URI: o.Account, Identities: o.Identities})
+				i.zones.rehearse(caa.Account{Directory: o.Directory, URI: o.Account, Identities: o.Identities})
 			}
 			if err := i.zones.pin(ctx); err != nil {
 				return err
 			}
 		}
-		if err := i.leadsHere(ctx, domain); err != nil {
+		if err := i.zones.lead(ctx, i.resolver, domain); err != nil {
 			return fmt.Errorf("%w (asked of %v, [acme] resolvers)", err, i.resolver.Servers)
 		}
 	}

@@ -24,16 +24,17 @@ import (
 type Pinning struct {
 	cfg      *config.Config
 	issuer   *Issuer
-	method   string
-	accounts []acme.Account // that exist
+	pins     *caa.Pins
+	accounts []caa.Account // that exist
 }
 
 // NewPinning asks the gateway that runs for its accounts, or reads the store if none runs.
 func NewPinning(ctx context.Context, cfg *config.Config) (*Pinning, error) {
-	p := &Pinning{cfg: cfg, method: methodDNS}
+	method := methodDNS
 	if cfg.ACME.DNS == "" {
-		p.method = methodTLS
+		method = methodTLS
 	}
+	p := &Pinning{cfg: cfg, pins: caa.NewPins(method)}
 	var err error
 	if p.issuer, err = newIssuer(Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}, nil); err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func NewPinning(ctx context.Context, cfg *config.Config) (*Pinning, error) {
 	}
 	for _, a := range all {
 		if a.URI != "" {
-			p.accounts = append(p.accounts, a)
+			p.accounts = append(p.accounts, caa.Account(a))
 		}
 	}
 	if len(p.accounts) == 0 {
@@ -75,43 +76,26 @@ func accounts(ctx context.Context, cfg *config.Config) (list []acme.Account, err
 }
 
 // Records returns the records of a domain.
-func (p *Pinning) Records(domain string) (records []caa.Record, err error) {
-	for _, a := range p.accounts {
-		ids := caa.Identities(a.Directory, a.Identities)
-		if len(ids) == 0 {
-			return nil, fmt.Errorf("%s: %w; ask its operator, and whether it looks at CAA records", a.Directory, caa.ErrUnidentified)
-		}
-		list, err := caa.Records(domain, ids[0], a.URI, []string{p.method})
-		if err != nil {
-			return nil, err
-		}
-		records = append(records, list...)
-	}
-	return records, nil
+func (p *Pinning) Records(domain string) ([]caa.Record, error) {
+	return p.pins.Records(domain, p.accounts)
 }
 
 // Now returns what the records that are there permit for name: a domain, or with "*." in
 // front the names below it. It reports false where they refuse this gateway.
 func (p *Pinning) Now(ctx context.Context, name string) (string, bool) {
 	domain, wildcard := strings.CutPrefix(name, "*.")
-	ask := func(ids []string, account string) error {
-		return caa.Check(ctx, p.issuer.resolver, caa.Request{Name: domain, Wildcard: wildcard, Identities: ids, AccountURI: account, Method: p.method})
+	standing, err := p.pins.Standing(ctx, p.issuer.resolver, domain, wildcard, p.accounts)
+	if err != nil {
+		return fmt.Sprintf("REFUSED: %v", err), false
 	}
-	for _, a := range p.accounts {
-		if err := ask(caa.Identities(a.Directory, a.Identities), a.URI); err != nil {
-			return fmt.Sprintf("REFUSED: %v", err), false
-		}
-	}
-	const stranger = "nobody.invalid"
-	if ask([]string{stranger}, "") == nil {
+	switch standing {
+	case caa.OpenToAll:
 		return "open to every authority: set the records above", true
+	case caa.OpenToAccounts:
+		return "open to every account at the authority: set the records above", true
+	default:
+		return "pinned to this account", true
 	}
-	for _, a := range p.accounts {
-		if ask(caa.Identities(a.Directory, a.Identities), "https://"+stranger+"/") == nil {
-			return "open to every account at the authority: set the records above", true
-		}
-	}
-	return "pinned to this account", true
 }
 
 // ErrSelfPublished is returned by Set for domains whose records the gateway publishes itself.

@@ -106,6 +106,14 @@ func (p provers) solve(o *acme.Options, c config.ACME) error {
 	return nil
 }
 
+// immediate solves by what the name server in this process answers. Everybody sees it
+// from Present on, so there is nothing to wait for; and its public address, where
+// dns01 would look, is often not reached from behind the same NAT.
+type immediate struct{ *dns01.Solver }
+
+// Wait is there so that dns01's is not: with it this would be an acmez.Waiter.
+func (immediate) Wait() {}
+
 // authorities are those that [acme] names.
 func authorities(c config.ACME) (first, second acme.Authority, err error) {
 	first, err1 := authority(c.Authority)

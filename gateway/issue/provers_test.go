@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mholt/acmez/v3"
+
 	"sallyport/config"
 	"sallyport/internal/gwtest"
 )
@@ -48,5 +50,12 @@ func TestFIFOInPlaceOfAFileIsRefusedByName(t *testing.T) {
 		if err := gwtest.ErrorWithFIFO(t, fifo, read); err == nil || !strings.Contains(err.Error(), "regular file") || !strings.Contains(err.Error(), fifo) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestNobodyWaitsForTheOwnNameServer(t *testing.T) {
+	var s acmez.Solver = immediate{}
+	if _, ok := s.(acmez.Waiter); ok {
+		t.Error("it is an acmez.Waiter")
 	}
 }

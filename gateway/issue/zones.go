@@ -2,6 +2,7 @@ package issue
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -9,6 +10,7 @@ import (
 	"sallyport/acme/caa"
 	"sallyport/acme/nameserver"
 	"sallyport/config"
+	"sallyport/internal/dnsquery"
 )
 
 // The zones of [acme] dns = "embedded": one for each domain with acme = true. In a
@@ -54,13 +56,13 @@ type zoneKeeper struct {
 	mu         sync.Mutex // guards what follows, and who calls SetZones
 	domains    []config.Domain
 	caa        []nameserver.CAA
-	identities map[string]string // of authorities, by directory, as they were told last
-	rehearsing acme.Account      // the gateway's own at a staging directory, permitted beside the others
+	pins       *caa.Pins
+	rehearsing caa.Account // the gateway's own at a staging directory, permitted beside the others
 }
 
 // rehearse permits the account of a rehearsal, which goes by its authority's name but
 // is not the one that is pinned.
-func (k *zoneKeeper) rehearse(a acme.Account) {
+func (k *zoneKeeper) rehearse(a caa.Account) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(caa.Identities(a.Directory, a.Identities)) > 0 {
@@ -101,43 +103,30 @@ func (k *zoneKeeper) pin(ctx context.Context) error {
 	return nil
 }
 
-// recordsLocked permit the accounts; none if they would say too little or too much.
+// recordsLocked returns the records that permit the accounts, none if they would say too
+// little or too much.
 func (k *zoneKeeper) recordsLocked(accounts []acme.Account) (records []nameserver.CAA, err error) {
-	some := false
-	if k.rehearsing.URI != "" {
-		accounts = append(slices.Clone(accounts), k.rehearsing)
-	}
+	list := make([]caa.Account, 0, len(accounts)+1)
 	for _, a := range accounts {
-		if ids := caa.Identities(a.Directory, a.Identities); len(ids) > 0 {
-			k.identities[a.Directory] = ids[0]
-		}
-		id := k.identities[a.Directory]
-		if id == "" {
-			return nil, nil
-		}
-		values := []nameserver.CAA{{Tag: "issue", Value: id + ";validationmethods=" + methodDNS}, {Tag: "issuewild", Value: id + ";validationmethods=" + methodDNS}}
-		if a.URI != "" {
-			some = true
-			if values, err = pinned(id, a.URI); err != nil {
-				return nil, err
-			}
-		}
-		for _, v := range values {
-			if !slices.Contains(records, v) {
-				records = append(records, v)
-			}
-		}
+		list = append(list, caa.Account(a))
 	}
-	if !some {
+	if k.rehearsing.URI != "" {
+		list = append(list, k.rehearsing)
+	}
+	pins, err := k.pins.Records("any.invalid", list) // each zone has its own name
+	if errors.Is(err, caa.ErrUnidentified) {
 		return nil, nil
 	}
-	return records, nil
+	for _, r := range pins {
+		records = append(records, nameserver.CAA{Tag: r.Tag, Value: r.Value})
+	}
+	return records, err
 }
 
-func pinned(id, account string) (list []nameserver.CAA, err error) {
-	records, err := caa.Records("any.invalid", id, account, []string{methodDNS}) // each zone has its own name
-	for _, r := range records {
-		list = append(list, nameserver.CAA{Tag: r.Tag, Value: r.Value})
-	}
-	return list, err
+// lead asks r whether the challenges of domain are answered here.
+func (k *zoneKeeper) lead(ctx context.Context, r dnsquery.Resolver, domain string) error {
+	k.mu.Lock()
+	all := zones(k.embedded, k.domains, nil)
+	k.mu.Unlock()
+	return nameserver.Leads(ctx, r, domain, zone(k.embedded, domain, nil), all)
 }

@@ -8,62 +8,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sallyport/acme"
+	"sallyport/acme/caa"
 	"sallyport/acme/nameserver"
 	"sallyport/config"
 )
 
-func TestPinsPermitEveryAuthorityThatIsConfigured(t *testing.T) {
-	const (
-		le     = "https://acme-v02.api.letsencrypt.org/directory"
-		google = "https://dv.acme-v02.api.pki.goog/directory"
-		own    = "https://ca.example/dir"
-		pinLE  = "letsencrypt.org;validationmethods=dns-01;accounturi=https://le/1"
-	)
-	both := func(value string) []nameserver.CAA {
-		return []nameserver.CAA{{Tag: "issue", Value: value}, {Tag: "issuewild", Value: value}}
-	}
-	for _, c := range []struct {
-		name       string
-		accounts   []acme.Account
-		rehearsing acme.Account
-		want       []nameserver.CAA
-	}{
-		{"no account yet", []acme.Account{{Directory: le}}, acme.Account{}, nil},
-		{"one account", []acme.Account{{Directory: le, URI: "https://le/1"}}, acme.Account{}, both(pinLE)},
-		{
-			"the second has no account yet",
-			[]acme.Account{{Directory: le, URI: "https://le/1"}, {Directory: google}},
-			acme.Account{},
-			append(both(pinLE), both("pki.goog;validationmethods=dns-01")...),
-		},
-		{"the second tells no name", []acme.Account{{Directory: le, URI: "https://le/1"}, {Directory: own}}, acme.Account{}, nil},
-		{
-			"a private one tells its name",
-			[]acme.Account{{Directory: own, URI: "https://ca.example/1", Identities: []string{"ca.example"}}},
-			acme.Account{},
-			both("ca.example;validationmethods=dns-01;accounturi=https://ca.example/1"),
-		},
-		{
-			"a rehearsal is under way",
-			[]acme.Account{{Directory: le, URI: "https://le/1"}},
-			acme.Account{Directory: "https://acme-staging-v02.api.letsencrypt.org/directory", URI: "https://staging/1"},
-			append(both(pinLE), both("letsencrypt.org;validationmethods=dns-01;accounturi=https://staging/1")...),
-		},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			k := &zoneKeeper{identities: map[string]string{}, rehearsing: c.rehearsing}
-			got, err := k.recordsLocked(c.accounts)
-			if d := cmp.Diff(c.want, got); d != "" || err != nil {
-				t.Errorf("%v, -want +got:\n%s", err, d)
-			}
-		})
-	}
-}
-
 // An authority that does not answer for a while must not open the domain to others.
 func TestPinsStayWhileAnAuthorityIsSilent(t *testing.T) {
 	k := &zoneKeeper{
-		identities: map[string]string{}, domains: []config.Domain{{Name: "gw.example", ACME: true}},
+		pins: caa.NewPins(methodDNS), domains: []config.Domain{{Name: "gw.example", ACME: true}},
 		embedded: config.Embedded{Zone: config.ZoneDomain, Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.7")}},
 	}
 	account := acme.Account{Directory: "https://ca.example/dir", URI: "https://ca.example/1", Identities: []string{"ca.example"}}
@@ -99,5 +52,20 @@ func TestZonesAreTheDomainsOrTheirChallenges(t *testing.T) {
 	}
 	if d := cmp.Diff(want, delegations); d != "" || challenge.Addresses != nil {
 		t.Errorf("addresses %v, -want +got:\n%s", challenge.Addresses, d)
+	}
+}
+
+// A rehearsal's account is permitted beside the others; and nothing is said while an
+// authority has told no name, for it would be refused.
+func TestPinsOfARehearsalAndOfANamelessAuthority(t *testing.T) {
+	k := &zoneKeeper{pins: caa.NewPins(methodDNS)}
+	account := acme.Account{Directory: "https://acme-v02.api.letsencrypt.org/directory", URI: "https://le/1"}
+	k.rehearse(caa.Account{Directory: "https://acme-staging-v02.api.letsencrypt.org/directory", URI: "https://staging/1"})
+	k.rehearse(caa.Account{Directory: "https://ca.example/dir", URI: "https://ca.example/1"}) // tells no name
+	if got, err := k.recordsLocked([]acme.Account{account}); err != nil || len(got) != 4 {
+		t.Errorf("%v, %v; want issue and issuewild of both", got, err)
+	}
+	if got, err := k.recordsLocked([]acme.Account{account, {Directory: "https://ca.example/dir"}}); err != nil || got != nil {
+		t.Errorf("an authority without a name: %v, %v", got, err)
 	}
 }
