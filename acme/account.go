@@ -103,7 +103,7 @@ func submit(ctx context.Context, a *authority, account acme.Account) (acme.Accou
 	case err != nil:
 		return account, fmt.Errorf("register account at %s: %w", a.Directory, err)
 	case registered.Location == "":
-		return account, fmt.Errorf("register account at %s: the authority tells no account URI", a.Directory)
+		return account, fmt.Errorf("register account at %s: the authority sent no account URI", a.Directory)
 	}
 	return registered, nil
 }
@@ -115,7 +115,7 @@ func (m *Manager) forgetAccount(ctx context.Context, a *authority) error {
 	if err != nil {
 		return err
 	}
-	m.opts.Log.Warn("the authority does not know the account any more", "directory", a.Directory, "account", r.URI)
+	m.opts.Log.Warn("the authority no longer knows the account", "directory", a.Directory, "account", r.URI)
 	return putJSON(ctx, m.opts.Store, accountKey(a), accountRecord{Key: r.Key})
 }
 
@@ -171,7 +171,7 @@ func newKey() (*ecdsa.PrivateKey, []byte, error) {
 func parseKey(data []byte) (*ecdsa.PrivateKey, error) {
 	block, _ := pem.Decode(data)
 	if block == nil {
-		return nil, errors.New("is no PEM")
+		return nil, errors.New("is not PEM")
 	}
 	if block.Type == "EC PRIVATE KEY" {
 		return x509.ParseECPrivateKey(block.Bytes)

@@ -32,7 +32,7 @@ var _ acmez.Solver = (*ALPNChallenges)(nil)
 // ALPNProtocol is what a validation offers in its hello, alone.
 const ALPNProtocol = acmez.ACMETLS1Protocol
 
-var errTooManyChallenges = errors.New("too many tls-alpn-01 challenges are under way")
+var errTooManyChallenges = errors.New("too many tls-alpn-01 challenges are in progress")
 
 // maxChallenges bounds the names under way.
 const maxChallenges = 1000

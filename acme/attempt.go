@@ -59,7 +59,7 @@ func (m *Manager) obtain(ctx context.Context, domain, name string, served *certi
 	}
 	stored, err := m.load(ctx, name)
 	if stored == nil {
-		return nil, fmt.Errorf("certificate of %s was issued and is not in the store: %w", name, oneline.Join(err, errDamaged))
+		return nil, fmt.Errorf("certificate of %s was issued but is not in the store: %w", name, oneline.Join(err, errDamaged))
 	}
 	for _, err := range a.failed {
 		m.opts.Log.Warn("a certificate authority failed, another one issued", "name", name, "issued_by", stored.from, "error", err)

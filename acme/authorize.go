@@ -56,7 +56,7 @@ func (o *order) solve(ctx context.Context, a acme.Authorization) (err error) {
 		ctx, cancel := cleanUpContext(ctx)
 		defer cancel()
 		if e := solver.CleanUp(ctx, c); e != nil { // the certificate does not suffer by it
-			o.m.opts.Log.Warn("challenge was not taken back: remove its record by hand if it stays", "name", o.name, "challenge", c.Type, "error", e)
+			o.m.opts.Log.Warn("challenge was not removed: if its record stays, remove it by hand", "name", o.name, "challenge", c.Type, "error", e)
 		}
 	}()
 	if err := solver.Present(ctx, c); err != nil {

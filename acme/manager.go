@@ -168,6 +168,6 @@ func (m *Manager) unlock(ctx context.Context, release func(context.Context) erro
 	ctx, cancel := cleanUpContext(ctx)
 	defer cancel()
 	if err := release(ctx); err != nil {
-		m.opts.Log.Warn("lock was not given back: others wait for its end", "error", err)
+		m.opts.Log.Warn("lock was not released: other gateways wait until it expires", "error", err)
 	}
 }

@@ -15,7 +15,7 @@ func newMetrics() metrics {
 	return metrics{
 		orders: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gateway_acme_orders_total",
-			Help: "New orders that were asked for at certificate authorities; they count against rate limits.",
+			Help: "New orders at certificate authorities; they count against rate limits.",
 		}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gateway_acme_failures_total",
@@ -33,7 +33,7 @@ func (m *Manager) Collectors() []prometheus.Collector {
 		failing: prometheus.NewDesc("gateway_acme_failing_tries",
 			"Failed tries in a row to obtain a certificate for the name; 0 after a success.", []string{"name"}, nil),
 		nextTry: prometheus.NewDesc("gateway_acme_next_try_seconds",
-			"When the certificate of the name is obtained next, in seconds since 1970.", []string{"name"}, nil),
+			"When the gateway next tries to obtain the certificate of the name, in seconds since 1970.", []string{"name"}, nil),
 	}}
 }
 

@@ -79,7 +79,7 @@ func (o *order) open(ctx context.Context) (err error) {
 		o.state.Location = o.pending.order(o.at)
 		err := o.refresh(ctx)
 		if err == nil && o.state.Status != acme.StatusInvalid {
-			o.m.opts.Log.Info("order taken up", "name", o.name, "order", o.state.Location, "status", o.state.Status)
+			o.m.opts.Log.Info("order continued", "name", o.name, "order", o.state.Location, "status", o.state.Status)
 			return nil
 		}
 		if err != nil && !refused(err) {
@@ -145,7 +145,7 @@ func (o *order) create(ctx context.Context) error {
 		state, err = ask()
 	}
 	if err == nil && state.Location == "" {
-		err = errors.New("the answer tells no address")
+		err = errors.New("the answer has no address")
 	}
 	if err != nil {
 		return fmt.Errorf("new order for %s at %s: %w", o.name, o.at.Directory, err)

@@ -124,7 +124,7 @@ func parseChain(data []byte) ([]*x509.Certificate, error) {
 	for len(bytes.TrimSpace(data)) > 0 {
 		var block *pem.Block
 		if block, data = pem.Decode(data); block == nil || block.Type != "CERTIFICATE" {
-			return nil, errors.New("it is no chain of PEM certificates")
+			return nil, errors.New("it is not a chain of PEM certificates")
 		}
 		if len(chain) == maxChain {
 			return nil, fmt.Errorf("it has more than %d certificates", maxChain)

@@ -53,7 +53,7 @@ func split(key string) (record, part string, err error) {
 	p := strings.Split(key, "/")
 	part = path.Ext(key)
 	if len(p) != 4 || p[0] != "certificates" || p[3] != p[2]+part || part != partChain && part != partKey && part != partMeta {
-		return "", "", fmt.Errorf("storage key %q is no part of a certificate", key)
+		return "", "", fmt.Errorf("storage key %q is not part of a certificate", key)
 	}
 	return recordPrefix(p[2]) + p[1], part, nil
 }

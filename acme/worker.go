@@ -44,7 +44,7 @@ func (w *worker) stateKey() string { return "names/" + certmagic.StorageKeys.Saf
 // run works until ctx ends.
 func (w *worker) run(ctx context.Context) {
 	if _, err := getJSON(ctx, w.m.opts.Store, w.stateKey(), &w.state); err != nil {
-		w.m.opts.Log.Warn("what is known of earlier tries cannot be read: beginning anew", "name", w.name, "error", err)
+		w.m.opts.Log.Warn("cannot read the record of earlier tries; starting without it", "name", w.name, "error", err)
 		w.state = nameState{}
 	}
 	for {
@@ -132,7 +132,7 @@ func (w *worker) try(ctx context.Context) {
 	}
 	if c != nil && !c.same(w.served) {
 		if err != nil { // what is left over is found by the next try
-			w.m.opts.Log.Warn("certificate was issued, but its order could not be put away", "name", w.name, "error", err)
+			w.m.opts.Log.Warn("certificate was issued, but its order could not be removed", "name", w.name, "error", err)
 		}
 		w.state = nameState{}
 		w.serve(ctx, c)
@@ -157,7 +157,7 @@ func (w *worker) fail(err error) {
 	case w.served == nil:
 		w.m.opts.Log.Warn("no certificate: it could not be obtained", args...)
 	case remains(w.served.leaf(), now) < w.m.opts.WarnBefore:
-		w.m.opts.Log.Warn("certificate runs out and could not be renewed", append(args, "not_after", w.served.leaf().NotAfter)...)
+		w.m.opts.Log.Warn("certificate expires soon and could not be renewed", append(args, "not_after", w.served.leaf().NotAfter)...)
 	default:
 		w.m.opts.Log.Info("certificate could not be renewed yet", args...)
 	}
@@ -179,7 +179,7 @@ func (w *worker) put(ctx context.Context, s nameState) {
 	ctx, cancel := cleanUpContext(ctx)
 	defer cancel()
 	if err := putJSON(ctx, w.m.opts.Store, w.stateKey(), s); err != nil {
-		w.m.opts.Log.Warn("a restart will not know when to try again", "name", w.name, "error", err)
+		w.m.opts.Log.Warn("cannot store the time of the next try; a restart may try too early", "name", w.name, "error", err)
 	}
 }
 

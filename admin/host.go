@@ -28,7 +28,7 @@ func named(names []string, at net.Addr, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Host != "" && !standsFor(r.Host, known, listen) {
 			w.Header().Set("Connection", "close") // an unread body must not hold the connection
-			http.Error(w, "this name is not known here: ask for localhost or the address, or list it in [admin] hosts", http.StatusForbidden)
+			http.Error(w, "this host name is not allowed: use localhost or the address, or list the name in [admin] hosts", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -35,7 +35,7 @@ const (
 
 const index = `gateway
 
-/healthz  200 while the process lives
+/healthz  200 while the process runs
 /readyz   200 when it can serve, else 503 and the reason
 /metrics  counters, in the Prometheus text format
 /status   instances, certificates and loops, in JSON (gateway status shows it)

@@ -84,7 +84,7 @@ gateway_certificate_missing_total 0
 # HELP gateway_certificate_not_after_seconds When the served certificate expires, in seconds since 1970.
 # TYPE gateway_certificate_not_after_seconds gauge
 gateway_certificate_not_after_seconds{domain="gw.example"} 9.481248e+08
-# HELP gateway_certificate_reload_failures_total Times that a domain's certificate files were looked at and could not be served; it grows while they are bad.
+# HELP gateway_certificate_reload_failures_total Times that a domain's certificate files were checked and could not be used. It grows while they are bad.
 # TYPE gateway_certificate_reload_failures_total counter
 gateway_certificate_reload_failures_total 0
 `

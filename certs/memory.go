@@ -28,7 +28,7 @@ func (x *Index) SetApex(domain string, cert *tls.Certificate) error { return x.s
 func (x *Index) set(domain string, apex bool, cert *tls.Certificate) error {
 	d := x.table.Load().of(apex)[domain]
 	if d == nil || d.source.From == "" {
-		return fmt.Errorf("certificate of %s: no domain takes it: it was removed, or has files", domain)
+		return fmt.Errorf("certificate of %s: no domain needs it: the domain was removed, or has files", domain)
 	}
 	p, err := checkMade(cert, d.source, time.Now())
 	if err != nil {

@@ -126,7 +126,7 @@ func TestBadMadeCertificateLeavesTheOldOne(t *testing.T) {
 		"no key":         {"gw.example", &noKey, "cannot sign"},
 		"nothing":        {"gw.example", &tls.Certificate{}, "has 0 certificates"},
 		"noise":          {"gw.example", &tls.Certificate{Certificate: [][]byte{{1}}, PrivateKey: good.PrivateKey}, "certificate 1: x509"},
-		"unknown domain": {"other.example", good, "certificate of other.example: no domain takes it"},
+		"unknown domain": {"other.example", good, "certificate of other.example: no domain needs it"},
 	} {
 		if err := x.Set(tc.domain, tc.cert); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %s", name, err, tc.want)

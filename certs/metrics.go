@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 func newFailureCounter() prometheus.Counter {
 	return prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "gateway_certificate_reload_failures_total",
-		Help: "Times that a domain's certificate files were looked at and could not be served; it grows while they are bad.",
+		Help: "Times that a domain's certificate files were checked and could not be used. It grows while they are bad.",
 	})
 }
 

@@ -50,12 +50,12 @@ func (x *Index) reload(d *domain) (changed bool, err error) {
 		return false, fmt.Errorf("certificate of %s: %w", d.source.Domain, err)
 	case err != nil:
 		x.failed.Inc()
-		return false, fmt.Errorf("certificate of %s: not replaced, the one valid until %s stays: %w",
+		return false, fmt.Errorf("certificate of %s: not replaced; the one valid until %s stays in use: %w",
 			d.source.Domain, old.cert.Leaf.NotAfter.UTC().Format(time.RFC3339), err)
 	}
 	d.served.Store(p)
 	for _, w := range warnings {
-		x.opts.Log.Warn("certificate chain is doubtful", "domain", d.source.Domain, "file", d.source.CertFile, "problem", w)
+		x.opts.Log.Warn("certificate chain has a problem", "domain", d.source.Domain, "file", d.source.CertFile, "problem", w)
 	}
 	return true, nil
 }

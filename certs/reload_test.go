@@ -71,7 +71,7 @@ func TestBadReplacementLeavesTheOldCertificate(t *testing.T) {
 	} {
 		tc.bad.save(t, dir, "gw.example")
 		n, err := x.Reload()
-		want := "certificate of gw.example: not replaced, the one valid until " + until + " stays: " + tc.want
+		want := "certificate of gw.example: not replaced; the one valid until " + until + " stays in use: " + tc.want
 		if n != 0 || !strings.HasPrefix(fmt.Sprint(err), want) {
 			t.Errorf("%s: %d, %v", tc.name, n, err)
 		}
@@ -166,7 +166,7 @@ func TestDoubtfulFilesAreWarnedOf(t *testing.T) {
 	s := c.save(t, t.TempDir(), "gw.example")
 	var log bytes.Buffer
 	open(t, logTo(&log), s)
-	const want = `level=WARN msg="certificate chain is doubtful" domain=gw.example problem="certificate 2 (CN=stranger) did not issue the one before it"
+	const want = `level=WARN msg="certificate chain has a problem" domain=gw.example problem="certificate 2 (CN=stranger) did not issue the one before it"
 `
 	if d := cmp.Diff(want, log.String()); d != "" {
 		t.Errorf("log (-want +got):\n%s", d)

@@ -144,8 +144,8 @@ func TestProxyProblems(t *testing.T) {
 			`f:6:1: proxy.tls_min_version: "1.1" is not known: want one of "1.2", "1.3"`,
 		}},
 		{name: "ciphers", file: proxy(`tls12_ciphers = ["AES128-SHA", "TLS_AES_128_GCM_SHA256"]`), want: []string{
-			`f:6:18: proxy.tls12_ciphers: "AES128-SHA" is no TLS 1.2 cipher suite that crypto/tls has: want its name in the registry of IANA, such as "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"`,
-			`f:6:32: proxy.tls12_ciphers: TLS_AES_128_GCM_SHA256 is of TLS 1.3, whose suites are all on`,
+			`f:6:18: proxy.tls12_ciphers: "AES128-SHA" is not a TLS 1.2 cipher suite of crypto/tls: want its name in IANA's registry, such as "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"`,
+			`f:6:32: proxy.tls12_ciphers: TLS_AES_128_GCM_SHA256 belongs to TLS 1.3, whose cipher suites are always on`,
 		}},
 		{name: "no ciphers", file: proxy("tls12_ciphers = []"), want: []string{
 			`f:6:1: proxy.tls12_ciphers: is empty: to have TLS 1.3 alone set tls_min_version = "1.3"`,

@@ -17,8 +17,8 @@ import (
 const maxAliases = 8
 
 var (
-	errType    = errors.New("it answers with records that nobody asked for")
-	errAliases = fmt.Errorf("%w: its name is an alias of more than %d aliases", ErrBroken, maxAliases)
+	errType    = errors.New("the answer does not match the question")
+	errAliases = fmt.Errorf("%w: the name has a chain of more than %d aliases", ErrBroken, maxAliases)
 )
 
 // readAnswer takes the TXT records of name out of the answer to its question, each

@@ -11,7 +11,7 @@ type metrics struct{ lookups *prometheus.CounterVec }
 func newMetrics() *metrics {
 	return &metrics{prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gateway_custom_domain_lookups_total",
-		Help: "Lookups of names that were not remembered, by what came of them.",
+		Help: "Lookups of names that were not remembered, by result.",
 	}, []string{"result"})}
 }
 

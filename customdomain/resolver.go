@@ -153,7 +153,7 @@ func (r *Resolver) Cached(name []byte) (Target, bool) {
 // repeats no more than a few bytes of what strangers sent.
 func (r *Resolver) Lookup(ctx context.Context, name string, client netip.Addr) (Target, error) {
 	if !isHost(name) {
-		return Target{}, fmt.Errorf("%w: %s is no host name", ErrNotFound, show(name))
+		return Target{}, fmt.Errorf("%w: %s is not a host name", ErrNotFound, show(name))
 	}
 	if e := r.remembered([]byte(name)); e != nil {
 		return e.target, e.err
@@ -185,7 +185,7 @@ func (r *Resolver) Close() {
 
 var (
 	errClosed = fmt.Errorf("%w: the gateway is stopping", ErrTemporary)
-	errBusy   = fmt.Errorf("%w: too many are under way", ErrLimited)
+	errBusy   = fmt.Errorf("%w: too many are in progress", ErrLimited)
 )
 
 // join takes part in the lookup of host that is under way, else begins one if the

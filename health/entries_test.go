@@ -134,7 +134,7 @@ func TestEachStateIsCounted(t *testing.T) {
 		w.run()
 		w.Remove("gone")
 		var want strings.Builder
-		want.WriteString("# HELP gateway_instances Instances by what the gateway believes about them.\n# TYPE gateway_instances gauge\n")
+		want.WriteString("# HELP gateway_instances Instances by health.\n# TYPE gateway_instances gauge\n")
 		for _, state := range []string{"down 1", "ejected 0", "fresh 1", "never 1", "refused 0", "stale 0", "warming 0"} {
 			name, n, _ := strings.Cut(state, " ")
 			fmt.Fprintf(&want, "gateway_instances{state=%q} %s\n", name, n)

@@ -51,7 +51,7 @@ func (m *Monitor) Status() []Status {
 // Collectors are the metrics: gateway_instances by state.
 func (m *Monitor) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{instances{m, prometheus.NewDesc("gateway_instances",
-		"Instances by what the gateway believes about them.", []string{"state"}, nil)}}
+		"Instances by health.", []string{"state"}, nil)}}
 }
 
 // instances counts when it is asked.

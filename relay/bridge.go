@@ -36,7 +36,7 @@ var _ duplex.Resetter = (*bridge)(nil)
 var errCutOff = errors.New("the stream was cut off")
 
 // errBridges stands for a descriptor that bridges may not take from others.
-var errBridges = fmt.Errorf("%w: too many connections have not come to their end yet", unix.EMFILE)
+var errBridges = fmt.Errorf("%w: too many connections are still ending", unix.EMFILE)
 
 // pair returns a bridge to remote. The goroutines' end outlives the loop's while what is
 // under way is not acknowledged, so bridges are bounded beside connections.

@@ -23,12 +23,12 @@ import (
 // more. Then the loop gets the descriptor, and goes on with the same tls.Conn.
 
 // errUnproven marks the failure of a peer that was reached.
-var errUnproven = errors.New("the instance did not prove to be the app's")
+var errUnproven = errors.New("the instance did not prove that it belongs to the app")
 
 var (
-	errNoJudge    = errors.New("nobody can judge the instance's certificate")
+	errNoJudge    = errors.New("the instance's certificate cannot be verified now")
 	errLate       = errors.New("no proof within the connect timeout")
-	errNoPostgres = errors.New("it does not answer S to PostgreSQL's SSLRequest")
+	errNoPostgres = errors.New("it did not answer PostgreSQL's SSLRequest with S")
 )
 
 // dialTLS begins try i.

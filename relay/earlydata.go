@@ -20,7 +20,7 @@ import (
 func (s *setup) tlsFor(h *hello.Hello) *tls.Config {
 	conf := s.decision.TLS
 	if h.EarlyData {
-		s.c.detail("offers early data to another server: answered with TLS 1.2, to have it connect again without")
+		s.c.detail("offers early data for another server: answered with TLS 1.2, so that it connects again without")
 		conf = conf.Clone()
 		conf.MaxVersion = tls.VersionTLS12
 	}

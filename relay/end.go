@@ -2,7 +2,7 @@ package relay
 
 // sentNothing is what the log says of a client that let the hello's deadline pass without a
 // byte. A client of MySQL does so, or one of SMTP that is to begin TLS later.
-const sentNothing = "the client sent nothing: TLS must come first, also where it is the server that speaks first"
+const sentNothing = "the client sent nothing: it must start TLS first, even if the server speaks first inside TLS"
 
 // end ends a connection for a reason of the gateway's, whatever its phase.
 func (c *conn) end(r Reason) {

@@ -99,13 +99,13 @@ func bind(addr netip.AddrPort, shared bool) (int32, error) {
 func hint(err error) string {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
-		return "; another process listens there (ss -ltnp tells which)"
+		return "; another process listens there (ss -ltnp shows which)"
 	case errors.Is(err, unix.EACCES):
 		return "; ports below 1024 need CAP_NET_BIND_SERVICE"
 	case errors.Is(err, unix.EAFNOSUPPORT):
 		return "; the kernel has no IPv6 (ipv6.disable=1?): list an IPv4 address"
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return "; no interface of this machine has that address"
+		return "; no interface of this host has that address"
 	}
 	return ""
 }

@@ -23,13 +23,13 @@ var buckets = prometheus.ExponentialBuckets(100e-6, 2, 18)
 func newMetrics() *metrics {
 	m := &metrics{
 		handshakeTime: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "gateway_handshake_seconds", Help: "Time of a TLS handshake that succeeded, network included.", Buckets: buckets,
+			Name: "gateway_handshake_seconds", Help: "Duration of successful TLS handshakes, network included.", Buckets: buckets,
 		}),
 		handshakesFailed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gateway_handshakes_failed_total", Help: "TLS handshakes that failed or timed out.",
 		}),
 		dialTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "gateway_dial_seconds", Help: "Time of a dial to an instance, by result; overtaken dials count as failed.", Buckets: buckets,
+			Name: "gateway_dial_seconds", Help: "Duration of dials to instances, by result; overtaken dials count as failed.", Buckets: buckets,
 		}, []string{"result"}),
 	}
 	m.dialOK = m.dialTime.WithLabelValues("ok")
@@ -55,19 +55,19 @@ type collector struct{ e *Engine }
 
 var (
 	descOpen     = prometheus.NewDesc("gateway_connections_open", "Connections that are open now.", nil, nil)
-	descMax      = prometheus.NewDesc("gateway_connections_max", "Bound on open connections.", nil, nil)
-	descAccepted = prometheus.NewDesc("gateway_connections_accepted_total", "Connections taken in.", nil, nil)
+	descMax      = prometheus.NewDesc("gateway_connections_max", "Limit of open connections.", nil, nil)
+	descAccepted = prometheus.NewDesc("gateway_connections_accepted_total", "Connections accepted.", nil, nil)
 	descEnded    = prometheus.NewDesc("gateway_connections_total", "Connections that ended, by mode and reason.", []string{"mode", "reason", "ended_by"}, nil)
 	descBytes    = prometheus.NewDesc("gateway_bytes_total", "Bytes relayed; up is client to instance.", []string{"direction", "relay"}, nil)
 	descAccept   = prometheus.NewDesc("gateway_accept_errors_total", "Times that no descriptor was left for a new connection.", nil, nil)
-	descReset    = prometheus.NewDesc("gateway_refused_reset_total", "Refused clients that were reset before they could read why: too many others still read.", nil, nil)
-	descUnhedged = prometheus.NewDesc("gateway_hedges_refused_total", "Slow dials that no other was begun beside: too many others were under way.", nil, nil)
+	descReset    = prometheus.NewDesc("gateway_refused_reset_total", "Refused clients that were reset before they could read the alert, because too many others were still reading.", nil, nil)
+	descUnhedged = prometheus.NewDesc("gateway_hedges_refused_total", "Slow dials without a second one beside them, because too many were in progress.", nil, nil)
 	descPipes    = prometheus.NewDesc("gateway_pipes_open", "Pipes for splicing.", nil, nil)
-	descMaxPipes = prometheus.NewDesc("gateway_pipes_max", "Bound on pipes.", nil, nil)
-	descRefused  = prometheus.NewDesc("gateway_pipes_refused_total", "Pipes that could not be made or came too small (the user's pipe quota); copied instead.", nil, nil)
-	descLag      = prometheus.NewDesc("gateway_loop_lag_seconds", "Longest round of a loop since the last scrape: what an event may have waited.", []string{"loop"}, nil)
-	descStalls   = prometheus.NewDesc("gateway_loop_stalls_total", "Rounds of a loop that lasted over two seconds: everything of its connections stood still.", []string{"loop"}, nil)
-	descBusy     = prometheus.NewDesc("gateway_loop_busy_seconds_total", "Time in which a loop worked.", []string{"loop"}, nil)
+	descMaxPipes = prometheus.NewDesc("gateway_pipes_max", "Limit of pipes.", nil, nil)
+	descRefused  = prometheus.NewDesc("gateway_pipes_refused_total", "Pipes that could not be created, or were too small (the user's pipe quota); the bytes were copied instead.", nil, nil)
+	descLag      = prometheus.NewDesc("gateway_loop_lag_seconds", "Longest round of a loop since the last scrape: the longest that an event may have waited.", []string{"loop"}, nil)
+	descStalls   = prometheus.NewDesc("gateway_loop_stalls_total", "Rounds of a loop that lasted over two seconds, during which its connections stood still.", []string{"loop"}, nil)
+	descBusy     = prometheus.NewDesc("gateway_loop_busy_seconds_total", "Time that a loop spent working.", []string{"loop"}, nil)
 )
 
 // Describe implements prometheus.Collector.

@@ -26,7 +26,7 @@ const (
 var plainPostgres = errorResponse(
 	"SFATAL", "VFATAL", "C28000",
 	"MTLS is required here: connect with sslmode=require or sslmode=verify-full",
-	"HThe server name in TLS says which server is meant. Drivers without sslmode have an option for TLS of their own.",
+	"HThe server name in TLS selects the server. Drivers without sslmode have their own option for TLS.",
 )
 
 // errorResponse is such a message; the first byte of each field is its type.

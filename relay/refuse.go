@@ -4,8 +4,8 @@ import "sallyport/internal/nonblock"
 
 // plainHTTP answers a client that speaks HTTP to the TLS port.
 const plainHTTP = "HTTP/1.1 400 Bad Request\r\n" +
-	"Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: 53\r\n\r\n" +
-	"This port speaks TLS: use https:// in front of name.\n"
+	"Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: 45\r\n\r\n" +
+	"This port expects TLS. Use https:// instead.\n"
 
 // inTheClear is what a client is told, in its own protocol, that does not speak TLS and
 // whose protocol is known; else "".

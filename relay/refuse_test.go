@@ -73,7 +73,7 @@ func TestPlainHTTPIsAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	head, body, _ := strings.Cut(string(b), "\r\n\r\n")
-	if !strings.HasPrefix(head, "HTTP/1.1 400 ") || !strings.Contains(head, "Content-Length: 53") || len(body) != 53 {
+	if !strings.HasPrefix(head, "HTTP/1.1 400 ") || !strings.Contains(head, "Content-Length: 45") || len(body) != 45 {
 		t.Errorf("answer %q", b)
 	}
 	if got := g.ended(); got != "plain_http" {

@@ -96,7 +96,7 @@ func (e *Engine) tellHiddenNow() {
 	for r := range e.samples {
 		if n := e.samples[r].hidden.Swap(0); n > 0 {
 			level := max(Reason(r).level(), slog.LevelInfo)
-			e.opts.Log.Log(context.Background(), level, "more connections ended for a reason than have a line of their own",
+			e.opts.Log.Log(context.Background(), level, "more connections ended for this reason than are logged one by one",
 				"reason", Reason(r).String(), "connections", n)
 		}
 	}

@@ -86,7 +86,7 @@ func (s *setup) route() Reason {
 	case d.Mode != Passthrough && d.TLS == nil:
 		return Internal // fail closed: never pass through what should end here
 	case d.Mode != Passthrough && h.Entries > helloEntries:
-		c.detail("its lists have more than any client's")
+		c.detail("its lists have more elements than any known client sends")
 		return HelloTooLarge
 	case d.Mode == Passthrough && (d.Backends[0].TLS != nil || d.Backends[1].TLS != nil || d.Backends[2].TLS != nil):
 		return Internal // it is TLS already, from the client to the instance
@@ -106,7 +106,7 @@ func (s *setup) route() Reason {
 func (s *setup) takePlace() Reason {
 	r := s.c.takePlace(s.decision.Limit, s.decision.Share)
 	if r == SourceLimit && s.c.log != nil {
-		s.c.log.detail = "its source holds its share of the app's connections"
+		s.c.log.detail = "this client address has its share of the app's connections"
 	}
 	return r
 }

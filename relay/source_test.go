@@ -60,7 +60,7 @@ func TestOneSourceHoldsNoMoreThanItsShareOfALimit(t *testing.T) {
 	if got := alertIn(t, g.pass()); got != alertAccessDenied {
 		t.Errorf("alert %d for the third", got)
 	}
-	g.log.wait(t, `reason=source_limit detail="its source holds its share`)
+	g.log.wait(t, `reason=source_limit detail="this client address has its share`)
 	for _, from := range []string{"127.0.0.2", "127.0.0.3"} {
 		c := g.dialFrom(from)
 		write(t, c, helloFor(t, "raw.test"))

@@ -46,14 +46,14 @@ func (e *Engine) warnDescriptors(errno unix.Errno) {
 
 func (e *Engine) warnEpoll(err error) {
 	if e.due(&e.warned.epoll) {
-		e.opts.Log.Error("epoll takes no more descriptors; raise fs.epoll.max_user_watches", "error", err, "connections", e.Open())
+		e.opts.Log.Error("epoll cannot watch more descriptors; raise fs.epoll.max_user_watches", "error", err, "connections", e.Open())
 	}
 }
 
 // warnDial tells of a dial that failed on this machine, not on the way.
 func (e *Engine) warnDial(to netip.AddrPort, err error) {
 	if e.due(&e.warned.dial) {
-		e.opts.Log.Warn("cannot even begin to connect to an instance; is the tunnel's interface up?",
+		e.opts.Log.Warn("cannot start a connection to an instance; check that the tunnel's interface is up",
 			"address", to.String(), "error", err)
 	}
 }
@@ -61,7 +61,7 @@ func (e *Engine) warnDial(to netip.AddrPort, err error) {
 // warnPorts tells of a dial for which no local port was left.
 func (e *Engine) warnPorts(to netip.AddrPort) {
 	if e.due(&e.warned.ports) {
-		e.opts.Log.Warn("no local port is left for a connection to an instance: each has one to that port, or a peer without TCP timestamps; widen net.ipv4.ip_local_port_range, or limit the app's connections",
+		e.opts.Log.Warn("no local port is left for a connection to this port of an instance; widen net.ipv4.ip_local_port_range, limit the app's connections, or turn on TCP timestamps in the instance",
 			"address", to.String(), "connections", e.Open())
 	}
 }
@@ -69,7 +69,7 @@ func (e *Engine) warnPorts(to netip.AddrPort) {
 // warnUnproven tells of an instance that was not believed.
 func (e *Engine) warnUnproven(b *Backend, err error) {
 	if e.due(&e.warned.unproven) {
-		e.opts.Log.Warn("an instance did not prove to be its app's; nothing of its clients was sent to it",
+		e.opts.Log.Warn("an instance did not prove that it belongs to its app; no data of clients was sent to it",
 			"instance", b.Name, "address", b.Addr.String(), "error", brief(err))
 	}
 }

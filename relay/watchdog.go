@@ -82,7 +82,7 @@ func (e *Engine) noteRound(i int, lasts time.Duration) {
 	p := &e.loops[i].pulse
 	if lasts <= lateRound {
 		if before := p.late.Swap(0); before != 0 {
-			e.opts.Log.Warn("a loop goes on", "loop", i, "after", time.Duration(before).String())
+			e.opts.Log.Warn("a stuck loop continues", "loop", i, "after", time.Duration(before).String())
 		}
 		return
 	}
@@ -90,11 +90,11 @@ func (e *Engine) noteRound(i int, lasts time.Duration) {
 		return
 	}
 	p.stalls.Add(1)
-	e.opts.Log.Error("a loop is stuck in one round: nothing of its connections is moved; please report it",
+	e.opts.Log.Error("an event loop is stuck: its connections stand still; please report it",
 		"loop", i, "lasts", lasts.String(), "ends_process_after", stuckRound.String())
 	if e.due(&e.warned.stack) { // it stops the other loops for a moment
 		doing, stack := p.where.Doing()
-		e.opts.Log.Error("what the stuck loop does", "loop", i, "thread", doing, "stack", stack)
+		e.opts.Log.Error("stack of the stuck loop", "loop", i, "thread", doing, "stack", stack)
 	}
 }
 

@@ -73,12 +73,12 @@ func TestWatchdogTellsOfALateRoundAndOfItsEnd(t *testing.T) {
 		if err := e.Ready(); err == nil || !strings.Contains(err.Error(), "loop 1 is stuck") {
 			t.Errorf("after %v: Ready is %v", 2*lateRound, err)
 		}
-		if text := log.all(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "what the stuck loop does\" loop=1") {
+		if text := log.all(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "stack of the stuck loop\" loop=1") {
 			t.Errorf("the log has\n%s", text)
 		}
 		late.rest()
 		pass(lateRound)
-		if err := e.Ready(); err != nil || !strings.Contains(log.all(), `msg="a loop goes on" loop=1`) {
+		if err := e.Ready(); err != nil || !strings.Contains(log.all(), `msg="a stuck loop continues" loop=1`) {
 			t.Errorf("after the round: %v, %s", err, log.all())
 		}
 		if n := late.stalls.Load(); n != 1 {
@@ -157,7 +157,7 @@ func theEndlessWork(over *atomic.Bool) {
 func (g *gateway) mustBeStuck(t *testing.T, where string, letGo func()) {
 	t.Helper()
 	eventually(t, "the engine is not ready", func() bool { return g.Ready() != nil })
-	line := g.log.wait(t, "what the stuck loop does")
+	line := g.log.wait(t, "stack of the stuck loop")
 	if !strings.Contains(line, where) || !strings.Contains(line, "relay.(*loop).run") {
 		t.Errorf("the stack does not say where the loop is: %s", line)
 	}

@@ -49,7 +49,7 @@ var (
 	wouldBlock    error     = errWouldBlock{}
 	errSetupEnded           = errors.New("setup ended")
 	errReset                = errors.New("connection reset")
-	errRecords              = errors.New("too many records that bring nothing")
+	errRecords              = errors.New("too many records without content")
 )
 
 // Read gives crypto/tls the peer's bytes. It is asked when what it gave before is used up.

@@ -85,7 +85,7 @@ func (a *acmeInfo) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	http.Error(w, "the request's host is no name of this gateway", http.StatusMisdirectedRequest)
+	http.Error(w, "the request's host is not a name of this gateway", http.StatusMisdirectedRequest)
 }
 
 // hostDomains are the base domains that host may stand for: itself, where a gateway
@@ -133,7 +133,7 @@ func (a *acmeInfo) answer(domain string) (*acmeAnswer, error) {
 
 func encode(m *gatewaypb.AcmeInfoResponse) (*acmeAnswer, error) {
 	if size := proto.Size(m); size > maxAcmeInfo {
-		return nil, &statusError{http.StatusInternalServerError, fmt.Sprintf("what is known about certificates has %d bytes, above the %d of an answer", size, maxAcmeInfo)}
+		return nil, &statusError{http.StatusInternalServerError, fmt.Sprintf("the information about certificates has %d bytes, more than the %d of an answer", size, maxAcmeInfo)}
 	}
 	a := &acmeAnswer{AcmeInfoResponse: m, made: time.Now()}
 	var err error

@@ -155,7 +155,7 @@ func TestAcmeInfoIsEncodedOnceForAllReaders(t *testing.T) {
 		sleep := func() { <-time.After(freshness) }
 		sleep()
 		if got := get(); c.asked != 2 || &got.json[0] != &first.json[0] {
-			t.Errorf("asked %d times, and what is the same is there twice", c.asked)
+			t.Errorf("asked %d times, and what is the same appears twice", c.asked)
 		}
 		c.uri = "after"
 		if got := get(); !bytes.Contains(got.json, []byte("before")) {

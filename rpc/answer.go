@@ -65,7 +65,7 @@ func parsePublic(in *gatewaypb.GuestAgentConfig) (Public, error) {
 	}
 	for _, name := range []string{in.GetDomain(), in.GetAppAddressNsPrefix()} {
 		if !hostname.ValidLoose(name) && name != "" {
-			return Public{}, fmt.Errorf("%.100q is no DNS name", name)
+			return Public{}, fmt.Errorf("%.100q is not a DNS name", name)
 		}
 	}
 	return Public{

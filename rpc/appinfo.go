@@ -47,7 +47,7 @@ var errInfoBusy = errors.New("too many ask at once: try again later")
 // serve is the page.
 func (a *appInfo) serve(w http.ResponseWriter, r *http.Request) {
 	if a.ask == nil {
-		http.Error(w, "this gateway is no CVM: it has no guest agent to ask", http.StatusNotFound)
+		http.Error(w, "this gateway does not run in a CVM: it has no guest agent", http.StatusNotFound)
 		return
 	}
 	switch body, err := a.answer(r.Context()); {

@@ -31,7 +31,7 @@ func (id *Identity) authenticate(r *http.Request) (*tls.ConnectionState, *x509.C
 		CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("the client certificate does not hold any more: %w", err)
+		return nil, nil, fmt.Errorf("the client certificate is no longer valid: %w", err)
 	}
 	state := *r.TLS
 	state.VerifiedChains = chains

@@ -151,7 +151,7 @@ func (c *Client) tlsConfig() *tls.Config {
 	}
 	t.VerifyConnection = func(state tls.ConnectionState) error {
 		if c.CheckServer == nil {
-			return errors.New("nobody checks which gateway it is: refused")
+			return errors.New("the client has no CheckServer: refusing to trust any gateway")
 		}
 		return c.CheckServer(state.PeerCertificates[0])
 	}

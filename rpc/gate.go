@@ -75,7 +75,7 @@ func (g *gate) run() (err error) {
 				return g.end(err)
 			}
 			if !failing {
-				g.log.Warn("guests' connections cannot be accepted; trying on", "error", err)
+				g.log.Warn("cannot accept connections of guests; will retry", "error", err)
 			}
 			failing = true
 			continue

@@ -170,7 +170,7 @@ func TestChainIsVerifiedAtEachCall(t *testing.T) {
 	if changed, err := id.Reload(t.Context()); !changed || err != nil {
 		t.Fatalf("%v, %v", changed, err)
 	}
-	if said := register(); !strings.HasPrefix(said, "400") || !strings.Contains(said, "does not hold any more") {
+	if said := register(); !strings.HasPrefix(said, "400") || !strings.Contains(said, "no longer valid") {
 		t.Errorf("under a root that is gone: %s", said)
 	}
 	if len(told) != 2 || !told[0][0].Equal(root.cert) || !told[1][0].Equal(other.cert) || len(w.registrar.calls) != 1 {

@@ -107,7 +107,7 @@ func (id *Identity) Reload(ctx context.Context) (changed bool, err error) {
 		id.told(k.roots.list)
 	}
 	for _, w := range warnings {
-		id.log.Warn("rpc certificate is doubtful", "problem", w)
+		id.log.Warn("rpc certificate has a problem", "problem", w)
 	}
 	return true, nil
 }
@@ -179,7 +179,7 @@ func checkKeys(m material, now time.Time) (*keys, []string, error) {
 		return nil, nil, fmt.Errorf("has an RSA key with %d bits: want at most %d", k.N.BitLen(), certfile.MaxRSABits)
 	}
 	if leaf.IsCA {
-		return nil, nil, errors.New("is an authority's own: guests refuse it as a server's")
+		return nil, nil, errors.New("is a CA certificate: guests refuse it as a server certificate")
 	}
 	roots, err := parseAuthorities(m.ca)
 	if err != nil {
@@ -187,7 +187,7 @@ func checkKeys(m material, now time.Time) (*keys, []string, error) {
 	}
 	var warnings []string
 	if err := checkChain(pair, roots.pool, now); err != nil {
-		warnings = append(warnings, "guests will refuse it, they trust the client CA alone: "+err.Error())
+		warnings = append(warnings, "guests will refuse it, because they trust only the client CA: "+err.Error())
 	}
 	return &keys{sum: m.sum(), leaf: leaf, roots: roots, config: newConfig(pair, roots.pool)}, warnings, nil
 }

@@ -118,7 +118,7 @@ func TestBadFilesAreRefused(t *testing.T) {
 		"an authority's": {func(f Files) {
 			overwrite(f.Cert, certPEM(root.cert.Raw))
 			overwrite(f.Key, keyPEM(t, tls.Certificate{PrivateKey: root.key}))
-		}, "is an authority's own"},
+		}, "is a CA certificate"},
 		"no client CA":      {func(f Files) { overwrite(f.ClientCA, nil) }, "client CA: has no certificate"},
 		"client CA a leaf":  {func(f Files) { overwrite(f.ClientCA, certPEM(good.Certificate[0])) }, "is not an authority"},
 		"client CA damaged": {func(f Files) { overwrite(f.ClientCA, certPEM([]byte{1})) }, "client CA: x509: malformed certificate"},

@@ -48,7 +48,7 @@ func TestBadRegistrationIsToldWhy(t *testing.T) {
 		"unclean padding": {key(guestKey[:42] + "9="), "client_public_key: invalid base64: want the standard alphabet with padding, as `wg pubkey` prints"},
 		"31 bytes":        {key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg=="), "client_public_key: has 31 bytes: want exactly 32"},
 		"33 bytes":        {key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"), "client_public_key: has 33 bytes: want exactly 32"},
-		"all-zero key":    {key(vm.WGKey{}.String()), "client_public_key: the all-zero key is no key"},
+		"all-zero key":    {key(vm.WGKey{}.String()), "client_public_key: the all-zero key is not valid"},
 		"port 0":          {ports(`[{"port":0}]`), "port_policy: port 0: want 1 to 65535"},
 		"port not there":  {ports(`[{"pp":true}]`), "port_policy: port 0: want 1 to 65535"},
 		"port 65536":      {ports(`[{"port":65536}]`), "port_policy: port 65536: want 1 to 65535"},

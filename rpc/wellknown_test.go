@@ -20,7 +20,7 @@ func TestWellKnownSite(t *testing.T) {
 		{"GET", "/.dstack/index", 200, `"type":"dstack gateway"`},
 		{"GET", "/.dstack/.dstack/index", 200, `"type":"dstack gateway"`},
 		{"GET", "/.dstack/acme-info", 200, `"hist_keys":[]`},
-		{"GET", "/.dstack/app-info", 404, "no CVM"},
+		{"GET", "/.dstack/app-info", 404, "no guest agent"},
 		{"GET", "/.dstackindex", 404, ""},
 		{"GET", "/.dstack", 404, ""},
 		{"GET", "/other", 404, ""},

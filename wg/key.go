@@ -128,7 +128,7 @@ func parseKey(text []byte) (PrivateKey, error) {
 	}
 	copy(k.secret[:], raw)
 	if k.IsZero() {
-		return PrivateKey{}, errors.New("the all-zero key is no key")
+		return PrivateKey{}, errors.New("the all-zero key is not valid")
 	}
 	return k.clamped(), nil
 }

@@ -24,10 +24,10 @@ var (
 	ErrRefused = errors.New("CAA records refuse the certificate")
 	// ErrTemporary: nobody knows, since DNS does not answer. An authority refuses
 	// then, too; trying again may do.
-	ErrTemporary = errors.New("CAA records cannot be looked up at present")
+	ErrTemporary = errors.New("CAA records cannot be looked up now")
 	// ErrUnidentified: there are records that bind the order, and the authority has
 	// told no name by which it could go in them. Private ones often look at none.
-	ErrUnidentified = errors.New("the authority tells no name for CAA records, so nobody can say what it makes of them")
+	ErrUnidentified = errors.New("the authority publishes no name for CAA records, so its decision cannot be predicted")
 )
 
 // Check tells whether the CAA records permit q, and if not which of them refuses, at
@@ -36,7 +36,7 @@ var (
 func Check(ctx context.Context, r Resolver, q Request) error {
 	name, ok := domainName(q.Name)
 	if !ok {
-		return fmt.Errorf("%w: %.80q is no domain name", ErrRefused, q.Name)
+		return fmt.Errorf("%w: %.80q is not a domain name", ErrRefused, q.Name)
 	}
 	f, err := relevant(ctx, r, name)
 	if err != nil {

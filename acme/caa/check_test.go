@@ -69,7 +69,7 @@ func TestWildcardIsAskedForAtItsDomain(t *testing.T) {
 	}
 	s.Asked()
 	q.Wildcard = true
-	mustSay(t, checkAt(t, q, s), "permits nobody")
+	mustSay(t, checkAt(t, q, s), "permits no authority")
 	if got := s.Asked(); !slices.Equal(got, []string{"gw.example.com. CAA"}) {
 		t.Errorf("asked %q", got)
 	}
@@ -89,7 +89,7 @@ func TestClimbEndsBelowTheRoot(t *testing.T) {
 func TestAliasThatIsNotFollowed(t *testing.T) {
 	s := dnstest.New(t, "127.0.0.1:0", "gw.example.com. 60 IN CNAME a.example.net.", `a.example.net. 60 IN CAA 0 issue ";"`)
 	s.Edit(func(m *dns.Msg) bool { m.Answer = m.Answer[:min(1, len(m.Answer))]; return true })
-	mustSay(t, checkAt(t, request(), s), "an alias of a.example.net.", "permits nobody")
+	mustSay(t, checkAt(t, request(), s), "an alias of a.example.net.", "permits no authority")
 }
 
 func TestAliasLoopIsTemporary(t *testing.T) {
@@ -109,7 +109,7 @@ func TestAliasesAreBounded(t *testing.T) {
 		records = append(records, fmt.Sprintf(`a%d.example.com. 60 IN CAA 0 issue ";"`, n))
 		err := check(t, request(), records...)
 		if n <= maxAliases {
-			mustSay(t, err, "permits nobody")
+			mustSay(t, err, "permits no authority")
 		} else if !errors.Is(err, ErrTemporary) {
 			t.Errorf("%d aliases: got %v", n, err)
 		}
@@ -133,7 +133,7 @@ func TestDNSFailureRefusesForTheTime(t *testing.T) {
 		if !errors.Is(err, ErrTemporary) || errors.Is(err, ErrRefused) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		mustSay(t, err, strings.Fields(name)[0], "cannot be looked up at present")
+		mustSay(t, err, strings.Fields(name)[0], "cannot be looked up now")
 	}
 }
 

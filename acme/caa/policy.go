@@ -67,19 +67,19 @@ func unmet(value string, q Request) string {
 	i, err := parseIssuer(value)
 	switch {
 	case err != nil:
-		return fmt.Sprintf("is broken and so permits nobody: %v", err)
+		return fmt.Sprintf("is malformed and so permits no authority: %v", err)
 	case i.name == "":
-		return "permits nobody"
+		return "permits no authority"
 	case !slices.ContainsFunc(q.Identities, func(id string) bool { return strings.EqualFold(id, i.name) }):
 		return "permits another authority"
 	}
 	if uri, n := i.get("accounturi"); n > 1 {
-		return "has more than one accounturi, which nobody can satisfy (RFC 8657, 3)"
+		return "has more than one accounturi, which no account can satisfy (RFC 8657, 3)"
 	} else if n == 1 && uri != q.AccountURI {
 		return fmt.Sprintf("permits another account than %q", q.AccountURI)
 	}
 	if methods, n := i.get("validationmethods"); n > 1 {
-		return "has more than one validationmethods, which nobody can satisfy (RFC 8657, 4)"
+		return "has more than one validationmethods, which no account can satisfy (RFC 8657, 4)"
 	} else if n == 1 && !slices.Contains(strings.Split(methods, ","), q.Method) {
 		return fmt.Sprintf("does not permit the method %s", q.Method)
 	}

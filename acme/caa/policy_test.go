@@ -147,7 +147,7 @@ func TestAnyIdentityOfTheAuthorityDoes(t *testing.T) {
 
 func TestRefusalTellsWhatIsMissing(t *testing.T) {
 	for value, want := range map[string]string{
-		";":                               "permits nobody",
+		";":                               "permits no authority",
 		"pki.goog":                        "permits another authority",
 		le + ";accounturi=x":              "permits another account than \"" + account,
 		le + ";accounturi=x;accounturi=y": "more than one accounturi",
@@ -155,7 +155,7 @@ func TestRefusalTellsWhatIsMissing(t *testing.T) {
 		le + ";validationmethods=a;validationmethods=b": "more than one validationmethods",
 		le + ";a=b;":                    "there is one ';' too many",
 		le + ";a":                       "want tag=value",
-		"let's encrypt":                 "no domain name",
+		"let's encrypt":                 "not the domain name",
 		le + ";a=b\x1b[31m":             "not printable",
 		strings.Repeat("a", maxValue+1): fmt.Sprint("at most ", maxValue),
 	} {

@@ -26,7 +26,7 @@ func (r Record) String() string {
 func Records(domain, ca, accountURI string, methods []string) ([]Record, error) {
 	name, ok := domainName(domain)
 	if !ok {
-		return nil, fmt.Errorf("CAA records: %.80q is no domain name", domain)
+		return nil, fmt.Errorf("CAA records: %.80q is not a domain name", domain)
 	}
 	if accountURI == "" || len(methods) == 0 {
 		return nil, fmt.Errorf("CAA records of %s: want an account URI and methods", name)

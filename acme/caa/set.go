@@ -87,10 +87,10 @@ func (s setting) exchange(ctx context.Context, want []libdns.CAA) error {
 		return fmt.Errorf("add guards: %w", err)
 	}
 	if err := s.remove(ctx, old); err != nil {
-		return fmt.Errorf("remove old records: %w; nobody may issue until this is run again", err)
+		return fmt.Errorf("remove old records: %w; no authority may issue until this command succeeds", err)
 	}
 	if err := s.add(ctx, missing); err != nil {
-		return fmt.Errorf("add new records: %w; nobody may issue until this is run again", err)
+		return fmt.Errorf("add new records: %w; no authority may issue until this command succeeds", err)
 	}
 	if err := s.remove(ctx, without(guards, want)); err != nil {
 		return fmt.Errorf("remove guards, which do no harm beside the new records: %w; run this again", err)

@@ -37,7 +37,7 @@ func parseIssuer(text string) (issuer, error) {
 	if i.name != "" {
 		for label := range strings.SplitSeq(i.name, ".") {
 			if !isLabel(label) {
-				return issuer{}, fmt.Errorf("%.80q is no domain name of an authority", i.name)
+				return issuer{}, fmt.Errorf("%.80q is not the domain name of an authority", i.name)
 			}
 		}
 	}
@@ -61,7 +61,7 @@ func parseParameter(text string) (parameter, error) {
 	tag, value, found := strings.Cut(text, "=")
 	tag, value = strings.ToLower(trim(tag)), trim(value)
 	if !found || !isLabel(tag) {
-		return parameter{}, fmt.Errorf("%.80q is no parameter: want tag=value", trim(text))
+		return parameter{}, fmt.Errorf("%.80q is not a parameter: want tag=value", trim(text))
 	}
 	for _, c := range []byte(value) {
 		if c <= ' ' || c > '~' {

@@ -27,7 +27,7 @@ const maxAliases = 8
 // locate finds the place of the record that the authority looks for at name.
 func (s *Solver) locate(ctx context.Context, name string) (place, error) {
 	if _, ok := dns.IsDomainName(name); !ok {
-		return place{}, fmt.Errorf("challenge name %.80q is no domain name", name)
+		return place{}, fmt.Errorf("challenge name %.80q is not a domain name", name)
 	}
 	target, err := Follow(ctx, s.resolver, name, nil)
 	if err != nil {

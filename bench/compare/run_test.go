@@ -43,7 +43,7 @@ func TestWorkloadsAreWhole(t *testing.T) {
 				t.Errorf("%s: %v", w.Name, err)
 			}
 			if names[w.Name] {
-				t.Errorf("%s is there twice", w.Name)
+				t.Errorf("%s appears twice", w.Name)
 			}
 			names[w.Name] = true
 			if w.forms[0] != peers.Gateway {

@@ -49,7 +49,7 @@ func Parse(name string) (uint16, error) {
 		switch {
 		case s.Name != name:
 		case !slices.Contains(s.SupportedVersions, tls.VersionTLS12):
-			return 0, fmt.Errorf("%s is of TLS 1.3, whose suites are all on", name)
+			return 0, fmt.Errorf("%s belongs to TLS 1.3, whose cipher suites are always on", name)
 		case strings.Contains(name, "_RC4_"), strings.Contains(name, "_3DES_"):
 			return 0, fmt.Errorf("%s is broken", name)
 		default:
@@ -57,6 +57,6 @@ func Parse(name string) (uint16, error) {
 		}
 	}
 	const most = 64
-	return 0, fmt.Errorf("%s is no TLS 1.2 cipher suite that crypto/tls has: want its name in the registry of IANA, such as %q",
+	return 0, fmt.Errorf("%s is not a TLS 1.2 cipher suite of crypto/tls: want its name in IANA's registry, such as %q",
 		strconv.Quote(name[:min(len(name), most)]), "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA")
 }

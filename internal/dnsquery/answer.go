@@ -12,7 +12,7 @@ func Code(m *dns.Msg) error {
 	case dns.RcodeSuccess, dns.RcodeNameError:
 		return nil
 	}
-	return fmt.Errorf("it answers with code %d %s", m.Rcode, dns.RcodeToString[m.Rcode])
+	return fmt.Errorf("it answered with code %d %s", m.Rcode, dns.RcodeToString[m.Rcode])
 }
 
 // Records are those of the answer that name itself owns, of type T: an alias that

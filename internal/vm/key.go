@@ -24,7 +24,7 @@ func ParseWGKey(s string) (WGKey, error) {
 	}
 	copy(k[:], raw)
 	if k.IsZero() {
-		return WGKey{}, errors.New("the all-zero key is no key")
+		return WGKey{}, errors.New("the all-zero key is not valid")
 	}
 	return k, nil
 }

@@ -43,7 +43,7 @@ func (t Thread) Doing() (state, stack string) {
 	case notANumber != nil:
 		state = word // running
 	case nr < 0:
-		return "waits in the kernel, in no system call", ""
+		return "waits in the kernel, outside a system call", ""
 	case nonblock.Raw(nr):
 		return "waits in the kernel, in system call " + word, ""
 	default:

@@ -102,7 +102,7 @@ func (p *Provider) try(ctx context.Context, method, path string, data []byte, re
 	case answer.StatusCode/100 != 2 || ok && !e.Success:
 		return pageInfo{}, &failure{status: answer.StatusCode, errors: e.Errors, retryAfter: retryAfter(answer.Header)}
 	case !ok:
-		return pageInfo{}, &failure{status: answer.StatusCode, errors: []apiError{{Message: "the answer is no JSON of at most 1 MiB"}}}
+		return pageInfo{}, &failure{status: answer.StatusCode, errors: []apiError{{Message: "the answer is not JSON of at most 1 MiB"}}}
 	case result != nil && json.Unmarshal(e.Result, result) != nil:
 		return pageInfo{}, &failure{status: answer.StatusCode, errors: []apiError{{Message: "the answer's result is not what was asked for"}}}
 	}

@@ -153,7 +153,7 @@ func TestTries(t *testing.T) {
 		{"never good", answers(status(503, "", "")), at(0, 1, 3, 7), "given up after 4 tries: status 503"},
 		{"never connected", answers(broken), at(0, 1, 3, 7), "given up after 4 tries"},
 		{"another failure is final", answers(status(404, "", "")), at(0), "status 404"},
-		{"not JSON", answers(status(200, "", "hello")), at(0), "is no JSON"},
+		{"not JSON", answers(status(200, "", "hello")), at(0), "is not JSON"},
 		{"no success", answers(status(200, "", `{"success":false}`)), at(0), "status 200"},
 		{"another result", answers(status(200, "", `{"success":true,"result":"x"}`)), at(0), "not what was asked for"},
 		{"too long", answers(status(200, "", `{"success":true,"result":[]`+strings.Repeat(" ", maxBody)+"}")), at(0), "at most 1 MiB"},

@@ -38,7 +38,7 @@ func toRecord(zone string, in libdns.Record) (record, error) {
 	rr := in.RR()
 	r := record{Type: rr.Type, Name: hostName(rr.Name, zone), TTL: max(minTTL, int(rr.TTL/time.Second))}
 	if _, ok := dns.IsDomainName(r.Name); !ok || !dns.IsSubDomain(zone, r.Name+".") {
-		return r, fmt.Errorf("%.80q is no name in zone %s", r.Name, zone)
+		return r, fmt.Errorf("%.80q is not a name in zone %s", r.Name, zone)
 	}
 	switch in := in.(type) {
 	case libdns.TXT:
@@ -53,7 +53,7 @@ func toRecord(zone string, in libdns.Record) (record, error) {
 		}
 		r.Data = &caaData{Flags: in.Flags, Tag: in.Tag, Value: in.Value}
 	default:
-		return r, fmt.Errorf("%s record at %s: is of a type that is not written here", r.Type, r.Name)
+		return r, fmt.Errorf("%s record at %s: is of a type that is not supported", r.Type, r.Name)
 	}
 	return r, nil
 }

@@ -49,7 +49,7 @@ func New(o Options) (*Provider, error) {
 		return nil, fmt.Errorf("exec: program: %w", err)
 	}
 	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
-		return nil, fmt.Errorf("exec: program %s: is no file that may be executed: run chmod +x on it", o.Program)
+		return nil, fmt.Errorf("exec: program %s: is not an executable file: run chmod +x on it", o.Program)
 	}
 	if info.Mode().Perm()&0o022 != 0 {
 		return nil, fmt.Errorf("exec: program %s: others may change what the gateway runs: run chmod go-w on it", o.Program)
@@ -100,7 +100,7 @@ type change struct{ action, name, value, zone string }
 func (c change) check() error {
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_"
 	if strings.Trim(c.name+c.zone, letters+".") != "" || strings.HasPrefix(c.name, "-") {
-		return fmt.Errorf("%.80q is no name that a program is given", c.name)
+		return fmt.Errorf("%.80q cannot be passed to the program: want a domain name", c.name)
 	}
 	if c.value == "" || strings.Trim(strings.ToLower(c.value), letters) != "" {
 		return errors.New("the value is not that of a challenge")

@@ -247,7 +247,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"program":                  "absolute path",
 		filepath.Join(dir, "none"): "no such file",
 		file:                       "chmod +x",
-		dir:                        "no file that may be executed",
+		dir:                        "not an executable file",
 	} {
 		_, err := New(Options{Program: program})
 		mustFail(t, err, want)

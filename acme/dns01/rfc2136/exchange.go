@@ -64,7 +64,7 @@ func (p *Provider) refusal(answer *dns.Msg) error {
 	case dns.RcodeBadSig:
 		return fmt.Errorf("it has another secret for the key %s: check the secret file", p.key.name)
 	case dns.RcodeBadTime:
-		return fmt.Errorf("its clock and this one differ by more than %d s: set the clocks", fudge)
+		return fmt.Errorf("its clock and the gateway's differ by more than %d s: set the clocks", fudge)
 	}
 	return errors.New("NOTAUTH: it is not authoritative for the zone: give the zone's primary server")
 }
@@ -73,11 +73,11 @@ func (p *Provider) refusal(answer *dns.Msg) error {
 func explain(code int) error {
 	switch code {
 	case dns.RcodeRefused:
-		return errors.New("REFUSED: the key may not do this: let it, by update-policy or allow-update of the zone")
+		return errors.New("REFUSED: the key may not do this: permit it by update-policy or allow-update of the zone")
 	case dns.RcodeNotZone:
-		return errors.New("NOTZONE: the name is outside of the zone")
+		return errors.New("NOTZONE: the name is outside the zone")
 	case dns.RcodeYXRrset:
 		return errors.New("YXRRSET: the name is an alias (CNAME): remove it, or keep challenges where it points to")
 	}
-	return fmt.Errorf("it answers with code %d %s", code, dns.RcodeToString[code])
+	return fmt.Errorf("it answered with code %d %s", code, dns.RcodeToString[code])
 }

@@ -21,7 +21,7 @@ type key struct {
 func readKey(name, algorithm, file string) (key, error) {
 	k := key{name: dns.CanonicalName(name)}
 	if _, ok := dns.IsDomainName(k.name); !ok {
-		return key{}, fmt.Errorf("key name %.80q is no domain name", name)
+		return key{}, fmt.Errorf("key name %.80q is not a domain name", name)
 	}
 	switch strings.ToLower(algorithm) {
 	case "hmac-sha256":

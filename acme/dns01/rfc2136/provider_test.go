@@ -88,7 +88,7 @@ func TestRefusedSignatureIsExplained(t *testing.T) {
 	for code, want := range map[uint16]string{
 		dns.RcodeBadKey:  "does not know the key key. with hmac-sha256.",
 		dns.RcodeBadSig:  "another secret for the key key.",
-		dns.RcodeBadTime: "clock and this one differ by more than 300 s",
+		dns.RcodeBadTime: "clock and the gateway's differ by more than 300 s",
 		0:                "not authoritative for the zone",
 	} {
 		p := fake(t, nil, func(m *dns.Msg) bool {

@@ -30,7 +30,7 @@ func toWire(zone string, records []libdns.Record) ([]dns.RR, error) {
 			Ttl:   uint32(min(max(r.TTL/time.Second, 0), 1<<31-1)),
 		}
 		if _, ok := dns.IsDomainName(h.Name); !ok || !dns.IsSubDomain(zone, h.Name) {
-			return nil, fmt.Errorf("%.80q is no name in zone %s", h.Name, zone)
+			return nil, fmt.Errorf("%.80q is not a name in zone %s", h.Name, zone)
 		}
 		rr, err := data(h, record)
 		if err != nil {
@@ -62,7 +62,7 @@ func data(h dns.RR_Header, record libdns.Record) (dns.RR, error) {
 		h.Rrtype = dns.TypeCAA
 		return &dns.CAA{Hdr: h, Flag: r.Flags, Tag: r.Tag, Value: escape(r.Value)}, nil
 	}
-	return nil, errors.New("is of a type that is not written here")
+	return nil, errors.New("is of a type that is not supported")
 }
 
 // escape keeps miekg/dns from reading a zone file's escapes into s.
