@@ -137,7 +137,7 @@ func (id *Identity) Run(ctx context.Context) error {
 			failures = 0
 		}
 		if problem.IsNew(err) {
-			id.log.Warn("rpc certificate not replaced, the old one stays", "not_after", id.Leaf().NotAfter, "error", err)
+			id.log.Warn("rpc certificate not replaced; the previous one stays in use", "not_after", id.Leaf().NotAfter, "error", err)
 		}
 	}
 }
