@@ -150,6 +150,44 @@ func TestFilesAreShort(t *testing.T) {
 	}
 }
 
+// A package is read as a whole: one that is larger has rooms in it.
+func TestPackagesAreSmall(t *testing.T) {
+	const maxFiles, maxTotal = 26, 4500
+	larger := map[string]bool{
+		"relay": true, // the engine: what a loop's thread does to a connection is one state
+	}
+	files, lines := map[string]int{}, map[string]int{}
+	for _, s := range sources(t) {
+		if !s.test() && !ast.IsGenerated(s.syntax) {
+			files[s.dir()]++
+			lines[s.dir()] += s.lines
+		}
+	}
+	for dir := range files {
+		if !larger[dir] && (files[dir] > maxFiles || lines[dir] > maxTotal) {
+			t.Errorf("package %s has %d files with %d lines, more than %d or %d: give a part of it a folder", dir, files[dir], lines[dir], maxFiles, maxTotal)
+		}
+	}
+}
+
+// The ways through the program in ARCHITECTURE.md name files, in the order in which they
+// are read.
+func TestArchitectureNamesFilesThatExist(t *testing.T) {
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`([a-z0-9_/]+/[a-z0-9_]+\\.go)`").FindAllSubmatch(text, -1)
+	if len(named) == 0 {
+		t.Fatal("ARCHITECTURE.md names no file")
+	}
+	for _, n := range named {
+		if _, err := os.Stat(string(n[1])); err != nil {
+			t.Errorf("ARCHITECTURE.md names %s: %v", n[1], err)
+		}
+	}
+}
+
 func TestNothingRunsBeforeMain(t *testing.T) {
 	for _, s := range sources(t) {
 		if ast.IsGenerated(s.syntax) {
