@@ -78,11 +78,11 @@ func testPassedThrough(t *testing.T, w *acmeWorld) {
 	w.dns.Handle("customer.test", func(q *dns.Msg) *dns.Msg {
 		a := new(dns.Msg).SetReply(q)
 		if q.Question[0].Qtype == dns.TypeTXT && strings.HasPrefix(q.Question[0].Name, "_dstack-app-address.") {
-			a.Answer = append(a.Answer, &dns.TXT{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 60}, Txt: []string{demoApp + ":" + port}})
+			a.Answer = append(a.Answer, &dns.TXT{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 60}, Txt: []string{testApp + ":" + port}})
 		}
 		return a
 	})
-	s := w.newEmbedded(t, "pass.test", "", fmt.Sprintf("[[instance]]\napp_id = %q\naddress = \"127.0.0.1\"\n[custom_domain]\nenabled = true\nresolvers = [%q]\n", demoApp, w.dns.Addr))
+	s := w.newEmbedded(t, "pass.test", "", fmt.Sprintf("[[instance]]\napp_id = %q\naddress = \"127.0.0.1\"\n[custom_domain]\nenabled = true\nresolvers = [%q]\n", testApp, w.dns.Addr))
 	s.gateway()
 	s.certified("*.pass.test", "")
 	validate := func(name string) (string, error) {
@@ -93,12 +93,12 @@ func testPassedThrough(t *testing.T, w *acmeWorld) {
 		defer c.Close()
 		return c.ConnectionState().NegotiatedProtocol, nil
 	}
-	for _, name := range []string{demoApp + "-" + port + "s.pass.test", "www.customer.test"} {
+	for _, name := range []string{testApp + "-" + port + "s.pass.test", "www.customer.test"} {
 		if got, err := validate(name); got != acme.ALPNProtocol {
 			t.Errorf("%s is passed through: %q, %v: want the app's own answer", name, got, err)
 		}
 	}
-	for _, name := range []string{demoApp + "-" + port + ".pass.test", demoApp + "-" + port + "g.pass.test", "gateway.pass.test"} {
+	for _, name := range []string{testApp + "-" + port + ".pass.test", testApp + "-" + port + "g.pass.test", "gateway.pass.test"} {
 		if _, err := validate(name); err == nil || !strings.Contains(err.Error(), "no application protocol") {
 			t.Errorf("%s ends here: %v, want the alert no_application_protocol", name, err)
 		}

@@ -137,7 +137,7 @@ func (s *attestedSite) reload(g *gateway.Gateway) { g.ReloadConfig(s.path("gatew
 
 // testGuest is a machine of the demo's app.
 func testGuest(instance string) tdxpki.Guest {
-	return tdxpki.Guest{AppID: [20]byte(unhexed(demoApp)), InstanceID: [20]byte(unhexed(instance)), ComposeHash: sha256.Sum256([]byte(testCompose))}
+	return tdxpki.Guest{AppID: [20]byte(unhexed(testApp)), InstanceID: [20]byte(unhexed(instance)), ComposeHash: sha256.Sum256([]byte(testCompose))}
 }
 
 // testCompose is what testGuest's machines run.

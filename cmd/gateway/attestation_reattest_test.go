@@ -55,7 +55,7 @@ func (v *served) hold() {
 }
 
 func (v *served) connect() (net.Conn, error) {
-	c, err := tls.Dial("tcp", v.clients, &tls.Config{RootCAs: v.roots, ServerName: demoApp + ".gw.test"})
+	c, err := tls.Dial("tcp", v.clients, &tls.Config{RootCAs: v.roots, ServerName: testApp + ".gw.test"})
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +143,8 @@ func TestInstanceIsDrainedWhenTheAllowFileDropsItsApp(t *testing.T) {
 		t.Fatalf("with a broken allow file the connection ends: %v", err)
 	}
 
-	s.write("allow.toml", strings.Replace(good, demoApp, strings.Repeat("ee", 20), 1))
-	v.wantDrained("app is not on the list: " + demoApp)
+	s.write("allow.toml", strings.Replace(good, testApp, strings.Repeat("ee", 20), 1))
+	v.wantDrained("app is not on the list: " + testApp)
 
 	s.write("allow.toml", good)
 	v.wantBack()

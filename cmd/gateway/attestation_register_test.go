@@ -18,7 +18,7 @@ import (
 // are listed.
 func (s *attestedSite) strict() string {
 	td := s.world.Quote().TD
-	s.write("allow.toml", fmt.Sprintf("apps = [%q]\n[[measurement]]\nmrtd = \"%x\"\n", demoApp, td.MRTD))
+	s.write("allow.toml", fmt.Sprintf("apps = [%q]\n[[measurement]]\nmrtd = \"%x\"\n", testApp, td.MRTD))
 	return "allow_file = \"allow.toml\"\nrefused_advisories = [\"INTEL-SA-00615\"]"
 }
 

@@ -41,7 +41,7 @@ func (s *attestedSite) upstream(m *tdxpki.Machine, cases ...upstreamCase) {
 	s.until("the machine is up", serving(1))
 	s.said(1, "port policy fetched")
 	for i, c := range cases {
-		name := fmt.Sprintf("%s-%d", demoApp, 8000+i)
+		name := fmt.Sprintf("%s-%d", testApp, 8000+i)
 		got, err := s.get(name)
 		if c.detail == "" {
 			if want := "HTTP/1.1  " + name + ".gw.test"; got != want {
@@ -91,7 +91,7 @@ func TestInstanceMustProveToBeTheAppUpstream(t *testing.T) {
 	s.upstream(
 		s.world.Guest(right),
 		upstreamCase{"right", of(s.world, right), ""},
-		upstreamCase{"another app", of(s.world, otherApp), "want " + demoApp},
+		upstreamCase{"another app", of(s.world, otherApp), "want " + testApp},
 		upstreamCase{"another instance", of(s.world, testGuest(vm2)), "want " + vm1},
 		upstreamCase{"another Intel", of(forger, right), "PCK chain"},
 		upstreamCase{"out of date", of(&outdated, right), "TCB status OutOfDate"},

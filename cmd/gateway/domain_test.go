@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"sallyport/admin"
+	"sallyport/internal/gwtest"
 	"sallyport/internal/proxyproto"
 )
 
@@ -55,35 +56,22 @@ func dnsServer(t *testing.T, records map[string]string) string {
 // secureWeb is a TLS server on this machine, with a certificate of its own for names.
 func secureWeb(t *testing.T, says string, names ...string) (addr string, roots *x509.CertPool) {
 	t.Helper()
-	ca, err := newDemoCA()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key, err := ca.pair(names...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca := gwtest.NewCA(t)
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, says) }))
-	srv.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Server(t, names...)}}
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	roots = x509.NewCertPool()
-	roots.AddCert(ca.cert)
-	return srv.Listener.Addr().String(), roots
+	return srv.Listener.Addr().String(), ca.Pool()
 }
 
 func TestCustomDomainsLeadToTheAppTheirOwnerNames(t *testing.T) {
 	resolver := dnsServer(t, map[string]string{
-		"_dstack-app-address.www.customer.org":      demoApp + ":443",
+		"_dstack-app-address.www.customer.org":      testApp + ":443",
 		"_dstack-app-address-wildcard.customer.net": vm1 + ":443",
-		"_tapp-address.old.customer.org":            demoApp + ":443",
-		"_dstack-app-address.my_app.customer.org":   "  \"" + demoApp + ":443\"", // pasted into a form
+		"_tapp-address.old.customer.org":            testApp + ":443",
+		"_dstack-app-address.my_app.customer.org":   "  \"" + testApp + ":443\"", // pasted into a form
 		"_dstack-app-address.lost.customer.org":     "nobody:443",
-		"_dstack-app-address.odd.customer.org":      demoApp + ": 443",
+		"_dstack-app-address.odd.customer.org":      testApp + ": 443",
 	})
 	s := newSite(t, fmt.Sprintf("[custom_domain]\nenabled = true\nresolvers = [%q]\n", resolver))
 	s.machine("vm1", vm1)
@@ -123,11 +111,11 @@ func TestTwoDomainsServeTheSameApps(t *testing.T) {
 	s.join("vm1", "--forward", "80="+web(t, "one"))
 	s.until("the machine is up", serving(1))
 	for _, domain := range []string{"gw.test", "second.test", "SECOND.test"} {
-		if got, err := s.fetch(demoApp+"."+domain, s.roots); got != "one" {
+		if got, err := s.fetch(testApp+"."+domain, s.roots); got != "one" {
 			t.Errorf("%s: %q, %v", domain, got, err)
 		}
 	}
-	if _, err := s.fetch(demoApp+".third.test", s.roots); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+	if _, err := s.fetch(testApp+".third.test", s.roots); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
 		t.Errorf("third.test: %v", err)
 	}
 }
@@ -142,14 +130,14 @@ func TestMachineThatAsksForItLearnsItsClient(t *testing.T) {
 	s.until("the machine is up", serving(1))
 	learned := func() proxyproto.Header {
 		t.Helper()
-		if body, err := s.get(demoApp); body != "hello" {
+		if body, err := s.get(testApp); body != "hello" {
 			t.Fatalf("%q, %v", body, err)
 		}
 		h := <-headers
 		if h.Source.Addr().String() != "127.0.0.1" || h.Destination.String() != s.clients {
 			t.Errorf("header %v → %v", h.Source, h.Destination)
 		}
-		if name, _ := h.TLVs.Get(proxyproto.TypeAuthority); string(name) != demoApp+".gw.test" {
+		if name, _ := h.TLVs.Get(proxyproto.TypeAuthority); string(name) != testApp+".gw.test" {
 			t.Errorf("authority %q", name)
 		}
 		return h
@@ -163,7 +151,7 @@ func TestMachineThatAsksForItLearnsItsClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listed := strings.Replace(string(file), "[proxy]\n", "[proxy]\nproxy_tlvs = [\""+demoApp+"\"]\n", 1)
+	listed := strings.Replace(string(file), "[proxy]\n", "[proxy]\nproxy_tlvs = [\""+testApp+"\"]\n", 1)
 	if err := os.WriteFile(s.path("gateway.toml"), []byte(listed), 0o600); err != nil {
 		t.Fatal(err)
 	}

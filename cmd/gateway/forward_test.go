@@ -59,7 +59,7 @@ func TestAnswerThatIsCutOffAtAMachineIsSeenToBe(t *testing.T) {
 	s.join("vm1", "--forward", "80="+cutOff(t, "half"), "--forward", "81="+nobody.Addr().String())
 	s.until("the machine is up", serving(1))
 	for port, want := range map[string]string{"80": "half", "81": ""} {
-		d := tls.Dialer{Config: &tls.Config{RootCAs: s.roots, ServerName: demoApp + "-" + port + ".gw.test"}}
+		d := tls.Dialer{Config: &tls.Config{RootCAs: s.roots, ServerName: testApp + "-" + port + ".gw.test"}}
 		c, err := d.DialContext(t.Context(), "tcp", s.clients)
 		if err != nil {
 			t.Fatal(err)

@@ -22,7 +22,7 @@ func TestMachineJoinsAndIsReached(t *testing.T) {
 	s.until("the gateway is up", serving(0))
 	s.join("vm1", "--forward", "80="+web(t, "one"))
 	s.until("the machine is up", serving(1))
-	for _, name := range []string{demoApp, vm1, demoApp + "-80"} {
+	for _, name := range []string{testApp, vm1, testApp + "-80"} {
 		if got, err := s.get(name); got != "one" {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
@@ -36,10 +36,10 @@ func TestPortsThatAMachineDoesNotOpenAreRefused(t *testing.T) {
 	s.until("the gateway is up", serving(0))
 	s.join("vm1", "--forward", "80="+web(t, "one"), "--forward", "81="+web(t, "two"), "--port", "80")
 	s.until("the machine is up", serving(1))
-	if got, err := s.get(demoApp); got != "one" {
+	if got, err := s.get(testApp); got != "one" {
 		t.Errorf("port 80: %q, %v", got, err)
 	}
-	_, err := s.get(demoApp + "-81")
+	_, err := s.get(testApp + "-81")
 	if err == nil || !strings.Contains(err.Error(), "access denied") {
 		t.Errorf("port 81: %v, want the alert access_denied", err)
 	}
@@ -114,7 +114,7 @@ func TestJoinRefusesAnotherGateway(t *testing.T) {
 	s.gateway()
 	s.until("the gateway is up", serving(0))
 	cmd := gwtest.Program(t, "join", "--url", "https://"+s.guests, "--cert", s.path("vm1.pem"), "--key", s.path("vm1.key"),
-		"--ca", s.path("pki/ca.pem"), "--gateway-app-id", demoApp, "--state", s.path("state"), "--mode", "netstack", "--forward", "127.0.0.1:1")
+		"--ca", s.path("pki/ca.pem"), "--gateway-app-id", testApp, "--state", s.path("state"), "--mode", "netstack", "--forward", "127.0.0.1:1")
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestJoinRefusesAnotherGateway(t *testing.T) {
 	}
 	line := make([]byte, 4096)
 	n, _ := out.Read(line)
-	if !strings.Contains(string(line[:n]), "app id is "+demoGatewayApp) {
+	if !strings.Contains(string(line[:n]), "app id is "+gatewayApp) {
 		t.Errorf("it says %s", line[:n])
 	}
 	_ = cmd.Process.Kill()

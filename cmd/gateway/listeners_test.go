@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -19,15 +18,9 @@ import (
 // chooses the port: it must not be one at which the gateway itself listens, whatever
 // address it listens at.
 func TestNoClientIsLedToAListenerOfTheGateway(t *testing.T) {
-	ca, err := newDemoCA()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &site{t: t, dir: t.TempDir(), clients: freeTCP(t), admin: freeTCP(t), roots: x509.NewCertPool()}
-	s.roots.AddCert(ca.cert)
-	if err := ca.issue(s.path("web.pem"), s.path("web.key"), "*.gw.test"); err != nil {
-		t.Fatal(err)
-	}
+	ca := gwtest.NewCA(t)
+	s := &site{t: t, dir: t.TempDir(), clients: freeTCP(t), admin: freeTCP(t), roots: ca.Pool()}
+	gwtest.WritePEM(t, s.dir, "web", ca.Server(t, "*.gw.test"))
 	_, operators, _ := net.SplitHostPort(s.admin)
 	_, clients, _ := net.SplitHostPort(s.clients)
 	text := fmt.Sprintf(`

@@ -34,17 +34,11 @@ type logSite struct {
 // newLogSite starts a gateway that logs to stderr.
 func newLogSite(t *testing.T, stderr *os.File) *logSite {
 	t.Helper()
-	ca, err := newDemoCA()
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := &logSite{
 		site: &site{t: t, dir: t.TempDir(), clients: freeTCP(t), admin: freeTCP(t), roots: x509.NewCertPool()},
 		end:  make(chan error, 1),
 	}
-	if err := ca.issue(s.path("web.pem"), s.path("web.key"), "*.gw.test"); err != nil {
-		t.Fatal(err)
-	}
+	gwtest.WritePEM(t, s.dir, "web", gwtest.NewCA(t).Server(t, "*.gw.test"))
 	text := fmt.Sprintf(`
 [[domain]]
 name = "gw.test"

@@ -1,7 +1,7 @@
 // Command gateway lets TLS clients reach confidential VMs over WireGuard.
 //
-// Each command stands in the file of its name. run.go is the wiring: it makes
-// the parts of one gateway from its configuration and joins them.
+// Each command has a folder, and cli is what they share. A gateway is made of parts in
+// package gateway, not here.
 package main
 
 import (
@@ -12,8 +12,11 @@ import (
 	"sallyport/cmd/gateway/acme"
 	"sallyport/cmd/gateway/bench"
 	"sallyport/cmd/gateway/cli"
+	"sallyport/cmd/gateway/demo"
 	"sallyport/cmd/gateway/join"
 	"sallyport/cmd/gateway/pki"
+	"sallyport/cmd/gateway/run"
+	"sallyport/cmd/gateway/status"
 	"sallyport/cmd/gateway/verify"
 )
 
@@ -33,10 +36,10 @@ the app's machines.
 To see it work:     gateway demo
 To run it:          gateway run --config /etc/gateway/gateway.toml`,
 		},
-		newRun(),
-		newCheck(),
-		newStatus(),
-		newDemo(),
+		run.New(),
+		run.NewCheck(),
+		status.New(),
+		demo.New(),
 		join.New(),
 		verify.New(),
 		pki.New(),

@@ -154,7 +154,7 @@ func (s *site) crowd(n int) []*member {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.Root())
-	app, err := ratls.ParseAppID(demoApp)
+	app, err := ratls.ParseAppID(testApp)
 	if err != nil {
 		s.t.Fatal(err)
 	}

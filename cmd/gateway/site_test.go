@@ -22,6 +22,12 @@ import (
 	"sallyport/internal/gwtest"
 )
 
+// What the machines and the gateway of a site are.
+const (
+	testApp    = "deadbeef111111111111111111111111deadbeef"
+	gatewayApp = "6a7e111111111111111111111111111111111111"
+)
+
 // site is a gateway's world in a directory: certificates made by gateway pki, a
 // configuration, to which more is appended, and ports that are free.
 type site struct {
@@ -37,23 +43,15 @@ type site struct {
 
 func newSite(t *testing.T, more ...string) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), clients: freeTCP(t), guests: freeTCP(t), admin: freeTCP(t), roots: x509.NewCertPool()}
-	ca, err := newDemoCA()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.roots.AddCert(ca.cert)
+	s := &site{t: t, dir: t.TempDir(), clients: freeTCP(t), guests: freeTCP(t), admin: freeTCP(t)}
+	ca := gwtest.NewCA(t)
+	s.roots = ca.Pool()
 	for file, name := range map[string]string{"web": "*.gw.test", "web2": "*.second.test"} {
-		if err := ca.issue(s.path(file+".pem"), s.path(file+".key"), name); err != nil {
-			t.Fatal(err)
-		}
+		gwtest.WritePEM(t, s.dir, file, ca.Server(t, name))
 	}
-	port, err := freeUDPPort()
-	if err != nil {
-		t.Fatal(err)
-	}
+	port := freeUDP(t)
 	s.pki("init")
-	s.pki("issue", "--out", s.path("rpc"), "--server", "--name", "127.0.0.1", "--app-id", demoGatewayApp)
+	s.pki("issue", "--out", s.path("rpc"), "--server", "--name", "127.0.0.1", "--app-id", gatewayApp)
 	text := fmt.Sprintf(`
 [[domain]]
 name = "gw.test"
@@ -96,6 +94,17 @@ func freeTCP(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// freeUDP is a port that nobody uses now.
+func freeUDP(t *testing.T) int {
+	t.Helper()
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).Port
+}
+
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
 
 func (s *site) pki(verb string, args ...string) {
@@ -109,7 +118,7 @@ func (s *site) pki(verb string, args ...string) {
 // machine issues a certificate for a machine of the demo's app.
 func (s *site) machine(name, instance string) {
 	s.t.Helper()
-	s.pki("issue", "--out", s.path(name), "--app-id", demoApp, "--instance-id", instance)
+	s.pki("issue", "--out", s.path(name), "--app-id", testApp, "--instance-id", instance)
 }
 
 // start runs the gateway program until the test ends; what it prints is shown if
@@ -142,7 +151,7 @@ func (s *site) gateway() *exec.Cmd { return s.start("run", "--config", s.path("g
 func (s *site) join(name string, more ...string) *exec.Cmd {
 	return s.start(append([]string{
 		"join", "--url", "https://" + s.guests, "--cert", s.path(name + ".pem"), "--key", s.path(name + ".key"),
-		"--ca", s.path("pki/ca.pem"), "--gateway-app-id", demoGatewayApp, "--state", s.path(name + "-state"), "--mode", "netstack",
+		"--ca", s.path("pki/ca.pem"), "--gateway-app-id", gatewayApp, "--state", s.path(name + "-state"), "--mode", "netstack",
 	}, more...)...)
 }
 

@@ -37,7 +37,10 @@ func stuckMain(file string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return cli.ExitUsage
 	}
-	ctx, stop := cli.UntilSignal(context.Background(), func() { abort(g, log) })
+	ctx, stop := cli.UntilSignal(context.Background(), func() {
+		cli.EndSoon(log)
+		g.Abort()
+	})
 	defer stop()
 	if err := g.Run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)

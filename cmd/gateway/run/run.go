@@ -1,4 +1,10 @@
-package main
+// Package run is the command run: it makes the gateway that a configuration asks for, and
+// serves. With it is the command check, which says beforehand whether that would work.
+//
+//	run.go      the gateway, and the signals that it heeds
+//	systemd.go  the watchdog of systemd
+//	check.go    the command check
+package run
 
 import (
 	"context"
@@ -12,7 +18,8 @@ import (
 	"sallyport/gateway"
 )
 
-func newRun() *cobra.Command {
+// New returns the command.
+func New() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "run --config FILE",

@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"strings"
@@ -13,7 +13,7 @@ func TestStatusTellsWhyACertificateIsMissing(t *testing.T) {
 	at := time.Date(2026, 11, 21, 15, 4, 5, 0, time.Local)
 	var out strings.Builder
 	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-	printCertificates(w, []admin.Certificate{
+	writeCertificates(w, []admin.Certificate{
 		{Domain: "a.test", Name: "*.a.test", NotAfter: at, Issuer: "CN=R10", NextTry: at},
 		{Domain: "a.test", Name: "a.test", NextTry: at, FailedAt: at, Failures: 2, LastError: "no NS record;\n set: a.test. NS ns.a.test."},
 		{Domain: "files.test", Name: "*.files.test", NotAfter: at, Issuer: "CN=own"},

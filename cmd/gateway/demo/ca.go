@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"crypto/ecdsa"
@@ -12,22 +12,22 @@ import (
 	"time"
 )
 
-// demoCA issues the demo's certificates. Its key lives in this process only.
-type demoCA struct {
+// authority issues the demo's certificates. Its key lives in this process only.
+type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-const demoLifetime = 7 * 24 * time.Hour
+const lifetime = 7 * 24 * time.Hour
 
-func newDemoCA() (*demoCA, error) {
+func newAuthority() (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "gateway demo CA"},
-		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(demoLifetime),
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(lifetime),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -35,15 +35,15 @@ func newDemoCA() (*demoCA, error) {
 		return nil, err
 	}
 	cert, err := x509.ParseCertificate(der)
-	return &demoCA{cert: cert, key: key}, err
+	return &authority{cert: cert, key: key}, err
 }
 
-func (ca *demoCA) writeTo(file string) error {
+func (ca *authority) writeTo(file string) error {
 	return os.WriteFile(file, pemBlock("CERTIFICATE", ca.cert.Raw), 0o600)
 }
 
 // issue writes a certificate for the names, and its key.
-func (ca *demoCA) issue(certFile, keyFile string, names ...string) error {
+func (ca *authority) issue(certFile, keyFile string, names ...string) error {
 	cert, key, err := ca.pair(names...)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (ca *demoCA) issue(certFile, keyFile string, names ...string) error {
 }
 
 // pair makes a certificate for the names, and its key, both in PEM.
-func (ca *demoCA) pair(names ...string) (cert, key []byte, err error) {
+func (ca *authority) pair(names ...string) (cert, key []byte, err error) {
 	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err

@@ -1,4 +1,10 @@
-package main
+// Package demo is the command demo: a gateway and two machines in one process, joined by
+// real tunnels, and what to try with them.
+//
+//	demo.go     the command, and what it prints
+//	machine.go  a machine: a guest, and the servers of an app
+//	ca.go       the certificates that clients see
+package demo
 
 import (
 	"context"
@@ -24,13 +30,14 @@ import (
 
 // The demo's world: one domain, one app, two machines that run it.
 const (
-	demoDomain = "gw.localhost"
-	demoApp    = "deadbeef111111111111111111111111deadbeef"
+	baseDomain = "gw.localhost"
+	appID      = "deadbeef111111111111111111111111deadbeef"
 
-	demoGatewayApp = "6a7e111111111111111111111111111111111111" // the gateway's own app id
+	gatewayAppID = "6a7e111111111111111111111111111111111111" // the gateway's own app id
 )
 
-func newDemo() *cobra.Command {
+// New returns the command.
+func New() *cobra.Command {
 	var listen string
 	cmd := &cobra.Command{
 		Use:   "demo [--listen 127.0.0.1:8443]",
@@ -46,14 +53,15 @@ outside this machine. Ctrl-C ends it.`,
 			if err != nil {
 				return cli.Usage(fmt.Errorf("--listen: want IP:port: %w", err))
 			}
-			return demo(cmd.Context(), at, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return demonstrate(cmd.Context(), at, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8443", "address for clients")
 	return cmd
 }
 
-func demo(ctx context.Context, listen netip.AddrPort, out, logs io.Writer) error {
+// demonstrate runs the demo until a signal.
+func demonstrate(ctx context.Context, listen netip.AddrPort, out, logs io.Writer) error {
 	dir, err := os.MkdirTemp("", "gateway-demo-")
 	if err != nil {
 		return err
@@ -70,7 +78,10 @@ func demo(ctx context.Context, listen netip.AddrPort, out, logs io.Writer) error
 	if d.gateway, err = gateway.New(ctx, d.config, d.log); err != nil {
 		return err
 	}
-	ctx, stop := cli.UntilSignal(ctx, func() { abort(d.gateway, d.log) })
+	ctx, stop := cli.UntilSignal(ctx, func() {
+		cli.EndSoon(d.log)
+		d.gateway.Abort()
+	})
 	defer stop()
 	return d.run(ctx)
 }
@@ -80,29 +91,29 @@ type demonstration struct {
 	dir      string
 	out      io.Writer
 	log      *slog.Logger
-	ca       *demoCA          // of the certificates that clients see
+	ca       *authority       // of the certificates that clients see
 	kms      *ratls.Authority // of those by which machines and gateway know each other
-	machines []*demoMachine
+	machines []*machine
 	config   *config.Config
 	gateway  *gateway.Gateway
 }
 
 // prepare writes what an operator would: certificates and a configuration.
 func (d *demonstration) prepare(listen netip.AddrPort) (err error) {
-	if d.ca, err = newDemoCA(); err != nil {
+	if d.ca, err = newAuthority(); err != nil {
 		return err
 	}
 	if err := d.ca.writeTo(d.path("ca.pem")); err != nil {
 		return err
 	}
-	if err := d.ca.issue(d.path("fullchain.pem"), d.path("key.pem"), "*."+demoDomain); err != nil {
+	if err := d.ca.issue(d.path("fullchain.pem"), d.path("key.pem"), "*."+baseDomain); err != nil {
 		return err
 	}
 	if err := d.prepareKMS(); err != nil {
 		return err
 	}
 	for i := range 2 {
-		m, err := newDemoMachine(i, d.ca, d.kms)
+		m, err := newMachine(i, d.ca, d.kms)
 		if err != nil {
 			return err
 		}
@@ -113,8 +124,8 @@ func (d *demonstration) prepare(listen netip.AddrPort) (err error) {
 		return err
 	}
 	var text strings.Builder
-	err = demoConfig.Execute(&text, map[string]any{
-		"Domain": demoDomain, "Dir": d.dir, "Listen": listen, "Port": port,
+	err = configText.Execute(&text, map[string]any{
+		"Domain": baseDomain, "Dir": d.dir, "Listen": listen, "Port": port,
 	})
 	if err != nil {
 		return err
@@ -128,7 +139,7 @@ func (d *demonstration) prepare(listen netip.AddrPort) (err error) {
 
 func (d *demonstration) path(name string) string { return filepath.Join(d.dir, name) }
 
-var demoConfig = template.Must(template.New("").Parse(`
+var configText = template.Must(template.New("").Parse(`
 [[domain]]
 name = "{{.Domain}}"
 cert = "{{.Dir}}/fullchain.pem"
@@ -166,7 +177,7 @@ func (d *demonstration) prepareKMS() (err error) {
 	if err != nil {
 		return err
 	}
-	id, err := ratls.ParseAppID(demoGatewayApp)
+	id, err := ratls.ParseAppID(gatewayAppID)
 	if err != nil {
 		return err
 	}
@@ -238,14 +249,14 @@ func (d *demonstration) waitReady(ctx context.Context) bool {
 // tell prints what to try.
 func (d *demonstration) tell() error {
 	at := d.gateway.Addresses().Clients[0]
-	return demoText.Execute(d.out, map[string]any{
-		"At": at, "Dir": d.dir, "App": demoApp, "Domain": demoDomain, "Machines": d.machines,
+	return helpText.Execute(d.out, map[string]any{
+		"At": at, "Dir": d.dir, "App": appID, "Domain": baseDomain, "Machines": d.machines,
 		"Curl":  fmt.Sprintf("curl --cacert %s --connect-to ::%s", d.path("ca.pem"), at),
 		"Admin": d.gateway.Addresses().Operators,
 	})
 }
 
-var demoText = template.Must(template.New("").Parse(`
+var helpText = template.Must(template.New("").Parse(`
 A gateway listens on {{.At}} for *.{{.Domain}}. Two machines run the app
 {{.App}} behind WireGuard tunnels. Try, in another terminal:
 

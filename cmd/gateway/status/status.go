@@ -1,4 +1,6 @@
-package main
+// Package status is the command status: it shows what a running gateway answers on its
+// [admin] address.
+package status
 
 import (
 	"cmp"
@@ -18,7 +20,8 @@ import (
 	"sallyport/cmd/gateway/cli"
 )
 
-func newStatus() *cobra.Command {
+// New returns the command.
+func New() *cobra.Command {
 	var (
 		at     string
 		asJSON bool
@@ -40,7 +43,7 @@ serve.`,
 			tick := time.NewTicker(2 * time.Second)
 			defer tick.Stop()
 			for {
-				err := showStatus(ctx, cmd.OutOrStdout(), at, asJSON, watch)
+				err := show(ctx, cmd.OutOrStdout(), at, asJSON, watch)
 				if !watch || ctx.Err() != nil {
 					return err
 				}
@@ -64,7 +67,7 @@ serve.`,
 // maxStatus bounds the answer: 65,536 instances at some 300 bytes each fit.
 const maxStatus = 64 << 20
 
-func showStatus(ctx context.Context, out io.Writer, at string, asJSON, clear bool) error {
+func show(ctx context.Context, out io.Writer, at string, asJSON, clear bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at+"/status", nil)
@@ -94,7 +97,7 @@ func showStatus(ctx context.Context, out io.Writer, at string, asJSON, clear boo
 		if _, err := out.Write(body); err != nil {
 			return err
 		}
-	} else if err := printStatus(out, s); err != nil {
+	} else if err := write(out, s); err != nil {
 		return err
 	}
 	for _, i := range s.Instances {
@@ -105,7 +108,7 @@ func showStatus(ctx context.Context, out io.Writer, at string, asJSON, clear boo
 	return cli.ErrReported
 }
 
-func printStatus(out io.Writer, s admin.Status) error {
+func write(out io.Writer, s admin.Status) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	state := "up " + time.Since(s.Started).Truncate(time.Second).String()
 	if s.Draining {
@@ -123,7 +126,7 @@ func printStatus(out io.Writer, s admin.Status) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", short(i.App), short(i.ID), i.Address, i.Health, handshake, i.Connections, i.Reason)
 	}
-	printCertificates(w, s.Certificates)
+	writeCertificates(w, s.Certificates)
 	fmt.Fprintln(w, "\nLOOP\tCONNS\tPIPES\tBUSY")
 	for n, l := range s.Loops {
 		fmt.Fprintf(w, "%d\t%d\t%d\t%.1f %%\n", n, l.Connections, l.Pipes, 100*l.Busy/max(1e-9, time.Since(s.Started).Seconds()))
@@ -131,9 +134,9 @@ func printStatus(out io.Writer, s admin.Status) error {
 	return w.Flush()
 }
 
-// printCertificates shows of each name until when it is served, and what its issuer is
+// writeCertificates shows of each name until when it is served, and what its issuer is
 // up to.
-func printCertificates(w io.Writer, list []admin.Certificate) {
+func writeCertificates(w io.Writer, list []admin.Certificate) {
 	name := func(c admin.Certificate) string { return cmp.Or(c.Name, "*."+c.Domain) }
 	fmt.Fprintln(w, "\nNAME\tCERTIFICATE UNTIL\tISSUER\tNEXT TRY")
 	for _, c := range list {

@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ func shown(t *testing.T, s admin.Status) (string, error) {
 	}))
 	defer server.Close()
 	var out bytes.Buffer
-	err := showStatus(t.Context(), &out, strings.TrimPrefix(server.URL, "http://"), false, false)
+	err := show(t.Context(), &out, strings.TrimPrefix(server.URL, "http://"), false, false)
 	return out.String(), err
 }
 

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -26,20 +26,20 @@ import (
 	"sallyport/wg"
 )
 
-// demoMachine stands for a confidential VM: it registers as one, has one end of a
+// machine stands for a confidential VM: it registers as one, has one end of a
 // tunnel, and the servers that an app would have.
-type demoMachine struct {
+type machine struct {
 	ID       ratls.InstanceID
 	identity tls.Certificate // what a KMS would have given it
 	web      tls.Certificate // of its own server: the gateway never sees the key
 }
 
-func newDemoMachine(i int, ca *demoCA, kms *ratls.Authority) (*demoMachine, error) {
-	app, err := ratls.ParseAppID(demoApp)
+func newMachine(i int, ca *authority, kms *ratls.Authority) (*machine, error) {
+	app, err := ratls.ParseAppID(appID)
 	if err != nil {
 		return nil, err
 	}
-	m := &demoMachine{}
+	m := &machine{}
 	for n := range m.ID {
 		m.ID[n] = 0xa1 + byte(i)
 	}
@@ -47,7 +47,7 @@ func newDemoMachine(i int, ca *demoCA, kms *ratls.Authority) (*demoMachine, erro
 	if m.identity, err = kms.Issue(ratls.Request{AppID: app, AppInfo: info, Subject: "gateway demo", Client: true}); err != nil {
 		return nil, err
 	}
-	cert, key, err := ca.pair(fmt.Sprintf("%s-443s.%s", demoApp, demoDomain), fmt.Sprintf("%s-443s.%s", m.ID, demoDomain))
+	cert, key, err := ca.pair(fmt.Sprintf("%s-443s.%s", appID, baseDomain), fmt.Sprintf("%s-443s.%s", m.ID, baseDomain))
 	if err != nil {
 		return nil, err
 	}
@@ -57,14 +57,14 @@ func newDemoMachine(i int, ca *demoCA, kms *ratls.Authority) (*demoMachine, erro
 
 // run registers the machine at the gateway and keeps it registered, and serves
 // through its tunnel, until ctx is done.
-func (m *demoMachine) run(ctx context.Context, url string, root *x509.Certificate, log *slog.Logger) error {
+func (m *machine) run(ctx context.Context, url string, root *x509.Certificate, log *slog.Logger) error {
 	key, err := wg.GenerateKey()
 	if err != nil {
 		return err
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(root)
-	app, err := ratls.ParseAppID(demoGatewayApp)
+	app, err := ratls.ParseAppID(gatewayAppID)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (m *demoMachine) run(ctx context.Context, url string, root *x509.Certificat
 }
 
 // serve runs the machine's servers on its tunnel until ctx is done.
-func (m *demoMachine) serve(ctx context.Context, device guest.Device) error {
+func (m *machine) serve(ctx context.Context, device guest.Device) error {
 	parts, ctx := errgroup.WithContext(ctx)
 	for port, serve := range map[uint16]func(net.Listener) error{
 		7:    serveEcho,
@@ -107,7 +107,7 @@ func ignoreClosed(err error) error {
 }
 
 // site is an HTTP server for HTTP/1.1 and HTTP/2, also without TLS.
-func (m *demoMachine) site(where string) *http.Server {
+func (m *machine) site(where string) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "Hello from machine %.8s. You asked for %s with %s. %s.\n", m.ID.String(), r.Host, r.Proto, where)
@@ -123,7 +123,7 @@ func (m *demoMachine) site(where string) *http.Server {
 	return &http.Server{Handler: mux, Protocols: protocols, ReadHeaderTimeout: 10 * time.Second}
 }
 
-func (m *demoMachine) serveTLS(l net.Listener) error {
+func (m *machine) serveTLS(l net.Listener) error {
 	s := m.site("TLS ended in this machine")
 	s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{m.web}}
 	return s.ServeTLS(l, "", "")

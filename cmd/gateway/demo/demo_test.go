@@ -1,16 +1,28 @@
-package main
+package demo
 
 import (
 	"bufio"
 	"context"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"sallyport/cmd/gateway/cli"
 	"sallyport/internal/gwtest"
 )
+
+// TestMain lets the test binary be a gateway that has this command alone.
+func TestMain(m *testing.M) {
+	if gwtest.IsProgram() {
+		os.Exit(cli.Main(cli.Root(&cobra.Command{Use: "gateway"}, New()), os.Args[1:]))
+	}
+	m.Run()
+}
 
 // A newcomer copies the lines that begin with "curl ", so every one must work.
 func TestLinesOfTheDemoWork(t *testing.T) {

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"fmt"
@@ -13,7 +13,8 @@ import (
 	"sallyport/wg"
 )
 
-func newCheck() *cobra.Command {
+// NewCheck returns the command check.
+func NewCheck() *cobra.Command {
 	var (
 		file    string
 		example bool
