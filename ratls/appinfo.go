@@ -15,7 +15,7 @@ import (
 type AppInfo struct {
 	AppID       AppID      `json:"app_id"`
 	ComposeHash Hash       `json:"compose_hash"` // of the app's compose file
-	InstanceID  InstanceID `json:"instance_id"`  // zero: the app's machines have none
+	InstanceID  InstanceID `json:"instance_id"`  // zero: the app's CVMs have no ids
 	// DeviceID is the SHA-256 of the processor's id (PPID). A KMS of dstack writes the
 	// SHA-256 of the empty string: it has verified the id, but does not pass it on.
 	DeviceID     Hash `json:"device_id"`

@@ -158,24 +158,24 @@ func (a *appraisal) genuine() bool { return a.verdict.TCB.Status != 0 || a.again
 
 // eventLog checks that the runtime events are those that were measured into RTMR3.
 func (a *appraisal) eventLog(context.Context) {
-	told, e := a.attestation, a.evidence
-	if told == nil && len(e.EventLog) > 0 {
+	shown, e := a.attestation, a.evidence
+	if shown == nil && len(e.EventLog) > 0 {
 		var err error
-		if told, err = attestation.Legacy(e.Quote, a.quote.TD.ReportData, e.EventLog); err != nil {
+		if shown, err = attestation.Legacy(e.Quote, a.quote.TD.ReportData, e.EventLog); err != nil {
 			a.check("event log", "", err)
 			return
 		}
-		told.Config = e.VMConfig
+		shown.Config = e.VMConfig
 	}
-	if told == nil {
+	if shown == nil {
 		if a.hasty {
 			a.check("event log", "", errors.New("is missing: the app is not known without it"))
 		}
 		return
 	}
 	rtmr3 := a.quote.TD.RTMR[3]
-	if a.check("event log", fmt.Sprintf("RTMR3 %x", rtmr3), told.RuntimeEvents.Verify(rtmr3)) {
-		a.attestation, a.log = told, &told.RuntimeEvents
+	if a.check("event log", fmt.Sprintf("RTMR3 %x", rtmr3), shown.RuntimeEvents.Verify(rtmr3)) {
+		a.attestation, a.log = shown, &shown.RuntimeEvents
 	}
 }
 

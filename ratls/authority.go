@@ -206,7 +206,7 @@ func (a *Authority) appKey(app AppID) (*ecdsa.PrivateKey, error) {
 }
 
 // sign makes a certificate without an authority key identifier: those of a KMS
-// have none, and whoever verifies them must cope with many CAs of one name.
+// have none, and verifiers must accept many CAs with one name.
 func sign(template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
 	nameless := *parent
 	nameless.SubjectKeyId = nil

@@ -17,7 +17,7 @@ import (
 // Memory is bounded, and refusals have a bound of their own: bad evidence cannot displace
 // good verdicts. A full cache drops random entries, so that an attacker cannot choose which.
 const (
-	acceptedBytes = 64 << 20 // some 4000 machines
+	acceptedBytes = 64 << 20 // some 4000 CVMs
 	refusedBytes  = 4 << 20
 
 	// verdictBytes bounds the size of a verdict without the evidence.

@@ -5,44 +5,43 @@ import (
 	"fmt"
 )
 
-// MaxSize is the size in bytes above which Parse looks at nothing.
+// MaxSize bounds an attestation for Parse, in bytes.
 const MaxSize = 10 << 20
 
-// Sizes of parts. Real quotes have 5 kB, logs 30 to 40 events, configurations
+// Bounds of the parts, in bytes. Real quotes have 5 kB, logs 30 to 40 events, configurations
 // 1 kB.
 const (
 	maxQuote  = 64 << 10
 	maxConfig = 64 << 10
 )
 
-// An Attestation is evidence of one machine, as it was sent: nothing in it is
-// verified, and before its quote is, nothing in it is worth looking at.
+// An Attestation is evidence of one CVM, as it was received. Nothing in it is verified: verify
+// the quote before using anything else.
 type Attestation struct {
-	// Version is the wire form: 0 (SCALE) or 1 (MessagePack). Only 1 can carry
-	// events of FormatV2 and a pod's payload.
+	// Version is the wire form: 0 (SCALE) or 1 (MessagePack). Only version 1 can have
+	// events of FormatV2 and the payload of a pod.
 	Version int
 	// Quote is a DCAP quote of Intel TDX.
 	Quote []byte
-	// Events is the platform's event log: what firmware and kernel measured into
-	// RTMR0–2, and once more the events of RTMR3. It may be stripped to a few events.
-	// The copies of RTMR3's events in it are for readers of the log; no function
-	// of this package looks at them, and they may differ from RuntimeEvents.
+	// Events is the platform's event log: what firmware and kernel measured into RTMR0
+	// to RTMR2, and copies of the events of RTMR3. It may be stripped to a few events.
+	// The copies are for people who read the log. No function of this package uses them,
+	// and they may differ from RuntimeEvents.
 	Events []Event
-	// RuntimeEvents are what was measured into RTMR3, all of it, in order.
+	// RuntimeEvents are all events that were measured into RTMR3, in order.
 	RuntimeEvents RuntimeLog
-	// ReportData is what the quote is said to contain. The quote's own counts:
-	// compare.
+	// ReportData is a copy of the report data in the quote. It may differ: compare them.
 	ReportData [64]byte
-	// Config is JSON about the virtual machine, from its host. No measurement
-	// covers it. Empty: not known.
+	// Config is JSON about the virtual machine, from its host. No measurement covers it.
+	// It may be "".
 	Config string
-	// Stack is the software that asked for the quote; PodPayload what a pod bound
-	// to it: its ReportData is checked to be ReportData(TagAppData, PodPayload).
+	// Stack is the software that requested the quote. PodPayload is what a pod bound to
+	// it: Parse checks that ReportData is ReportData(TagAppData, PodPayload).
 	Stack      Stack
 	PodPayload string
 }
 
-// A Stack is the kind of software in a machine.
+// A Stack is the kind of software in a CVM.
 type Stack uint8
 
 // The stacks. Only StackDstack exists in version 0.
@@ -51,13 +50,13 @@ const (
 	StackPod          // "dstack-pod"
 )
 
-// ErrPodPayload refuses a pod's attestation whose report data is not of its payload.
+// ErrPodPayload refuses the attestation of a pod whose report data does not bind its
+// payload.
 var ErrPodPayload = errors.New("report data is not that of the pod's payload")
 
-// An UnsupportedError refuses evidence of hardware that is known, but that this
-// package cannot read.
+// An UnsupportedError refuses evidence of known hardware that this package cannot read.
 type UnsupportedError struct {
-	Platform string // as people call it: "AMD SEV-SNP"
+	Platform string // the usual name, such as "AMD SEV-SNP"
 }
 
 func (e *UnsupportedError) Error() string {
@@ -76,8 +75,9 @@ var platforms = [...]struct{ kind, name string }{
 
 const platformTDX = 0
 
-// Parse reads an attestation in either wire form. It keeps nothing of b, and
-// what it allocates is bounded by the length of b.
+// Parse reads an attestation in either wire form. It keeps nothing of b, and the length of b
+// bounds what it allocates. It returns an *[UnsupportedError] for other hardware than Intel
+// TDX.
 func Parse(b []byte) (*Attestation, error) {
 	a, err := parse(b)
 	if err != nil {
@@ -86,9 +86,9 @@ func Parse(b []byte) (*Attestation, error) {
 	return a, nil
 }
 
-// Legacy makes an attestation of what dstack 0.5.8 and older sends: a quote, the
-// report data in it, and the JSON of an event log. The runtime events are those
-// that the log has for RTMR3. It keeps nothing of its input.
+// Legacy returns an attestation made of the evidence of dstack 0.5.8 and older: a quote, its
+// report data, and the JSON of an event log. The runtime events are the events of RTMR3 in
+// the log. It keeps nothing of its input.
 func Legacy(quote []byte, reportData [64]byte, eventLog []byte) (*Attestation, error) {
 	events, err := ParseEventLog(eventLog)
 	if err != nil {
@@ -106,8 +106,8 @@ func Legacy(quote []byte, reportData [64]byte, eventLog []byte) (*Attestation, e
 	return a, nil
 }
 
-// Marshal writes the attestation in the form of its Version. It fails where Parse
-// would refuse the result or read something else.
+// Marshal returns the attestation in the form of its Version. It returns an error if Parse
+// would refuse the result, or if the form cannot represent it.
 func (a *Attestation) Marshal() ([]byte, error) {
 	var b []byte
 	switch {

@@ -8,10 +8,9 @@ import (
 	"strconv"
 )
 
-// A Format is how a runtime event's name and payload become a digest. Which one
-// a machine uses stands in its compose file; a log says it for each event. No
-// input of one is an input of the other: the first begins with 0x01, the second
-// with '{'.
+// A Format determines how the name and the payload of a runtime event become a digest. The
+// compose file of a CVM selects one, and a log has it for each event. No input of one format
+// is an input of the other: FormatV1 begins with 0x01, FormatV2 with '{'.
 type Format uint8
 
 // The formats.
@@ -20,8 +19,8 @@ const (
 	FormatV2               // SHA-384 of canonical JSON (RFC 8785)
 )
 
-// Digest is what the event extends RTMR3 with. A digest listed in a log is never
-// used for this: it would prove itself.
+// Digest returns the SHA-384 that the event extends RTMR3 with. It is always computed: a
+// digest listed in a log would prove itself.
 func (e RuntimeEvent) Digest() [48]byte {
 	return sha512.Sum384(e.preimage())
 }
@@ -45,9 +44,8 @@ func (e RuntimeEvent) preimage() []byte {
 	return append(b, e.Payload...)
 }
 
-// appendCanonicalString writes a string in UTF-8 as RFC 8785, 3.2.2.2 wants it:
-// escaped is what JSON cannot do without, in its shortest form, and nothing
-// else. encoding/json always escapes more (U+2028).
+// appendCanonicalString appends a string in UTF-8 as in RFC 8785, 3.2.2.2: it escapes only
+// what JSON requires, in the shortest form. encoding/json always escapes more (U+2028).
 func appendCanonicalString(to []byte, s string) []byte {
 	to = append(to, '"')
 	for _, c := range []byte(s) {

@@ -11,41 +11,41 @@ import (
 //
 //	RTMR = SHA-384(RTMR ‖ digest)      Intel TDX module, TDG.MR.RTMR.EXTEND
 //
-// so its value in a quote proves a list of digests, if somebody has the list. An
-// event is one entry of that list with its story. For RTMR0–2 the story cannot be
-// checked against the digest without the rules of the TCG, and nothing here believes
-// it. For RTMR3 it can: see RuntimeEvent.
+// so its value in a quote proves a list of digests to those who have the list. An event is
+// one entry of that list with a description. For RTMR0 to RTMR2 the description cannot be
+// checked against the digest without the rules of the TCG, and this package does not use it.
+// For RTMR3 it can: see RuntimeEvent.
 
 // An Event is one entry of the platform's event log.
 type Event struct {
 	Type    uint32 // of the TCG, or RuntimeEventType
 	IMR     uint8  // which RTMR, 0 to 3
-	Format  Format // RTMR3 alone
-	Digest  []byte // SHA-384; may be empty in RTMR3, where it can be recomputed
+	Format  Format // only of RTMR3
+	Digest  []byte // SHA-384; may be empty in RTMR3, where it can be computed
 	Name    string // empty for most events of RTMR0–2
 	Payload []byte
 }
 
-// RuntimeEventType is the type of dstack's own events, and of no others.
+// RuntimeEventType is the type of dstack's own events, and only theirs.
 const RuntimeEventType = 0x08000001
 
-// runtimeIMR is the register that dstack's own events extend, and no others.
+// runtimeIMR is the register that dstack's own events extend, and only they.
 const runtimeIMR = 3
 
-// Bounds of a log. An application adds events at will, so there is more room than
-// the system needs; a payload is no longer than a certificate can carry.
+// Bounds of a log. An application may add events, so there is more room than the system
+// needs. A payload is not longer than a certificate can carry.
 const (
 	maxEvents  = 16384
 	maxName    = 1 << 10
 	maxPayload = 256 << 10
 )
 
-// ErrStripped says that a register cannot be replayed: the log lacks a digest.
+// ErrStripped means that a register cannot be replayed because the log lacks a digest.
 var ErrStripped = errors.New("event log is stripped: the register cannot be replayed")
 
-// ReplayBoot computes what RTMR imr, 0 to 2, must be by the listed digests of
-// the events. The result means something only for a full log: one stripped for a
-// certificate has few of these events, and gives another value or ErrStripped.
+// ReplayBoot returns the value of RTMR imr, 0 to 2, after the listed digests of the events.
+// It is meaningful only for a full log: for one that was stripped for a certificate it
+// returns another value, or an error that wraps ErrStripped.
 func ReplayBoot(events []Event, imr uint8) ([48]byte, error) {
 	if imr >= runtimeIMR {
 		return [48]byte{}, fmt.Errorf("replay of RTMR%d by listed digests: want RTMR0 to RTMR2", imr)
@@ -70,8 +70,8 @@ func extend(rtmr, digest [48]byte) [48]byte {
 	return sha512.Sum384(both[:])
 }
 
-// check refuses what no honest log contains. That dstack's events and RTMR3 are
-// the same set lets a reader of the log go by either.
+// check refuses events that an honest log cannot contain. dstack's events are exactly those
+// of RTMR3, so that a reader of the log can use either.
 func (e *Event) check() error {
 	switch {
 	case e.IMR > runtimeIMR:

@@ -10,14 +10,14 @@ import (
 	"unicode/utf8"
 )
 
-// ParseEventLog reads the JSON array of events that legacy certificates and the
-// guest agent's answers have:
+// ParseEventLog reads the JSON array of events in legacy certificates and in the answers of
+// the guest agent:
 //
 //	[{"imr":3,"event_type":134217729,"digest":hex,"event":"app-id","event_payload":hex,"version":2}…]
 //
-// All but imr and event_type may be missing. Members that are not known are
-// passed over: every release adds one for readers, and what counts is replayed. It keeps nothing of b, and what it
-// allocates is bounded by the length of b.
+// Only imr and event_type are required. Unknown members are ignored: releases add some for
+// people, and everything that matters is replayed. ParseEventLog keeps nothing of b, and the
+// length of b bounds what it allocates.
 func ParseEventLog(b []byte) ([]Event, error) {
 	events, err := parseEventLog(b)
 	if err != nil {
@@ -26,7 +26,7 @@ func ParseEventLog(b []byte) ([]Event, error) {
 	return events, nil
 }
 
-// An eventJSON is one event on its way in.
+// An eventJSON is one event as it is read.
 type eventJSON struct {
 	IMR     *uint8  `json:"imr"`
 	Type    *uint32 `json:"event_type"`
@@ -36,8 +36,8 @@ type eventJSON struct {
 	Version *uint64 `json:"version"`
 }
 
-// parseEventLog reads event by event: an array of empty objects, of 3 bytes each,
-// would else become 30 times its size before anybody looked.
+// parseEventLog reads one event at a time: an array of empty objects, of 3 bytes each, would
+// otherwise become 30 times its size before any check.
 func parseEventLog(b []byte) ([]Event, error) {
 	switch {
 	case len(b) > MaxSize:

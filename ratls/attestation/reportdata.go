@@ -2,8 +2,8 @@ package attestation
 
 import "crypto/sha512"
 
-// A Tag says for what a machine asked for a quote. It keeps a quote that binds
-// one thing from being shown for another.
+// A Tag is the purpose of a quote. It prevents the use of a quote for one purpose as a quote
+// for another.
 type Tag string
 
 // The tags, with the content that follows each.
@@ -15,7 +15,7 @@ const (
 	TagAppData     Tag = "app-data"     // what an app chose
 )
 
-// ReportData is what a quote must contain to bind content: the SHA-512 of
+// ReportData returns the report data of a quote that binds content: the SHA-512 of
 // tag ‖ ":" ‖ content.
 func ReportData(tag Tag, content []byte) [64]byte {
 	h := sha512.New()

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A RuntimeEvent is one that the system in the machine, or later an application
-// in it, measured into RTMR3. Its digest follows from its name and payload: see Digest.
+// A RuntimeEvent is an event that the system in the CVM, or later an application in it,
+// measured into RTMR3. Its name and payload determine its digest: see Digest.
 type RuntimeEvent struct {
 	Name    string
 	Payload []byte
@@ -20,11 +20,11 @@ type RuntimeEvent struct {
 //	boot-mr-done,                          end of the boot-time part
 //	os-image-hash, key-provider, storage-fs,
 //	system-ready,                          end of the system's part
-//	…                                      whatever applications want
+//	…                                      events of applications
 //
-// A machine that registers while it boots has no system-ready yet. The log is
-// believed after Verify, and no lookup sees what follows the first system-ready:
-// else an application could add a second app-id.
+// The log of a CVM that registers while it boots has no system-ready yet. Use the log only
+// after Verify. Lookups ignore everything after the first system-ready: otherwise an
+// application could add a second app-id.
 type RuntimeLog []RuntimeEvent
 
 // Names of events.
@@ -34,25 +34,24 @@ const (
 	EventInitScriptHash = "init-script-hash" // 32 bytes; up to 5 of them
 	EventInstanceID     = "instance-id"      // 20 bytes, or none
 	EventBootMRDone     = "boot-mr-done"     // empty
-	EventOSImageHash    = "os-image-hash"    // 32 bytes, as the KMS told the guest
+	EventOSImageHash    = "os-image-hash"    // 32 bytes, from the KMS
 	EventKeyProvider    = "key-provider"     // JSON
 	EventSystemReady    = "system-ready"     // empty
 )
 
-// ErrReplay refuses a log that is not the one behind RTMR3.
+// ErrReplay refuses a log that does not replay to RTMR3 of the quote.
 var ErrReplay = errors.New("event log does not replay to RTMR3 of the quote")
 
-// ErrAmbiguous refuses a log with a colon in the name of one of the system's
-// events. FormatV1 hashes name ‖ ":" ‖ payload, so a stranger who shows a log may
-// move the border between the two to another colon and keep the digest: the event
-// "key-provider" with a JSON payload would be one of another name, and the machine
-// one without a key provider. The system's own names have no colon. An application's
-// may, and are not looked up.
+// ErrAmbiguous refuses a log with a colon in the name of a system event. FormatV1 hashes
+// name ‖ ":" ‖ payload, so the sender of a log can move the border between the two to another
+// colon and keep the digest: the event "key-provider" with a JSON payload would get another
+// name, and the CVM would have no key provider. The names of the system have no colon. Names
+// of applications may have one, and are never looked up.
 var ErrAmbiguous = errors.New("system event has a colon in its name, so its payload is ambiguous")
 
-// Verify checks that the whole log is what was measured into rtmr3, a register
-// of a verified quote, and that its system's part can be read in one way only.
-// Digests are recomputed.
+// Verify checks that the whole log was measured into rtmr3, a register of a verified quote,
+// and that the system's part of it is unambiguous. It computes all digests. The error wraps
+// ErrReplay or ErrAmbiguous.
 func (l RuntimeLog) Verify(rtmr3 [48]byte) error {
 	if got := l.RTMR3(); got != rtmr3 {
 		return fmt.Errorf("%w: %d events give %x, the quote has %x", ErrReplay, len(l), got[:8], rtmr3[:8])
@@ -65,7 +64,7 @@ func (l RuntimeLog) Verify(rtmr3 [48]byte) error {
 	return nil
 }
 
-// RTMR3 is what the register must be after these events.
+// RTMR3 returns the value of the register after these events.
 func (l RuntimeLog) RTMR3() [48]byte {
 	var rtmr [48]byte
 	for _, e := range l {
@@ -74,16 +73,16 @@ func (l RuntimeLog) RTMR3() [48]byte {
 	return rtmr
 }
 
-// System is the part up to the first system-ready, which is in it. The rest was
-// written by applications.
+// System returns the part up to and including the first system-ready. Applications wrote the
+// rest.
 func (l RuntimeLog) System() RuntimeLog { return l.through(EventSystemReady) }
 
-// BootTime is the part up to the first boot-mr-done, which is in it: what a KMS
-// judges before it gives out keys. Without such an event it is the whole log.
+// BootTime returns the part up to and including the first boot-mr-done, which a KMS appraises
+// before it issues keys. Without such an event it returns the whole log.
 func (l RuntimeLog) BootTime() RuntimeLog { return l.through(EventBootMRDone) }
 
-// Payload is that of the first event with the name in the system's part, empty
-// if there is none.
+// Payload returns the payload of the first event with the name in the system's part, nil if
+// there is none.
 func (l RuntimeLog) Payload(name string) []byte {
 	for _, e := range l.System() {
 		if e.Name == name {
@@ -93,7 +92,7 @@ func (l RuntimeLog) Payload(name string) []byte {
 	return nil
 }
 
-// Payloads are those of all events with the name in the system's part.
+// Payloads returns the payloads of all events with the name in the system's part.
 func (l RuntimeLog) Payloads(name string) [][]byte {
 	var all [][]byte
 	for _, e := range l.System() {

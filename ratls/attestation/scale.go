@@ -17,10 +17,10 @@ import (
 //	3: the other bits + 4 bytes follow; only the form with 4 is read: more is
 //	   beyond any input
 //
-// Only the shortest form is taken, as the reference codec does.
+// Only the shortest form is accepted, as in the reference codec.
 
-// A scaleReader reads values from the front of b. Each method leaves b behind
-// what it read, and anywhere when it fails. Byte strings are views of b.
+// A scaleReader reads values from the front of b. Each method moves b behind what it read.
+// After an error the position is undefined. Byte strings are parts of b.
 type scaleReader struct{ b []byte }
 
 func (r *scaleReader) take(n int) ([]byte, error) {
@@ -109,8 +109,8 @@ func (r *scaleReader) text(limit int) (string, error) {
 	return string(b), nil
 }
 
-// scaleVec reads a vector of at most limit items. It goes over them twice: the
-// memory for n items is taken when n items have been seen.
+// scaleVec reads a vector of at most limit items, in two passes: it allocates memory for n
+// items only after it has seen n items.
 func scaleVec[T any](r *scaleReader, limit int, item func(*scaleReader) (T, error)) ([]T, error) {
 	n, err := r.compact()
 	if err != nil {

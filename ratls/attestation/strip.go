@@ -2,20 +2,20 @@ package attestation
 
 import "slices"
 
-// typeACPI is the TCG's EV_PLATFORM_CONFIG_FLAGS, under which firmware measures
-// the tables that its host gave it.
+// typeACPI is the TCG's EV_PLATFORM_CONFIG_FLAGS. With it firmware measures the tables from
+// its host.
 const typeACPI = 10
 
 // Names of those events.
 var acpiEvents = []string{"acpi-loader", "acpi-rsdp", "acpi-tables"}
 
-// strippedPayload takes the place of ACPI tables of many kB.
+// strippedPayload replaces ACPI tables of many kB.
 const strippedPayload = "ACPI DATA"
 
-// Strip returns the attestation as it goes into a certificate: of the platform's
-// log it keeps dstack's own events, without the digests, which can be recomputed,
-// and the digests of the three named ACPI events. RTMR0–2 cannot be replayed from
-// it; RuntimeEvents are whole. The result shares memory with a.
+// Strip returns the attestation in the form for a certificate. Of the platform's log it keeps
+// dstack's own events, without their digests, which can be computed, and the digests of the
+// three ACPI events. RTMR0 to RTMR2 cannot be replayed from it; RuntimeEvents are complete.
+// The result shares memory with a.
 func (a *Attestation) Strip() *Attestation {
 	stripped := *a
 	stripped.Events = nil

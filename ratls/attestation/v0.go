@@ -15,7 +15,7 @@ import (
 //	[64]   report data
 //	text   config
 //
-// It has no room for a format: its events are of FormatV1.
+// It has no format: its events are of FormatV1.
 const tagV0 = 0x00
 
 // parseV0 keeps b.

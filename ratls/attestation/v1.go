@@ -17,15 +17,14 @@ import (
 //	event:         {imr, event_type, event, event_payload, digest?, version?, preimage?}
 //	runtime event: {event, payload, version?}
 //
-// Bytes are bin or arrays of integers. The reference demands the digest and the
-// preimage of each event of format 2, and then refuses certificates, because
-// stripping removes them. Here neither counts: the digest of a runtime event is always
-// recomputed, so the preimage is read over.
+// Bytes are bin or arrays of integers. The reference requires the digest and the preimage of
+// each event of format 2, and then refuses certificates, because stripping removes them. Here
+// neither matters: the digest of a runtime event is always computed, and the preimage is
+// skipped.
 //
-// A name that is not known is refused. Skipping it would be safe for today's
-// rules, since all that is believed is replayed against the quote, but a member that
-// is to change their meaning would pass unseen, and skipping needs recursion over
-// a stranger's data.
+// Unknown names are refused. To skip them would be safe today, because everything that
+// matters is replayed against the quote. But a future member that changes the meaning of the
+// others would be ignored, and skipping needs recursion over hostile data.
 
 var (
 	fieldsV1       = []string{"version", "platform", "stack"}
@@ -81,7 +80,7 @@ func parseV1(b []byte) (*Attestation, error) {
 	return a, nil
 }
 
-// readTagged reads {kind, data}: how data is read depends on kind.
+// readTagged reads {kind, data}. The kind determines how data is read.
 func readTagged(r *msgpack.Reader, check func(kind string) error, data func(kind string) error) error {
 	var kind string
 	return r.Struct(tagged, len(tagged), func(i int) (err error) {
@@ -153,8 +152,8 @@ func (a *Attestation) readStack(r *msgpack.Reader, kind string) error {
 	})
 }
 
-// readArray reads an array of at most maxEvents items. Its memory grows with the
-// items that were read: one of 17 bytes becomes one of 48.
+// readArray reads an array of at most maxEvents items. Its memory grows with the items that
+// were read: an item of 17 bytes becomes one of 48.
 func readArray[T any](r *msgpack.Reader, item func(*msgpack.Reader) (T, error)) ([]T, error) {
 	n, err := r.Array()
 	if err != nil {

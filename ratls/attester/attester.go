@@ -12,25 +12,25 @@ import (
 	"sallyport/ratls/tdx"
 )
 
-// An Attester has the hardware say what this machine is. Both sources of this package
-// may be used concurrently.
+// An Attester makes evidence of the CVM that this program runs in. Both sources of this
+// package may be used concurrently.
 type Attester interface {
 	// Attest returns evidence that is bound to reportData, such as
 	// attestation.ReportData of a public key: a quote of it, and an attestation of
 	// everything, not stripped. EventLog and VMConfig are empty if the source has none.
 	Attest(ctx context.Context, reportData [64]byte) (attestation.QuoteAnswer, error)
 
-	// String names the source, for logs.
+	// String returns the name of the source, for logs.
 	String() string
 }
 
-// ErrNoSource says that nothing on this machine can make a quote.
+// ErrNoSource means that nothing here can make a quote.
 var ErrNoSource = errors.New("no quote source")
 
-// Options say where to look. The zero value is the usual places.
+// Options are the places to look in. The zero value is the usual places.
 type Options struct {
-	// DstackSocket is the dstack guest agent's; "" is /var/run/dstack.sock, else
-	// /var/run/dstack/dstack.sock.
+	// DstackSocket is the socket of the dstack guest agent; "" is /var/run/dstack.sock,
+	// or /var/run/dstack/dstack.sock if that is missing.
 	DstackSocket string
 
 	// TSMRoot is the directory of the kernel's reports; "" is
@@ -38,10 +38,10 @@ type Options struct {
 	TSMRoot string
 }
 
-// Find returns the source of this machine: the guest agent if its socket is there,
-// because its evidence tells more, else the kernel. An agent that is there and does
-// not answer is an error of Attest, and no reason to publish less. The error wraps
-// ErrNoSource, with what was looked for, or tells what is there and does not work.
+// Find returns the source of this CVM: the guest agent if its socket exists, because its
+// evidence has an event log, else the kernel. If an agent exists and does not answer, Attest
+// returns an error; it does not fall back to the kernel. The error of Find wraps ErrNoSource
+// and names the missing files, or says why an existing source cannot be used.
 func Find(ctx context.Context, o Options) (Attester, error) {
 	return find(ctx, o, newKernel(o.TSMRoot))
 }
@@ -79,7 +79,7 @@ func find(ctx context.Context, o Options, k kernel) (Attester, error) {
 	return nil, fmt.Errorf("%w: this machine has no %s", ErrNoSource, strings.Join(missing, ", no "))
 }
 
-// isThere reports whether name is there and of this type.
+// isThere reports whether name exists and has this type.
 func isThere(name string, want fs.FileMode) (bool, error) {
 	st, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {

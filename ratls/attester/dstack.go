@@ -9,7 +9,7 @@ import (
 	"sallyport/ratls/attestation"
 )
 
-// dstack asks the guest agent of this VM.
+// dstack asks the guest agent of this CVM.
 type dstack struct {
 	socket string
 	agent  *dstackagent.Client
@@ -21,8 +21,8 @@ func newDstack(socket string) dstack { return dstack{socket, dstackagent.New(soc
 
 func (d dstack) String() string { return "dstack guest agent at " + d.socket }
 
-// Attest asks for a quote. Old agents send it without an attestation, which is then
-// made of the quote and the event log.
+// Attest asks for a quote. Old agents answer without an attestation: then Attest makes it of
+// the quote and the event log.
 func (d dstack) Attest(ctx context.Context, reportData [64]byte) (attestation.QuoteAnswer, error) {
 	question := struct {
 		ReportData dstackagent.Hex `json:"report_data"`

@@ -21,26 +21,26 @@ import (
 	"sallyport/ratls/tdx"
 )
 
-// The kernel (6.7 and later) quotes by files (Documentation/ABI/testing/configfs-tsm-report):
-// a directory is made, report data written to its inblob, the quote read from its
-// outblob, and the directory removed; generation tells whether somebody else wrote
-// meanwhile. go-configfs-tsm does that. go-tdx-guest/client, which stands on it, also
-// registers a flag of the process, logs to stdout, and leaves a directory behind at
-// each call; the ioctl on /dev/tdx_guest to which it falls back was never in mainline
-// Linux.
+// The kernel (6.7 and later) makes quotes through files
+// (Documentation/ABI/testing/configfs-tsm-report): the program makes a directory, writes
+// report data to its inblob, reads the quote from its outblob, and removes the directory;
+// generation shows whether another process wrote meanwhile. go-configfs-tsm does that.
+// go-tdx-guest/client, which uses it, also registers a flag of the process, logs to stdout,
+// and leaves a directory behind at each call; its fallback, the ioctl on /dev/tdx_guest, was
+// never in mainline Linux.
 
 const (
 	tsmRoot     = configfsi.TsmPrefix + "/report"
 	tdxProvider = "tdx_guest"
 
-	// The kernel has one buffer for quotes, and waits 30 s for the host to fill it. If a
-	// signal ended that wait, the buffer stays busy until the host has done so.
+	// The kernel has one buffer for quotes, and waits 30 s for the host to fill it. After
+	// a signal ended that wait, the buffer stays busy until the host has filled it.
 	busyTries = 30
 	busyPause = time.Second
 )
 
-// kernel asks Linux. Its evidence has no event log: only whoever knows what RTMR0–3
-// must be can make something of them.
+// kernel asks Linux. Its evidence has no event log: it is useful only to verifiers that know
+// the values of RTMR0 to RTMR3.
 type kernel struct {
 	root string
 	open func(ctx context.Context, root string) configfsi.Client // openFiles, but in tests
@@ -55,8 +55,7 @@ func newKernel(root string) kernel {
 
 func (k kernel) String() string { return "kernel, " + k.root }
 
-// Attest waits for its turn no longer than ctx, then for the kernel, which gives up
-// after 30 s.
+// Attest waits for its turn until ctx ends, and then for the kernel, for up to 30 s.
 func (k kernel) Attest(ctx context.Context, reportData [64]byte) (attestation.QuoteAnswer, error) {
 	select {
 	case k.turn <- struct{}{}:
@@ -82,7 +81,7 @@ func (k kernel) quote(ctx context.Context, reportData [64]byte) (attestation.Quo
 	return complete(attestation.QuoteAnswer{Quote: r.OutBlob}, reportData)
 }
 
-// provider is who makes the reports: tdx_guest, sev_guest, …
+// provider returns the name of the provider of reports: tdx_guest, sev_guest, …
 func (k kernel) provider(ctx context.Context) (name string, err error) {
 	r, err := report.CreateOpenReport(k.open(ctx, k.root))
 	if err != nil {
@@ -95,8 +94,7 @@ func (k kernel) provider(ctx context.Context) (name string, err error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// files are the kernel's below root, wherever that is; go-configfs-tsm knows them by
-// their usual paths.
+// files are the kernel's files below root. go-configfs-tsm calls them by their usual paths.
 type files struct {
 	ctx  context.Context // of one quote
 	root string
@@ -140,7 +138,7 @@ func readFile(name string) ([]byte, error) {
 	return b, err
 }
 
-// WriteFile writes to a file of the kernel's; it makes none.
+// WriteFile writes to a file of the kernel. It does not make files.
 func (f files) WriteFile(name string, contents []byte) error {
 	out, err := os.OpenFile(f.real(name), os.O_WRONLY, 0)
 	if err != nil {
@@ -150,7 +148,7 @@ func (f files) WriteFile(name string, contents []byte) error {
 	return oneline.Join(err, out.Close())
 }
 
-// RemoveAll removes a report. Its files go with its directory, and only so.
+// RemoveAll removes a report. The kernel removes its files with the directory.
 func (f files) RemoveAll(name string) error { return os.Remove(f.real(name)) }
 
 // ReadDir lists reports.

@@ -11,16 +11,15 @@ import (
 	"net/url"
 )
 
-// The forms of the answers (Intel, "PCS API V4"; a PCCS differs in the names of
-// headers and gives CRLs as hex). All of it is hostile: the servers are reached over
-// networks, and a PCCS is anybody's. What is inside the documents is left to package qvl.
+// The forms of the answers (Intel, "PCS API V4"; a PCCS has other names of headers and CRLs in
+// hex). All of them are taken to be hostile: they come over networks, and anybody can run a
+// PCCS. Package qvl reads the documents themselves.
 
 const signatureSize = 64 // ECDSA over P-256: r and s
 
-// parseSigned takes {"<member>":{…},"signature":"<hex>"} apart. The signature covers
-// the bytes of the member as they were served, so they are cut out and not written
-// anew. The object has no other member and none twice: else two readers could take
-// different ones.
+// parseSigned splits {"<member>":{…},"signature":"<hex>"}. The signature covers the bytes of
+// the member as they were sent, so they are cut out and not encoded again. The object must not
+// have other members, or one twice: otherwise two readers could use different ones.
 func parseSigned(body []byte, member string) (document, signature []byte, err error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
@@ -73,8 +72,8 @@ func decodeSignature(d *json.Decoder) ([]byte, error) {
 	return b, nil
 }
 
-// parseChain takes an issuer chain from the one header that has one of these names:
-// PEM, URL-escaped.
+// parseChain returns an issuer chain, in PEM, from the single header with one of these names.
+// The header is URL-escaped.
 func parseChain(h http.Header, names ...string) ([]byte, error) {
 	for _, name := range names {
 		switch values := h.Values(name); len(values) {
@@ -93,7 +92,7 @@ func parseChain(h http.Header, names ...string) ([]byte, error) {
 	return nil, fmt.Errorf("the answer has no header %s", names[0])
 }
 
-// parseCRL takes a revocation list in DER, or as a PCCS gives it: in hex.
+// parseCRL returns a revocation list in DER from DER or hex (a PCCS sends hex).
 func parseCRL(body []byte) ([]byte, error) {
 	if len(body) > 0 && body[0] == 0x30 { // which DER begins with, and hex of DER does not
 		return body, nil

@@ -11,8 +11,8 @@ import (
 	"sallyport/ratls/qvl"
 )
 
-// head is what documents say of themselves: for which platform they are, and when
-// each was issued. Package qvl verifies it; here it is only read.
+// head is the platform of documents and the time when each was issued, by their own
+// statement. Package qvl verifies it.
 type head struct {
 	platform Platform
 	issued   [4]time.Time // TCB info, QE identity, PCK CRL, root CRL
@@ -61,7 +61,7 @@ func (h head) before(other head) bool {
 	return false
 }
 
-// entry is what is held for a platform. Of its fields only the last three change.
+// entry is the documents of a platform. Only its last three fields change.
 type entry struct {
 	docs        *qvl.Collateral
 	prepared    *qvl.Prepared
@@ -73,8 +73,8 @@ type entry struct {
 	failures int       // of fetching again, in a row
 }
 
-// examine verifies documents that are said to be for p: signatures, issuers and
-// revocation up to root, then whose they are.
+// examine verifies documents for p: signatures, issuers and revocation up to root, and then
+// the platform.
 func examine(p Platform, docs *qvl.Collateral, root *x509.Certificate) (*entry, error) {
 	prepared, err := qvl.Prepare(docs, root)
 	if err != nil {
@@ -91,7 +91,7 @@ func examine(p Platform, docs *qvl.Collateral, root *x509.Certificate) (*entry, 
 	return e, nil
 }
 
-// holds reports whether the documents are in time.
+// holds reports whether the documents are valid at now.
 func (e *entry) holds(now time.Time) bool { return !now.Before(e.from) && !now.After(e.until) }
 
 // same reports whether a and b are the same documents.

@@ -15,44 +15,44 @@ import (
 	"sallyport/ratls/tdx"
 )
 
-// Options tell a Client where to ask and where to keep. The zero value works: Intel,
-// then Phala, and memory alone.
+// Options are the options of a Client. The zero value asks Intel, then Phala, and stores
+// documents only in memory.
 type Options struct {
-	// URLs are servers, asked in this order until one has all documents: Intel's PCS or
-	// a PCCS, such as https://pccs.example.com. Nil is Intel's PCS, then Phala's PCCS.
+	// URLs are servers, asked in this order until one has all documents: Intel's PCS, or a
+	// PCCS such as https://pccs.example.com. Nil is Intel's PCS, then Phala's PCCS.
 	URLs []string
 
-	// Dir is a directory of the client's own for documents, so that a restart needs no
-	// server. It is made if missing. "" keeps them in memory alone.
+	// Dir is a directory for documents, so that a restart needs no server. Only the client
+	// may use it. The client makes it if it is missing. "" stores documents only in memory.
 	Dir string
 
-	// HTTP makes the requests; nil is a client with the environment's proxies. In any
-	// case redirections are refused, and times and sizes bounded.
+	// HTTP makes the requests; nil is a client that uses the environment's proxies. In
+	// either case redirections are refused, and times and sizes are bounded.
 	HTTP *http.Client
 
-	// Root is whose word the documents must be, in the end; nil is Intel's root. Tests
-	// have one of their own.
+	// Root is the root of the documents' signatures; nil is Intel's root. Another one is
+	// for tests.
 	Root *x509.Certificate
 
-	// OnChange is told when other documents for a platform were fetched than those that
-	// were held, also if none were. It may be called concurrently, and may call
+	// OnChange is called after documents for a platform were fetched that differ from the
+	// current ones, or are the first. It may be called concurrently. It may call
 	// Collateral, but not Close.
 	OnChange func(Platform)
 
 	Log *slog.Logger // nil discards
 }
 
-// ErrUnavailable is what every error of Collateral wraps: nobody has the documents, or
+// ErrUnavailable is wrapped by every error of Collateral: no server has the documents, or
 // none that can be used. It says nothing about a quote.
 var ErrUnavailable = errors.New("collateral unavailable")
 
 const (
-	failedFor    = 30 * time.Second // a failure is remembered: not every registration asks a dead PCCS
+	failedFor    = 30 * time.Second // a failure is cached, so that a dead PCCS is not asked at every registration
 	maxPlatforms = 128              // Intel has some dozens; each takes about 25 kB
 	maxFlights   = 32
 )
 
-// Client gets collateral and keeps it. All methods may be called concurrently.
+// Client fetches collateral and stores it. All methods may be called concurrently.
 type Client struct {
 	servers  []server
 	http     *http.Client
@@ -61,10 +61,10 @@ type Client struct {
 	onChange func(Platform)
 	log      *slog.Logger
 
-	ctx    context.Context // of all flights: they outlive the caller that began them
+	ctx    context.Context // of all flights: they outlive the caller that started them
 	cancel context.CancelFunc
 
-	mu      sync.Mutex // guards what follows; not held over I/O
+	mu      sync.Mutex // guards the fields below; not held over I/O
 	held    map[Platform]*entry
 	failed  map[Platform]failure
 	flights map[Platform]*flight
@@ -77,15 +77,15 @@ type failure struct {
 	until time.Time
 }
 
-// flight is the search for a platform's documents. Whoever else wants them waits for
-// done.
+// flight is the fetching of a platform's documents. All callers that need them wait for done.
 type flight struct {
 	done  chan struct{}
 	entry *entry // with err, written before done is closed
 	err   error
 }
 
-// New makes a Client. It does no I/O. The error is about Options.URLs.
+// New returns a Client. It does no I/O. It returns an error if Options.URLs are invalid. Call
+// Close when the client is no longer used.
 func New(o Options) (*Client, error) {
 	if o.URLs == nil {
 		o.URLs = []string{"https://api.trustedservices.intel.com", "https://pccs.phala.network"}
@@ -117,9 +117,9 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Collateral returns the documents of p, verified and in time. If they are not held
-// it waits for the disk and the servers, no longer than ctx. The caller does not
-// change them.
+// Collateral returns the documents of p, verified and valid now. Without current documents it
+// waits for the disk and the servers until ctx ends. The error wraps ErrUnavailable. The
+// caller must not change the documents.
 func (c *Client) Collateral(ctx context.Context, p Platform) (*qvl.Collateral, error) {
 	e, err := c.get(ctx, p)
 	if err != nil {
@@ -128,8 +128,8 @@ func (c *Client) Collateral(ctx context.Context, p Platform) (*qvl.Collateral, e
 	return e.docs, nil
 }
 
-// Prepared is Collateral in the form that quotes are judged by. It is the same value
-// until the documents change.
+// Prepared returns what Collateral does, in the form for verification. It returns the same
+// pointer until the documents change.
 func (c *Client) Prepared(ctx context.Context, p Platform) (*qvl.Prepared, error) {
 	e, err := c.get(ctx, p)
 	if err != nil {
@@ -138,8 +138,8 @@ func (c *Client) Prepared(ctx context.Context, p Platform) (*qvl.Prepared, error
 	return e.prepared, nil
 }
 
-// Close ends what is under way and waits for it, OnChange included. What is held is
-// still told.
+// Close ends all fetching and waits for it, including calls of OnChange. Collateral still
+// returns current documents after it.
 func (c *Client) Close() {
 	c.mu.Lock()
 	c.closed = true
@@ -154,7 +154,7 @@ var (
 	errBusy   = fmt.Errorf("%d fetches are already running", maxFlights)
 )
 
-// get returns what is held for p and in time, else what a search finds.
+// get returns the current documents of p, and fetches them if there are none.
 func (c *Client) get(ctx context.Context, p Platform) (*entry, error) {
 	if p.CA != tdx.Processor && p.CA != tdx.Platform {
 		return nil, fmt.Errorf("%w for %s: no such authority", ErrUnavailable, p)
@@ -177,7 +177,7 @@ func (c *Client) get(ctx context.Context, p Platform) (*entry, error) {
 	return f.entry, nil
 }
 
-// current is what is held for p, if it is in time.
+// current returns the documents of p in memory, nil if there are none that are valid now.
 func (c *Client) current(p Platform) *entry {
 	now := time.Now()
 	c.mu.Lock()
@@ -190,16 +190,15 @@ func (c *Client) current(p Platform) *entry {
 	return e
 }
 
-// join takes part in the search for p that is under way, else begins one: anew, or
-// only if no failure is remembered.
-func (c *Client) join(p Platform, anew bool) (*flight, error) {
+// join returns the running flight for p, or starts one. With again it ignores a cached failure.
+func (c *Client) join(p Platform, again bool) (*flight, error) {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := c.flights[p]; f != nil {
 		return f, nil
 	}
-	if f, ok := c.failed[p]; ok && !anew && now.Before(f.until) {
+	if f, ok := c.failed[p]; ok && !again && now.Before(f.until) {
 		return nil, f.err
 	}
 	switch {
@@ -210,15 +209,15 @@ func (c *Client) join(p Platform, anew bool) (*flight, error) {
 	}
 	f := &flight{done: make(chan struct{})}
 	c.flights[p] = f
-	c.running.Go(func() { c.fly(p, f, anew) })
+	c.running.Go(func() { c.fly(p, f, again) })
 	return f, nil
 }
 
-// fly does a search and tells all who wait for it.
-func (c *Client) fly(p Platform, f *flight, anew bool) {
+// fly searches and reports the outcome to all that wait.
+func (c *Client) fly(p Platform, f *flight, again bool) {
 	old := c.current(p)
 	changed := false
-	if f.entry = old; anew || old == nil { // else a search has just ended
+	if f.entry = old; again || old == nil { // else a search has just ended
 		f.entry, changed, f.err = c.searchSafely(p, old)
 	}
 	c.mu.Lock()
@@ -233,8 +232,8 @@ func (c *Client) fly(p Platform, f *flight, anew bool) {
 	}
 }
 
-// searchSafely is search. What a server answers must not end the process: a panic is a
-// failure.
+// searchSafely is search, with a panic as an error: an answer of a server must not end the
+// process.
 func (c *Client) searchSafely(p Platform, old *entry) (e *entry, changed bool, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -246,7 +245,7 @@ func (c *Client) searchSafely(p Platform, old *entry) (e *entry, changed bool, e
 	return c.search(p, old)
 }
 
-// search gets the documents of p: from the disk if none are held, else from a server.
+// search returns the documents of p: from the disk if memory has none, else from a server.
 func (c *Client) search(p Platform, old *entry) (e *entry, changed bool, err error) {
 	if old == nil {
 		if e := c.load(p); e != nil {

@@ -14,17 +14,17 @@ import (
 	"sallyport/ratls/qvl"
 )
 
-// disk keeps documents over a restart: one file per platform, in dcap-qvl's format.
-// It is a cache: a file that cannot be used is as good as none. The documents of a
-// file are looked at as if a server had sent them.
+// disk stores documents for a restart: one file for each platform, in dcap-qvl's format. It is
+// a cache: a file that cannot be used counts as missing. The documents of a file are verified
+// like those of a server.
 type disk struct {
 	dir string // "": keeps nothing
 }
 
 func (d disk) path(p Platform) string { return filepath.Join(d.dir, p.String()+".json") }
 
-// load reads the documents of p, and when they were fetched. Where there is no file
-// it returns nothing.
+// load returns the documents of p and the time when they were fetched, zero values if there
+// is no file.
 func (d disk) load(p Platform) (*qvl.Collateral, time.Time, error) {
 	if d.dir == "" {
 		return nil, time.Time{}, nil
@@ -69,7 +69,7 @@ func (d disk) remove(p Platform) error {
 	return nil
 }
 
-// list finds the platforms that have a file, the one fetched last first.
+// list returns the platforms that have a file, the last fetched first.
 func (d disk) list() ([]Platform, error) {
 	if d.dir == "" {
 		return nil, nil

@@ -19,14 +19,13 @@ const (
 	maxBody       = 1 << 20 // Intel's largest documents have some 10 kB
 	maxHeader     = 64 << 10
 
-	// A PCS has no path for the root CRL. It is where Intel's root certificate says
-	// (its CRL distribution point); an address in a certificate that nobody has
-	// verified is not asked for.
+	// A PCS has no path for the root CRL. This is the CRL distribution point of Intel's
+	// root certificate. An address in an unverified certificate is never used.
 	intelDomain  = ".trustedservices.intel.com"
 	intelRootCRL = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 )
 
-// server is where the four documents are.
+// server has the addresses of the four documents.
 type server struct {
 	base    string
 	rootCRL string
@@ -37,11 +36,11 @@ func parseServer(text string) (server, error) {
 	if err != nil {
 		return server{}, fmt.Errorf("PCCS URL: %w", err)
 	}
-	// http will do: the documents are public and signed.
+	// http is enough: the documents are public and signed.
 	if u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return server{}, fmt.Errorf("PCCS URL %s: want one such as https://pccs.example.com", u.Redacted())
 	}
-	// Intel's own libraries want the path of the SGX API in it, so configurations have it.
+	// Intel's own libraries require the path of the SGX API, so configurations have it.
 	s := server{base: strings.TrimSuffix(strings.TrimRight(text, "/"), "/sgx/certification/v4")}
 	s.rootCRL = s.base + "/sgx/certification/v4/rootcacrl"
 	if strings.HasSuffix(strings.ToLower(u.Hostname()), intelDomain) {
@@ -50,8 +49,8 @@ func parseServer(text string) (server, error) {
 	return s, nil
 }
 
-// httpClient is o, or what fits here if it is nil. Neither follows redirections: a
-// PCCS does not choose what else this machine asks for.
+// httpClient returns o, or a suitable client if o is nil. Neither follows redirections: a PCCS
+// must not choose other addresses.
 func httpClient(o *http.Client) *http.Client {
 	c := http.Client{Transport: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -68,9 +67,9 @@ func httpClient(o *http.Client) *http.Client {
 	return &c
 }
 
-// fetch asks the servers in their order, until one has documents that will do. All
-// four come from one server: during a TCB recovery two servers differ. old is what is
-// held and in time, or nil.
+// fetch asks the servers in order until one has acceptable documents. All four come from one
+// server, because two servers differ during a TCB recovery. old are the current documents, or
+// nil.
 func (c *Client) fetch(ctx context.Context, p Platform, old *entry) (*entry, error) {
 	var failed []string
 	for _, s := range c.servers {
@@ -90,7 +89,7 @@ func (c *Client) fetch(ctx context.Context, p Platform, old *entry) (*entry, err
 	return nil, errors.New(strings.Join(failed, "; "))
 }
 
-// accept says why docs will not do.
+// accept verifies docs. It refuses expired ones, and ones older than old.
 func (c *Client) accept(p Platform, docs *qvl.Collateral, old *entry) (*entry, error) {
 	now := time.Now()
 	e, err := examine(p, docs, c.root)
@@ -125,7 +124,7 @@ func (c *Client) fetchFrom(ctx context.Context, s server, p Platform) (*qvl.Coll
 	return docs, nil
 }
 
-// document is one of the four: where it is, and who takes what comes.
+// document is the address of one of the four, and the function that reads the answer.
 type document struct {
 	name, url string
 	take      func(body []byte) error
@@ -172,7 +171,7 @@ func (s server) documents(p Platform, docs *qvl.Collateral) []document {
 	}
 }
 
-// download is one request.
+// download makes one request.
 func (c *Client) download(ctx context.Context, from string) ([]byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {

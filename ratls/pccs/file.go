@@ -9,8 +9,8 @@ import (
 	"sallyport/ratls/qvl"
 )
 
-// Fixed is the collateral of one platform, whatever the time: for verification
-// without a network, and of evidence of the past. It may be used concurrently.
+// Fixed is the collateral of one platform, whether it is valid now or not: for verification
+// without a network, and for evidence of the past. It may be used concurrently.
 type Fixed struct {
 	platform Platform
 	docs     *qvl.Collateral
@@ -18,9 +18,8 @@ type Fixed struct {
 	refused  error // by qvl.Prepare
 }
 
-// NewFixed holds c for the platform that it names, as verified below root; nil is
-// Intel's. What does not verify is held all the same, so that its user can be told
-// which rule is broken: see Prepared.
+// NewFixed returns c as a source for the platform that it names. root is the root of its
+// signatures; nil is Intel's. If they do not verify, Prepared returns the reason.
 func NewFixed(c *qvl.Collateral, root *x509.Certificate) (*Fixed, error) {
 	h, err := readHead(c)
 	if err != nil {
@@ -31,7 +30,7 @@ func NewFixed(c *qvl.Collateral, root *x509.Certificate) (*Fixed, error) {
 	return f, nil
 }
 
-// File is NewFixed with a file in dcap-qvl's format.
+// File is like NewFixed, for a file in dcap-qvl's JSON format.
 func File(name string, root *x509.Certificate) (*Fixed, error) {
 	data, _, err := regularfile.Read(name, qvl.MaxCollateral)
 	if err != nil {
@@ -48,10 +47,10 @@ func File(name string, root *x509.Certificate) (*Fixed, error) {
 	return f, nil
 }
 
-// Platform is what the collateral is for.
+// Platform returns the platform of the collateral.
 func (f *Fixed) Platform() Platform { return f.platform }
 
-// Collateral returns what f holds. For another platform it is an error, which wraps
+// Collateral returns the collateral. For another platform it returns an error that wraps
 // ErrUnavailable.
 func (f *Fixed) Collateral(_ context.Context, p Platform) (*qvl.Collateral, error) {
 	if p != f.platform {
@@ -60,8 +59,8 @@ func (f *Fixed) Collateral(_ context.Context, p Platform) (*qvl.Collateral, erro
 	return f.docs, nil
 }
 
-// Prepared is Collateral in its verified form. An error that does not wrap
-// ErrUnavailable is that of qvl.Prepare.
+// Prepared returns the collateral in its verified form. An error that does not wrap
+// ErrUnavailable is the one of qvl.Prepare.
 func (f *Fixed) Prepared(ctx context.Context, p Platform) (*qvl.Prepared, error) {
 	if _, err := f.Collateral(ctx, p); err != nil {
 		return nil, err

@@ -6,11 +6,11 @@ import (
 	"sallyport/internal/backoff"
 )
 
-// What a Client remembers, and how long: documents until their end, at most
-// maxPlatforms of them, failures for failedFor.
+// What a Client stores: the documents of at most maxPlatforms platforms, until they expire,
+// and failures for failedFor.
 
-// hold remembers e. If there are too many, those longest not asked for go, and their
-// file with them.
+// hold stores e. If there are too many entries, those whose last use is the oldest go, with
+// their files.
 func (c *Client) hold(p Platform, e *entry) {
 	c.mu.Lock()
 	c.held[p] = e
@@ -39,8 +39,8 @@ func (c *Client) forget(p Platform) {
 	}
 }
 
-// rememberFailure is called with c.mu held. Documents that have ended meanwhile are
-// forgotten: who asks for them will make the next try.
+// rememberFailure stores a failure. The caller holds c.mu. It drops documents that have
+// expired: the next caller that needs them causes the next try.
 func (c *Client) rememberFailure(p Platform, err error) {
 	now := time.Now()
 	if e := c.held[p]; e != nil {

@@ -8,17 +8,17 @@ import (
 	"sallyport/ratls/tdx"
 )
 
-// Platform is a kind of machine as Intel's collateral knows it. Both values are in
-// the certificate of the machine's provisioning certification key: tdx.PCK has them.
+// Platform is a kind of platform for which Intel publishes collateral. Both values are in the
+// certificate of the platform's provisioning certification key: see tdx.PCK.
 type Platform struct {
 	FMSPC [6]byte // family, model, stepping, platform type, custom SKU
-	CA    tdx.CA  // who issued the certificate
+	CA    tdx.CA  // the issuer of the certificate
 }
 
-// String is such as "90C06F000000-platform".
+// String returns text such as "90C06F000000-platform".
 func (p Platform) String() string { return fmt.Sprintf("%X-%s", p.FMSPC[:], p.CA) }
 
-// parsePlatform reads what String writes, and nothing else.
+// parsePlatform reads exactly the texts that String returns.
 func parsePlatform(s string) (p Platform, ok bool) {
 	number, _, _ := strings.Cut(s, "-")
 	b, err := hex.DecodeString(number)
@@ -34,7 +34,7 @@ func parsePlatform(s string) (p Platform, ok bool) {
 	return Platform{}, false
 }
 
-// issuer is the CA that has this name in its certificate and in its CRL (Intel, "SGX
+// issuer returns the CA with this name in its certificate and in its CRL (Intel, "SGX
 // PCK Certificate and Certificate Revocation List Profile").
 func issuer(commonName string) (tdx.CA, error) {
 	switch commonName {

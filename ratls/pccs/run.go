@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Documents are fetched again long before they end, so that a PCCS may be down for
-// days: after three quarters of their time, and at least daily, because a TCB
-// recovery or a revocation does not wait for the end of what was published before.
-// A server that goes on sending the same near their end is asked every hour.
+// Documents are fetched again long before they expire, so that a PCCS may be down for days:
+// after three quarters of their validity, and at least daily, because a TCB recovery or a
+// revocation does not wait for the end of older documents. If a server still sends the same
+// documents near their end, it is asked every hour.
 const (
 	refreshEvery = 24 * time.Hour
 	refreshNear  = time.Hour
@@ -17,7 +17,7 @@ const (
 	maxRetry     = time.Hour
 )
 
-// dueAfter is when to fetch e again, which was fetched then.
+// dueAfter returns the time to fetch e again. fetched is the time of the last fetch.
 func (e *entry) dueAfter(fetched time.Time) time.Time {
 	daily, late, soon := fetched.Add(refreshEvery), e.until.Add(-e.until.Sub(e.from)/4), fetched.Add(refreshNear)
 	if late.Before(soon) {
@@ -29,8 +29,8 @@ func (e *entry) dueAfter(fetched time.Time) time.Time {
 	return daily
 }
 
-// Run keeps the documents of all known platforms fresh, those on disk and those that
-// were asked for, until ctx ends or the client is closed. It is to be called once.
+// Run refreshes the documents of all platforms that are on disk or were asked for, until ctx
+// ends or the client is closed. Call it once at most.
 func (c *Client) Run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -48,7 +48,7 @@ func (c *Client) Run(ctx context.Context) {
 	}
 }
 
-// adopt takes over what is on disk.
+// adopt reads the documents on disk.
 func (c *Client) adopt() {
 	all, err := c.disk.list()
 	if err != nil {
@@ -86,7 +86,7 @@ func (c *Client) refresh(ctx context.Context, p Platform) {
 	}
 }
 
-// until is when the documents of p end; zero if there are none.
+// until returns the end of validity of the documents of p, zero if there are none.
 func (c *Client) until(p Platform) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,7 +96,7 @@ func (c *Client) until(p Platform) time.Time {
 	return time.Time{}
 }
 
-// overdue lists the platforms to be refreshed now.
+// overdue returns the platforms to refresh now.
 func (c *Client) overdue() []Platform {
 	now := time.Now()
 	c.mu.Lock()
@@ -110,8 +110,8 @@ func (c *Client) overdue() []Platform {
 	return list
 }
 
-// untilDue is how long Run may sleep: at most an hour. What comes meanwhile is not
-// due sooner, and clocks are put right.
+// untilDue returns how long Run may sleep, at most an hour, because clocks are adjusted. New
+// documents are not due sooner.
 func (c *Client) untilDue() time.Duration {
 	now := time.Now()
 	c.mu.Lock()

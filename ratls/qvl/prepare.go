@@ -11,7 +11,7 @@ import (
 type Prepared struct {
 	root      *x509.Certificate
 	rootCRL   *crl
-	pckCA     *x509.Certificate // who issued pckCRL
+	pckCA     *x509.Certificate // the issuer of pckCRL
 	pckCRL    *crl
 	tcb       *tcbInfo
 	tcbSigner *x509.Certificate

@@ -19,15 +19,15 @@ const (
 	namePCK       = "Intel SGX PCK Certificate"
 )
 
-// A Chain is the certificates of a platform.
+// A Chain holds the certificates of a platform.
 type Chain struct {
 	Leaf         *x509.Certificate // of the provisioning certification key (PCK): see ParsePCK
 	Intermediate *x509.Certificate // of Intel's Platform or Processor CA
 	Root         *x509.Certificate
 }
 
-// PCKCertificates parses the quote's certificates and verifies nothing. It may be
-// used to see what a quote says; to trust it, use VerifyChain.
+// PCKCertificates parses the certificates of the quote. It verifies nothing: use VerifyChain
+// before trusting them.
 func (q *Quote) PCKCertificates() (*Chain, error) {
 	if len(q.PCKChain) != 3 {
 		return nil, fmt.Errorf("PCK chain: has %d certificates, want 3", len(q.PCKChain))
@@ -42,9 +42,9 @@ func (q *Quote) PCKCertificates() (*Chain, error) {
 	return c, nil
 }
 
-// VerifyChain checks that the platform's certificate is good at a time, issued by
-// one of Intel's PCK CAs, and that by the given root, which must be the quote's.
-// Revocation is not its business.
+// VerifyChain checks that the platform's certificate is valid at now, that one of Intel's PCK
+// CAs issued it, and that root issued that CA. root must also be the last certificate of the
+// quote. It does not check revocation: package qvl does.
 func (q *Quote) VerifyChain(root *x509.Certificate, now time.Time) (*Chain, error) {
 	c, err := q.PCKCertificates()
 	if err != nil {
@@ -61,7 +61,7 @@ func (q *Quote) VerifyChain(root *x509.Certificate, now time.Time) (*Chain, erro
 	return c, nil
 }
 
-// checkEach holds what is true of all three.
+// checkEach checks what must hold for all three certificates.
 func (c *Chain) checkEach(now time.Time) error {
 	for i, cert := range []*x509.Certificate{c.Leaf, c.Intermediate, c.Root} {
 		role := [...]string{"leaf", "intermediate", "root"}[i]
@@ -82,8 +82,8 @@ func (c *Chain) checkEach(now time.Time) error {
 	return nil
 }
 
-// checkNames keeps apart what Intel's root certifies: its TCB signing certificate
-// is no platform's. That each issuer is the next one's subject is seen in checkIssue.
+// checkNames separates what Intel's root certifies: its TCB signing certificate must not
+// count as a platform's. checkIssue checks that each issuer is the subject of the next.
 func (c *Chain) checkNames(time.Time) error {
 	leaf, intermediate, root := c.Leaf.Subject.CommonName, c.Intermediate.Subject.CommonName, c.Root.Subject.CommonName
 	switch {
@@ -97,7 +97,7 @@ func (c *Chain) checkNames(time.Time) error {
 	return nil
 }
 
-// checkUse holds who may do what.
+// checkUse checks the key usages.
 func (c *Chain) checkUse(time.Time) error {
 	mayIssue := func(ca *x509.Certificate) bool {
 		return ca.BasicConstraintsValid && ca.IsCA && ca.KeyUsage&x509.KeyUsageCertSign != 0
@@ -109,7 +109,7 @@ func (c *Chain) checkUse(time.Time) error {
 		return errors.New("leaf: key usage does not allow signatures")
 	case !mayIssue(c.Intermediate):
 		return errors.New("intermediate: is not a CA that may sign certificates")
-	case c.Intermediate.MaxPathLen != 0: // crypto/x509 says -1 where there is no limit
+	case c.Intermediate.MaxPathLen != 0: // crypto/x509 has -1 without a limit
 		return errors.New("intermediate: is not limited to path length 0")
 	case !mayIssue(c.Root):
 		return errors.New("root: is not a CA that may sign certificates")
@@ -117,10 +117,9 @@ func (c *Chain) checkUse(time.Time) error {
 	return nil
 }
 
-// checkIssue has crypto/x509 build the chain (names, signatures, path lengths,
-// critical extensions), and takes it only if all three certificates are in it.
-// The intermediate comes first: what else a stranger's certificates hold is not
-// worth the time.
+// checkIssue builds the chain with crypto/x509 (names, signatures, path lengths, critical
+// extensions), and accepts it only if it has all three certificates. It checks the
+// intermediate first, so that a leaf of strangers costs no time.
 func (c *Chain) checkIssue(now time.Time) error {
 	if err := c.Intermediate.CheckSignatureFrom(c.Root); err != nil {
 		return fmt.Errorf("intermediate: not issued by the root: %w", err)

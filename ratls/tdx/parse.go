@@ -19,8 +19,8 @@ import (
 //	    QE auth data      u16 length
 //	    certificates      u16 type 5, u32 length, up to the end: PEM
 //
-// Whatever follows the signature data is padding of a quote's buffer (real ones
-// have 70 zeros). No signature covers it and no length speaks of it: it is not read.
+// Bytes after the signature data are padding of the buffer (70 zeros in real quotes). No
+// signature and no length covers them. They are ignored.
 
 const (
 	intelQEVendor = "\x93\x9a\x72\x33\xf7\x9c\x4c\xa9\x94\x0a\x0d\xb3\x95\x7f\x06\x07"
@@ -38,7 +38,8 @@ const (
 	certQEReport = 6
 )
 
-// Parse reads a quote. It keeps nothing of raw.
+// Parse reads a quote of Intel TDX, version 4 or 5. It verifies nothing, and keeps nothing of
+// raw. An error names the field and its offset in bytes.
 func Parse(raw []byte) (*Quote, error) {
 	if len(raw) > MaxQuote {
 		return nil, fmt.Errorf("quote: has %d bytes, want at most %d", len(raw), MaxQuote)
@@ -81,7 +82,8 @@ func (q *Quote) readBody(r *reader) {
 	q.TD.read(r)
 }
 
-// readDescriptor reads the head of a body in version 5: is it TDX 1.5?
+// readDescriptor reads the head of a body in version 5. It reports whether the body is of
+// TDX 1.5.
 func readDescriptor(r *reader) bool {
 	at := r.at
 	kind, size := r.uint16("body type"), r.uint32("body size")

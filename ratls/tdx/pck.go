@@ -12,18 +12,17 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// A CA is the kind of Intel's authority that certified a platform. Each has a
-// revocation list of its own.
+// A CA is one of Intel's two authorities for platforms. Each has its own revocation list.
 type CA int
 
-// The kinds: of platforms with one processor package, and of those with several,
-// which register with Intel. TDX platforms are of the second kind as a rule.
+// The authorities: for platforms with one processor package, and for platforms with several,
+// which register with Intel. TDX platforms usually have the second.
 const (
 	Processor CA = iota + 1
 	Platform
 )
 
-// String returns the name by which Intel's services know the CA.
+// String returns the name of the CA in Intel's services.
 func (c CA) String() string {
 	switch c {
 	case Processor:
@@ -34,8 +33,8 @@ func (c CA) String() string {
 	return "unknown"
 }
 
-// A PCK is what the certificate of a platform's provisioning certification key
-// says about the platform. Byte strings are in the order of the certificate.
+// A PCK describes a platform. It is from the certificate of the platform's provisioning
+// certification key (PCK). Byte strings are in the order of the certificate.
 type PCK struct {
 	Certificate   *x509.Certificate
 	CA            CA
@@ -49,7 +48,7 @@ type PCK struct {
 
 // The platform's facts are in the extension 1.2.840.113741.1.13.1, a SEQUENCE of
 // pairs of an identifier below it and a value (Intel's PCK certificate profile).
-// Entries not listed here are passed over: Intel has added some before.
+// Unknown entries are ignored: Intel has added some before.
 const (
 	oidSGX = "\x2a\x86\x48\x86\xf8\x4d\x01\x0d\x01" // DER content of the identifier
 	oidTCB = oidSGX + "\x02"
@@ -63,8 +62,8 @@ const (
 	entryCPUSVN = 18
 )
 
-// ParsePCK reads the SGX extension of a platform's certificate. It verifies
-// nothing: see [Quote.VerifyChain]. The CA is the one the certificate names as its issuer.
+// ParsePCK reads the SGX extension of a platform's certificate. It verifies nothing: see
+// [Quote.VerifyChain]. The CA is the issuer that the certificate names.
 func ParsePCK(leaf *x509.Certificate) (*PCK, error) {
 	p := &PCK{Certificate: leaf}
 	switch leaf.Issuer.CommonName {
@@ -129,9 +128,8 @@ func (p *PCK) parseTCB(der cryptobyte.String) error {
 	return nil
 }
 
-// readEntries reads pairs of an identifier prefix.n and a value, and puts views
-// of the values at n-1. Missing ones stay nil; one that is there twice is an
-// error: which of the two would count?
+// readEntries reads pairs of an identifier prefix.n and a value, and stores the values, as
+// parts of der, at n-1. A missing value stays nil. A repeated one is an error.
 func readEntries(der cryptobyte.String, prefix string, values []cryptobyte.String) error {
 	if der == nil {
 		return errMissing
@@ -160,7 +158,7 @@ func readEntries(der cryptobyte.String, prefix string, values []cryptobyte.Strin
 
 var errMissing = errors.New("is missing")
 
-// readOctets reads one OCTET STRING of exactly the length of to.
+// readOctets reads a single OCTET STRING of exactly the length of to.
 func readOctets(der cryptobyte.String, to []byte) error {
 	if der == nil {
 		return errMissing
@@ -176,7 +174,7 @@ func readOctets(der cryptobyte.String, to []byte) error {
 	return nil
 }
 
-// readInteger reads one INTEGER that fits into to, a pointer to an unsigned one.
+// readInteger reads a single INTEGER into to, a pointer to an unsigned integer.
 func readInteger(der cryptobyte.String, to any) error {
 	if der == nil {
 		return errMissing

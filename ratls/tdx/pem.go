@@ -12,9 +12,9 @@ const (
 	pemEnd   = "\n-----END CERTIFICATE-----"
 )
 
-// decodeChain reads exactly three certificates in PEM, one right after the other
-// and, as in real quotes, with a NUL behind them. encoding/pem would pass over
-// whatever else there is, and over certificates that are broken.
+// decodeChain reads exactly three certificates in PEM, without anything between them, and a
+// NUL behind them as in real quotes. encoding/pem would skip other data and broken
+// certificates.
 func decodeChain(text []byte) ([][]byte, error) {
 	var chain [][]byte
 	text = bytes.TrimRight(text, "\n\x00")

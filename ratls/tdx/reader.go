@@ -5,23 +5,22 @@ import (
 	"fmt"
 )
 
-// A reader walks over a quote. Numbers are little endian. Its first error stays:
-// what is read after it is zero and not looked at, so that a format reads as a
-// list of fields, with one question at the end.
+// A reader reads the fields of a quote. Numbers are little endian. It keeps its first error
+// and then returns zeros, so that a format is a list of fields with one check at the end.
 type reader struct {
 	rest []byte
 	at   int // offset of rest in the quote
 	err  error
 }
 
-// failf refuses the field that begins at an offset.
+// failf sets the error of the field at an offset.
 func (r *reader) failf(at int, format string, args ...any) {
 	if r.err == nil {
 		r.err = fmt.Errorf("quote: byte %d: %s", at, fmt.Sprintf(format, args...))
 	}
 }
 
-// bytes returns a view of the next n bytes, nil where there are not that many.
+// bytes returns the next n bytes as a part of the quote, nil if there are fewer.
 func (r *reader) bytes(n int, field string) []byte {
 	if n > len(r.rest) {
 		r.failf(r.at, "%s: needs %d bytes, %d are left", field, n, len(r.rest))
@@ -54,7 +53,7 @@ func (r *reader) uint64(field string) uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// length reads the length of something that must reach to the end.
+// length reads the length of a field that must reach to the end.
 func (r *reader) length(field string) {
 	at := r.at
 	if n := r.uint32(field); uint64(n) != uint64(len(r.rest)) {

@@ -1,7 +1,6 @@
 package tdx
 
-// The names of what a quote may hold and this package does not read: a person
-// who shows another kind of evidence is told which kind it is.
+// The names of kinds that a quote may have and this package does not read, for its errors.
 
 func keyTypes(kind uint16) string {
 	if kind == 3 {
@@ -40,7 +39,7 @@ func certificationTypes(kind uint16) string {
 	return ""
 }
 
-// named puts a name, if there is one, behind a number.
+// named returns a name for use behind a number, "" if there is none.
 func named(name string) string {
 	if name == "" {
 		return ""

@@ -14,8 +14,8 @@ import (
 // Signatures in a quote are ECDSA P-256 over SHA-256, r and s of 32 bytes each,
 // big endian. crypto/ecdsa refuses r and s outside 1…n-1.
 
-// VerifyQEReport checks the signature of the QE's report by the key of the
-// platform's certificate (PCK), which must itself be verified: see VerifyChain.
+// VerifyQEReport checks the signature of the quoting enclave's (QE's) report with the key of
+// the platform's certificate (PCK). Verify that certificate first: see VerifyChain.
 func (q *Quote) VerifyQEReport(pck *x509.Certificate) error {
 	key, ok := pck.PublicKey.(*ecdsa.PublicKey)
 	if !ok || key.Curve != elliptic.P256() {
@@ -27,9 +27,9 @@ func (q *Quote) VerifyQEReport(pck *x509.Certificate) error {
 	return nil
 }
 
-// VerifyAttestationKey checks that the QE's report names the attestation key: the
-// report's data is SHA-256 of the key and the QE's auth data, then zeros. It is
-// as true as the report: see VerifyQEReport.
+// VerifyAttestationKey checks that the QE's report names the attestation key: the data of the
+// report is the SHA-256 of the key and the QE's auth data, and zeros. Verify the report too:
+// see VerifyQEReport.
 func (q *Quote) VerifyAttestationKey() error {
 	h := sha256.New()
 	h.Write(q.key[:])
@@ -42,8 +42,8 @@ func (q *Quote) VerifyAttestationKey() error {
 	return nil
 }
 
-// VerifySignature checks the quote's own signature, by the attestation key, over
-// header and TD report. It is worth as much as the key: see VerifyAttestationKey.
+// VerifySignature checks the quote's own signature, by the attestation key, over header and TD
+// report. Verify the key too: see VerifyAttestationKey.
 func (q *Quote) VerifySignature() error {
 	var point [65]byte
 	point[0] = 4 // uncompressed: SEC 1, 2.3.3

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// A kind is a family of values with a count at its head: a short form that has
-// the count in its first byte, and long forms in which it follows.
+// A kind is a family of values with a count: a short form with the count in its first byte,
+// and long forms with the count behind it.
 type kind struct {
 	what     string
 	fix      byte // first byte of the short form, less the count
@@ -23,8 +23,8 @@ var (
 	kindMap   = kind{"a map", FixMap, 0x0f, Map16, 2, 2, 2}
 )
 
-// count reads a head of kind k and returns how many items follow; they may
-// be incomplete, but there is at least a byte for each.
+// count reads a head of kind k and returns the number of items that follow. They may be
+// incomplete, but there is at least a byte for each.
 func (r *Reader) count(k kind) (int, error) {
 	switch first := r.peek(); {
 	case len(r.b) == 0:
@@ -42,8 +42,8 @@ func (r *Reader) count(k kind) (int, error) {
 	return 0, fmt.Errorf("0x%02x, want %s", r.b[0], k.what)
 }
 
-// size reads, behind a first byte, a big-endian count of width bytes and checks
-// that so many items of at least itemSize bytes can follow.
+// size reads a big-endian count of width bytes behind the first byte. It checks that the rest
+// of the input is long enough for so many items of itemSize bytes.
 func (r *Reader) size(width, itemSize int) (int, error) {
 	if len(r.b) < 1+width {
 		return 0, errShort

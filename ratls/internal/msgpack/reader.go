@@ -36,14 +36,14 @@ var (
 	errTrailing = errors.New("bytes after the end")
 )
 
-// A Reader reads values from the front of its input. Each method leaves the input
-// behind what it read, and anywhere when it fails.
+// A Reader reads values from the front of its input. Each method moves the input behind what
+// it read. After an error the position is undefined.
 type Reader struct{ b []byte }
 
 // NewReader reads b, which it does not copy.
 func NewReader(b []byte) *Reader { return &Reader{b} }
 
-// End is an error if anything is left.
+// End returns an error if anything is left.
 func (r *Reader) End() error {
 	if len(r.b) > 0 {
 		return errTrailing
@@ -51,7 +51,7 @@ func (r *Reader) End() error {
 	return nil
 }
 
-// Nil reads a nil, if there is one.
+// Nil reads a nil, and reports whether there was one.
 func (r *Reader) Nil() bool {
 	if r.peek() != Nil {
 		return false
@@ -66,12 +66,12 @@ func (r *Reader) IsMap() bool {
 	return first&0xf0 == FixMap || first == Map16 || first == Map32
 }
 
-// Array reads the head of an array: as many values follow. They may be
+// Array reads the head of an array and returns the number of values that follow. They may be
 // incomplete, but there is at least a byte for each.
 func (r *Reader) Array() (int, error) { return r.count(kindArray) }
 
-// Bytes reads a byte string of at most limit bytes into memory of its own. Rust's
-// serde writes one as bin or as an array of integers, as the field's type has it.
+// Bytes reads a byte string of at most limit bytes and returns a copy. Rust's serde writes it
+// as bin or as an array of integers, depending on the type of the field.
 func (r *Reader) Bytes(limit int) ([]byte, error) {
 	switch first := r.peek(); first {
 	case Bin8, Bin16, Bin32:
@@ -141,10 +141,9 @@ func (r *Reader) Uint(limit uint64) (uint64, error) {
 	return atMost(binary.BigEndian.Uint64(wide[:]), limit)
 }
 
-// Struct reads a map with text keys, in any order: read is called with the index
-// of each name that is there and must read its value. A name that is not among
-// names or comes twice is an error, and so is the lack of one of the first
-// required. There may be 64 names.
+// Struct reads a map with text keys in any order. It calls read with the index of each name,
+// and read must read the value. An unknown name, a repeated name, and a missing one of the
+// first required names are errors. There may be up to 64 names.
 func (r *Reader) Struct(names []string, required int, read func(i int) error) error {
 	n, err := r.count(kindMap)
 	if err != nil {
@@ -174,7 +173,8 @@ func (r *Reader) Struct(names []string, required int, read func(i int) error) er
 	return nil
 }
 
-// peek is the next value's first byte; 0xc1, which begins no value, at the end.
+// peek returns the first byte of the next value, and 0xc1, which no value begins with, at the
+// end.
 func (r *Reader) peek() byte {
 	if len(r.b) == 0 {
 		return 0xc1
@@ -198,7 +198,7 @@ func (r *Reader) octet() (byte, error) {
 	return 0, fmt.Errorf("0x%02x, want a byte", r.b[0])
 }
 
-// view reads a string without a copy.
+// view reads a string and returns it as a part of the input.
 func (r *Reader) view() ([]byte, error) {
 	n, err := r.count(kindStr)
 	if err != nil {
