@@ -42,12 +42,12 @@ var cvm = word{
 var (
 	oldDocuments = []string{}
 	oldMessages  = []string{
-		"acme", "cmd", "config", "customdomain", "gateway", "internal/ciphers", "internal/vm",
+		"acme", "cmd", "customdomain", "gateway", "internal/vm",
 		"rpc", "wg",
 	}
 	oldHelp     = []string{"cmd"}
 	oldComments = []string{
-		"bench", "config", "gateway", "internal/gwtest", "rpc/internal", "wg",
+		"bench", "gateway", "internal/gwtest", "rpc/internal", "wg",
 	}
 )
 

@@ -25,7 +25,7 @@ type ACME struct {
 	Authority
 	// Fallback is asked when it fails. Default none.
 	Fallback Authority `toml:"fallback"`
-	// Email is told to both, for warnings of theirs. Default none.
+	// Email is sent to both authorities, which may use it for warnings. Default none.
 	Email string `toml:"email"`
 	// RenewBefore is the remaining life at which a certificate is renewed, unless the
 	// authority suggests a time (ARI). Default 0: a third of its whole life.
@@ -94,7 +94,7 @@ func readACME(t table, path func(string) (string, error)) ACME {
 	}
 	for key, list := range map[string][]netip.AddrPort{"resolvers": a.Resolvers, "propagation_nameservers": a.Nameservers} {
 		if n := len(list); n > maxResolvers {
-			t.fail(key, "%d are too many: want at most %d", n, maxResolvers)
+			t.fail(key, "has %d members: want at most %d", n, maxResolvers)
 		}
 	}
 	second := t.sub("fallback")
@@ -104,7 +104,7 @@ func readACME(t table, path func(string) (string, error)) ACME {
 	case a.Fallback.Directory == nil && second.empty("directory"):
 		second.fail("directory", "is missing: want the https URL of the second authority's directory")
 	case a.Directory != nil && a.Fallback.Directory != nil && *a.Directory == *a.Fallback.Directory:
-		second.fail("directory", "is the one of [acme] directory: want another authority, or none")
+		second.fail("directory", "is the same as [acme] directory: want another authority, or none")
 	}
 	return a
 }
@@ -126,7 +126,7 @@ func readAuthority(t table, directory string, path func(string) (string, error))
 		if t.empty(key) {
 			key, other = other, key
 		}
-		t.fail(key, "wants %s beside it: the authority gives both", other)
+		t.fail(key, "needs %s too: the authority issues both", other)
 	}
 	return a
 }
@@ -155,14 +155,14 @@ func readIssued(t table, d *Domain, solver DNSSolver) {
 		t.fail("name", "has %d bytes, too many for acme: want at most %d", len(d.Name), maxACMEName)
 	}
 	if !d.Wildcard && t.has("include_apex") && !d.IncludeApex {
-		t.fail("wildcard", "leaves nothing to get a certificate for beside include_apex = false: want one of the two")
+		t.fail("wildcard", "and include_apex = false leave no name for a certificate: want one of the two")
 	}
 	if !d.Wildcard {
 		d.IncludeApex = true
 	}
 	if d.Wildcard && solver == "" {
-		t.fail("acme", "a certificate for *.%s needs a proof by DNS: want [acme] dns, one of %s; "+
-			"or wildcard = false for %s alone, which is proved on port 443", d.Name, dnsSolverWords(), d.Name)
+		t.fail("acme", "a certificate for *.%s needs a proof by DNS: set [acme] dns to one of %s; "+
+			"or set wildcard = false for %s alone, which is proved on port 443", d.Name, dnsSolverWords(), d.Name)
 	}
 }
 
@@ -174,10 +174,10 @@ func readWhich(t table, d *Domain) {
 		return
 	}
 	if d.IncludeApex {
-		t.fail("include_apex", "is for acme = true: other certificates are for *.%s", d.Name)
+		t.fail("include_apex", "needs acme = true: other certificates are always for *.%s", d.Name)
 	}
 	if n := t.get("wildcard"); n != nil && n.text == "false" {
-		t.fail("wildcard", "is for acme = true: other certificates are for *.%s", d.Name)
+		t.fail("wildcard", "needs acme = true: other certificates are always for *.%s", d.Name)
 	}
 	d.IncludeApex, d.Wildcard = false, true
 }
@@ -185,7 +185,7 @@ func readWhich(t table, d *Domain) {
 func parseDirectory(s string) (*url.URL, error) {
 	u, err := parseURL(s)
 	if err != nil || u.Scheme != "https" {
-		return nil, fmt.Errorf("%s is no ACME directory: want an https URL, such as %q", show(s), letsEncrypt)
+		return nil, fmt.Errorf("%s is not an ACME directory: want an https URL, such as %q", show(s), letsEncrypt)
 	}
 	return u, nil
 }
@@ -194,19 +194,19 @@ func parseDirectory(s string) (*url.URL, error) {
 func parseEmail(s string) (string, error) {
 	a, err := mail.ParseAddress(s)
 	if err != nil || a.Address != s || strings.ContainsAny(s, " ?%\"<>") || len(s) > 254 {
-		return "", fmt.Errorf("%s is no e-mail address: want one such as \"admin@example.com\"", show(s))
+		return "", fmt.Errorf("%s is not an e-mail address: want one such as \"admin@example.com\"", show(s))
 	}
 	return s, nil
 }
 
 func parseProfile(s string) (string, error) {
 	if len(s) > hostname.MaxLabel || strings.IndexFunc(s, func(r rune) bool { return r < '!' || r > '~' }) >= 0 {
-		return "", fmt.Errorf("%s is no profile: want a word from the authority's documentation, such as \"shortlived\"", show(s))
+		return "", fmt.Errorf("%s is not a profile: want a word from the authority's documentation, such as \"shortlived\"", show(s))
 	}
 	return s, nil
 }
 
-// parseWord reads what somebody else made up, without spaces.
+// parseWord reads a text that another party chose, without spaces.
 func parseWord(s string) (string, error) {
 	if len(s) > hostname.MaxLength || strings.IndexFunc(s, func(r rune) bool { return r < '!' || r > '~' }) >= 0 {
 		return "", fmt.Errorf("%s: want printable ASCII without spaces, up to %d bytes", show(s), hostname.MaxLength)
@@ -214,8 +214,8 @@ func parseWord(s string) (string, error) {
 	return s, nil
 }
 
-// absolute is a parser of programs: a name without a slash would be looked for along
-// PATH, and where that leads is nobody's intention.
+// absolute is a parser of the paths of programs. A name without a slash is refused: it
+// would be looked up in PATH.
 func absolute(path func(string) (string, error)) func(string) (string, error) {
 	return func(s string) (string, error) {
 		if !filepath.IsAbs(s) && !strings.Contains(s, "/") {

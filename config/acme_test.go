@@ -117,25 +117,25 @@ func TestEndpointIsTheNodesAddressUnlessItIsAName(t *testing.T) {
 }
 
 func TestACMEProblems(t *testing.T) {
-	const ways = `"embedded" (the gateway answers itself, all it wants is an NS record), "rfc2136" (BIND, Knot, PowerDNS), "cloudflare", "exec" (a program of yours)`
+	const ways = `"embedded" (the gateway is the name server; it needs only an NS record), "rfc2136" (BIND, Knot, PowerDNS), "cloudflare", "exec" (your own program)`
 	domain := func(more string) string { return "[[domain]]\nname = \"a.example\"\nacme = true\n" + more }
 	solver := func(name string) string { return domain("[acme]\ndns = \"" + name + "\"\n") }
 	checkProblems(t, []problemCase{
 		{name: "a wildcard without DNS", file: domain(""), want: []string{
-			`f:7:1: domain.acme: a certificate for *.a.example needs a proof by DNS: want [acme] dns, one of ` + ways + `; or wildcard = false for a.example alone, which is proved on port 443`,
+			`f:7:1: domain.acme: a certificate for *.a.example needs a proof by DNS: set [acme] dns to one of ` + ways + `; or set wildcard = false for a.example alone, which is proved on port 443`,
 		}},
 		{name: "two sources", file: domain("cert = \"c\"\nkey = \"k\""), want: []string{
-			`f:7:1: domain.acme: contradicts cert and key: the gateway gets this certificate itself, and keeps it in [store] path`,
+			`f:7:1: domain.acme: conflicts with cert and key: the gateway gets this certificate itself and keeps it in [store] path`,
 		}},
 		{name: "own evidence too", file: domain("ratls = true"), want: []string{
-			`f:8:1: domain.ratls: contradicts acme: want one source of the certificate`,
+			`f:8:1: domain.ratls: conflicts with acme: want one source of the certificate`,
 		}},
 		{name: "neither wildcard nor apex", file: domain("wildcard = false\ninclude_apex = false"), want: []string{
-			`f:8:1: domain.wildcard: leaves nothing to get a certificate for beside include_apex = false: want one of the two`,
+			`f:8:1: domain.wildcard: and include_apex = false leave no name for a certificate: want one of the two`,
 		}},
 		{name: "apex and wildcard of files", file: "[[domain]]\nname = \"a.example\"\ncert = \"c\"\nkey = \"k\"\ninclude_apex = true\nwildcard = false", want: []string{
-			`f:9:1: domain.include_apex: is for acme = true: other certificates are for *.a.example`,
-			`f:10:1: domain.wildcard: is for acme = true: other certificates are for *.a.example`,
+			`f:9:1: domain.include_apex: needs acme = true: other certificates are always for *.a.example`,
+			`f:10:1: domain.wildcard: needs acme = true: other certificates are always for *.a.example`,
 		}},
 		{name: "too long", file: "[[domain]]\nname = \"" + strings.Repeat("a.", 85) + "a\"\nacme = true\n[acme]\ndns=\"embedded\"\nembedded.zone = \"challenge\"", want: []string{
 			`f:6:1: domain.name: has 171 bytes, too many for acme: want at most 170`,
@@ -161,29 +161,29 @@ func TestACMEProblems(t *testing.T) {
 			`f:10:1: acme.exec.program: "hook": want the path of the program, such as "/usr/local/bin/dns-hook"`,
 		}},
 		{name: "a value for a variable", file: "[acme]\nexec.env = [\"KEY=secret\"]", want: []string{
-			`f:6:13: acme.exec.env: "KEY=secret" is no name of a variable: want letters, digits and '_'; its value is the gateway's`,
+			`f:6:13: acme.exec.env: "KEY=secret" is not the name of a variable: want letters, digits and '_'; the gateway's environment has the value`,
 		}},
 		{name: "DNS where clients are", file: solver("embedded") + "embedded.addresses = [\"203.0.113.7\"]\nembedded.listen = [\"0.0.0.0:443\"]", want: []string{
 			`f:11:20: acme.embedded.listen: "0.0.0.0:443" is taken by proxy.listen: want another port`,
 		}},
 		{name: "directory in the clear", file: "[acme]\ndirectory = \"http://ca.example\"", want: []string{
-			`f:6:1: acme.directory: "http://ca.example" is no ACME directory: want an https URL, such as "https://acme-v02.api.letsencrypt.org/directory"`,
+			`f:6:1: acme.directory: "http://ca.example" is not an ACME directory: want an https URL, such as "https://acme-v02.api.letsencrypt.org/directory"`,
 		}},
 		{name: "half a binding", file: "[acme]\neab_key_id = \"k\"\n[acme.fallback]\ndirectory = \"https://b.example\"\neab_key_file = \"f\"", want: []string{
-			`f:6:1: acme.eab_key_id: wants eab_key_file beside it: the authority gives both`,
-			`f:9:1: acme.fallback.eab_key_file: wants eab_key_id beside it: the authority gives both`,
+			`f:6:1: acme.eab_key_id: needs eab_key_file too: the authority issues both`,
+			`f:9:1: acme.fallback.eab_key_file: needs eab_key_id too: the authority issues both`,
 		}},
 		{name: "the same authority twice", file: "[acme.fallback]\ndirectory = \"" + letsEncrypt + "\"", want: []string{
-			`f:6:1: acme.fallback.directory: is the one of [acme] directory: want another authority, or none`,
+			`f:6:1: acme.fallback.directory: is the same as [acme] directory: want another authority, or none`,
 		}},
 		{name: "a fallback without directory", file: "[acme.fallback]\nprofile = \"x\"", want: []string{
 			`f:5:2: acme.fallback.directory: is missing: want the https URL of the second authority's directory`,
 		}},
 		{name: "a mailbox with more", file: "[acme]\nemail = \"Bob <bob@example.com>\"", want: []string{
-			`f:6:1: acme.email: "Bob <bob@example.com>" is no e-mail address: want one such as "admin@example.com"`,
+			`f:6:1: acme.email: "Bob <bob@example.com>" is not an e-mail address: want one such as "admin@example.com"`,
 		}},
 		{name: "a nameserver without sense", file: "[acme]\nembedded.nameservers = [\"ns.example.com 203.0.113\"]", want: []string{
-			`f:6:25: acme.embedded.nameservers: "203.0.113" is no machine's address: want one such as "10.8.0.2"`,
+			`f:6:25: acme.embedded.nameservers: "203.0.113" is not the address of a host: want one such as "10.8.0.2"`,
 		}},
 	})
 }

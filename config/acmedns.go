@@ -12,7 +12,7 @@ import (
 // The tables of [acme] that say how control of a domain is proved by DNS. Only the
 // one that [acme] dns names counts.
 
-// DNSSolver is who writes the records that prove control of a domain.
+// DNSSolver names how the records that prove control of a domain are published.
 type DNSSolver string
 
 // The solvers.
@@ -95,7 +95,7 @@ const (
 )
 
 func dnsSolverWords() string {
-	return fmt.Sprintf("%q (the gateway answers itself, all it wants is an NS record), %q (BIND, Knot, PowerDNS), %q, %q (a program of yours)",
+	return fmt.Sprintf("%q (the gateway is the name server; it needs only an NS record), %q (BIND, Knot, PowerDNS), %q, %q (your own program)",
 		DNSEmbedded, DNSRFC2136, DNSCloudflare, DNSExec)
 }
 
@@ -134,7 +134,7 @@ func readCloudflare(t table, path func(string) (string, error)) Cloudflare {
 func parseAPI(s string) (*url.URL, error) {
 	u, err := parseWebhook(s)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no base URL of an API: want https, or http to localhost", show(s))
+		return nil, fmt.Errorf("%s is not the base URL of an API: want https, or http to localhost", show(s))
 	}
 	return u, nil
 }
@@ -203,7 +203,7 @@ func (t table) need(key, want string) {
 // most reports more than limit members of the list key.
 func (t table) most(key string, n, limit int) {
 	if n > limit {
-		t.fail(key, "%d are too many: want at most %d", n, limit)
+		t.fail(key, "has %d members: want at most %d", n, limit)
 	}
 }
 
@@ -236,7 +236,7 @@ func parseArgument(s string) (string, error) {
 // parseVariable reads the name of an environment variable, not its value.
 func parseVariable(s string) (string, error) {
 	if s == "" || len(s) > 255 || strings.IndexFunc(s, func(r rune) bool { return r != '_' && !isAlphanumeric(r) }) >= 0 {
-		return "", fmt.Errorf("%s is no name of a variable: want letters, digits and '_'; its value is the gateway's", show(s))
+		return "", fmt.Errorf("%s is not the name of a variable: want letters, digits and '_'; the gateway's environment has the value", show(s))
 	}
 	return s, nil
 }

@@ -10,7 +10,7 @@ import (
 type Allow struct {
 	Apps          [][]byte `toml:"apps"`           // app ids, 20 bytes
 	ComposeHashes [][]byte `toml:"compose_hashes"` // SHA-256 of compose files
-	// OSImages are hashes of operating system images, as the KMS of a machine tells it
+	// OSImages are hashes of operating system images, as the KMS of a CVM reports them
 	// its own: 32 bytes. A machine that runs something else may claim one: list its
 	// measurements too, unless the KMS has judged them.
 	OSImages [][]byte `toml:"os_images"`
@@ -51,7 +51,7 @@ func readAllow(t table) *Allow {
 	}
 	for _, key := range []string{"apps", "compose_hashes", "os_images", "key_providers"} {
 		if n := t.get(key); n != nil && len(n.items) == 0 && !n.bad {
-			t.fail(key, "lists nothing: leave it out to allow all")
+			t.fail(key, "is empty: leave it out to allow all")
 		}
 	}
 	for _, t := range t.subs("measurement", maxList) {
@@ -62,7 +62,7 @@ func readAllow(t table) *Allow {
 			RTMR2: optional(t, "rtmr2", parseBytes(48)),
 		}
 		if !t.has("mrtd") && !t.has("rtmr0") && !t.has("rtmr1") && !t.has("rtmr2") {
-			t.fail("mrtd", "a measurement without a register would allow every system: want mrtd, rtmr0, rtmr1, rtmr2 or some of them")
+			t.fail("mrtd", "a measurement without a register would allow every system: want one or more of mrtd, rtmr0, rtmr1 and rtmr2")
 		}
 		a.Measurements = append(a.Measurements, m)
 	}
@@ -72,7 +72,7 @@ func readAllow(t table) *Allow {
 func parseKeyProvider(s string) ([]byte, error) {
 	b, err := hex.DecodeString(s)
 	if err != nil || len(b) == 0 || len(b) > maxKeyProvider {
-		return nil, fmt.Errorf("%s is no id of a key provider: want hex, of a KMS its root's public key in DER", show(s))
+		return nil, fmt.Errorf("%s is not the id of a key provider: want hex; for a KMS, its root's public key in DER", show(s))
 	}
 	return b, nil
 }

@@ -2,7 +2,7 @@ package config
 
 import "sallyport/internal/vm"
 
-// AppSet is all apps, or those that are listed. The zero AppSet is none.
+// AppSet is the set of all apps or of those listed. The zero AppSet is empty.
 type AppSet struct {
 	All bool       // "*"
 	IDs []vm.AppID // unique; nil with All
@@ -35,7 +35,7 @@ func readApps(t table, key string) (s AppSet) {
 
 func parseAppOrAll(s string) (vm.AppID, error) {
 	if s == allApps {
-		return allApps, nil // no app's id: it is no label
+		return allApps, nil // not the id of an app: it is not a label
 	}
 	return vm.ParseAppID(s)
 }

@@ -42,11 +42,11 @@ type Attestation struct {
 	// gateways without a network. Default none. Excludes PCCS.
 	CollateralFile string `toml:"collateral_file"`
 	// InsecureRootCA is the PEM or DER file of a root in place of Intel's, for simulated
-	// hardware: whoever has its key can be any machine. Default none.
+	// hardware: with its key, anybody can pose as any CVM. Default none.
 	InsecureRootCA string `toml:"insecure_root_ca"`
 }
 
-// tcbStatuses are Intel's words, but for Revoked.
+// tcbStatuses are Intel's statuses, except Revoked.
 var tcbStatuses = []string{
 	"UpToDate", "SWHardeningNeeded", "ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded",
 	"OutOfDate", "OutOfDateConfigurationNeeded",
@@ -70,13 +70,13 @@ func readAttestation(t table, path func(string) (string, error)) Attestation {
 		InsecureRootCA:    optional(t, "insecure_root_ca", orNone(path)),
 	}
 	if n := len(a.PCCS); n > maxPCCS {
-		t.fail("pccs", "%d are too many: want at most %d", n, maxPCCS)
+		t.fail("pccs", "has %d members: want at most %d", n, maxPCCS)
 	}
 	if n := t.get("tcb_statuses"); n != nil && len(n.items) == 0 && !n.bad {
-		t.fail("tcb_statuses", "no status would accept nobody: leave it out for the default")
+		t.fail("tcb_statuses", "an empty list would refuse all evidence: leave it out for the default")
 	}
 	if a.CollateralFile != "" && t.has("pccs") {
-		t.fail("collateral_file", "contradicts pccs: remove one of the two")
+		t.fail("collateral_file", "conflicts with pccs: remove one of the two")
 	}
 	return a
 }
@@ -102,15 +102,15 @@ func parseTCBStatus(s string) (string, error) {
 		return s, nil
 	}
 	if s == "Revoked" {
-		return "", fmt.Errorf("%s: Intel has withdrawn such platforms, they cannot be accepted", show(s))
+		return "", fmt.Errorf("%s: Intel has revoked such platforms, so they cannot be accepted", show(s))
 	}
-	return "", fmt.Errorf("%s is no TCB status: want one of %s", show(s), strings.Join(tcbStatuses, ", "))
+	return "", fmt.Errorf("%s is not a TCB status: want one of %s", show(s), strings.Join(tcbStatuses, ", "))
 }
 
 func parseAdvisory(s string) (string, error) {
 	number, ok := strings.CutPrefix(s, "INTEL-SA-")
 	if !ok || len(number) < 5 || len(number) > 8 || strings.Trim(number, "0123456789") != "" {
-		return "", fmt.Errorf("%s is no advisory: want one such as \"INTEL-SA-00615\"", show(s))
+		return "", fmt.Errorf("%s is not an advisory: want one such as \"INTEL-SA-00615\"", show(s))
 	}
 	return s, nil
 }
@@ -120,7 +120,7 @@ func parseAdvisory(s string) (string, error) {
 func parsePCCS(s string) (*url.URL, error) {
 	u, err := parseURL(s)
 	if err != nil || u.RawQuery != "" {
-		return nil, fmt.Errorf("%s is no PCCS: want a URL such as \"https://pccs.example.com\", without user, query and fragment", show(s))
+		return nil, fmt.Errorf("%s is not a PCCS: want a URL such as \"https://pccs.example.com\", without user, query and fragment", show(s))
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	return u, nil

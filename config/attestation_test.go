@@ -13,25 +13,25 @@ func TestAttestationProblems(t *testing.T) {
 	section := func(s string) string { return "[attestation]\n" + s }
 	checkProblems(t, []problemCase{
 		{name: "statuses", file: section(`tcb_statuses = ["Revoked", "uptodate"]`), want: []string{
-			`f:6:17: attestation.tcb_statuses: "Revoked": Intel has withdrawn such platforms, they cannot be accepted`,
-			`f:6:28: attestation.tcb_statuses: "uptodate" is no TCB status: want one of UpToDate, SWHardeningNeeded, ConfigurationNeeded, ConfigurationAndSWHardeningNeeded, OutOfDate, OutOfDateConfigurationNeeded`,
+			`f:6:17: attestation.tcb_statuses: "Revoked": Intel has revoked such platforms, so they cannot be accepted`,
+			`f:6:28: attestation.tcb_statuses: "uptodate" is not a TCB status: want one of UpToDate, SWHardeningNeeded, ConfigurationNeeded, ConfigurationAndSWHardeningNeeded, OutOfDate, OutOfDateConfigurationNeeded`,
 		}},
 		{name: "no status", file: section(`tcb_statuses = []`), want: []string{
-			`f:6:1: attestation.tcb_statuses: no status would accept nobody: leave it out for the default`,
+			`f:6:1: attestation.tcb_statuses: an empty list would refuse all evidence: leave it out for the default`,
 		}},
 		{name: "advisories", file: section(`refused_advisories = ["INTEL-SA-1", "CVE-2024-0001"]`), want: []string{
-			`f:6:23: attestation.refused_advisories: "INTEL-SA-1" is no advisory: want one such as "INTEL-SA-00615"`,
-			`f:6:37: attestation.refused_advisories: "CVE-2024-0001" is no advisory: want one such as "INTEL-SA-00615"`,
+			`f:6:23: attestation.refused_advisories: "INTEL-SA-1" is not an advisory: want one such as "INTEL-SA-00615"`,
+			`f:6:37: attestation.refused_advisories: "CVE-2024-0001" is not an advisory: want one such as "INTEL-SA-00615"`,
 		}},
 		{name: "servers", file: section(`pccs = ["pccs.example.com", "https://x.example/?a=1"]`), want: []string{
-			`f:6:9: attestation.pccs: "pccs.example.com" is no PCCS: want a URL such as "https://pccs.example.com", without user, query and fragment`,
-			`f:6:29: attestation.pccs: "https://x.example/?a=1" is no PCCS: want a URL such as "https://pccs.example.com", without user, query and fragment`,
+			`f:6:9: attestation.pccs: "pccs.example.com" is not a PCCS: want a URL such as "https://pccs.example.com", without user, query and fragment`,
+			`f:6:29: attestation.pccs: "https://x.example/?a=1" is not a PCCS: want a URL such as "https://pccs.example.com", without user, query and fragment`,
 		}},
 		{name: "too many servers", file: section(`pccs = [` + strings.Repeat(`"https://x.example",`, maxPCCS+1) + `]`), want: []string{
-			`f:6:1: attestation.pccs: 9 are too many: want at most 8`,
+			`f:6:1: attestation.pccs: has 9 members: want at most 8`,
 		}},
 		{name: "file and servers", file: section("collateral_file = \"c\"\npccs = [\"https://x.example\"]"), want: []string{
-			`f:6:1: attestation.collateral_file: contradicts pccs: remove one of the two`,
+			`f:6:1: attestation.collateral_file: conflicts with pccs: remove one of the two`,
 		}},
 	})
 }
@@ -82,10 +82,10 @@ rtmr2 = "`+strings.Repeat("0D", 48)+`"
 
 func TestAllowFileProblems(t *testing.T) {
 	for text, want := range map[string]string{
-		"apps = []":                       `:1:1: apps: lists nothing: leave it out to allow all`,
+		"apps = []":                       `:1:1: apps: is empty: leave it out to allow all`,
 		`compose_hashes = ["0a"]`:         `:1:19: compose_hashes: "0a": want 64 hex digits`,
-		`key_providers = [""]`:            `:1:18: key_providers: "" is no id of a key provider: want hex, of a KMS its root's public key in DER`,
-		"[[measurement]]":                 `:1:3: measurement.mrtd: a measurement without a register would allow every system: want mrtd, rtmr0, rtmr1, rtmr2 or some of them`,
+		`key_providers = [""]`:            `:1:18: key_providers: "" is not the id of a key provider: want hex; for a KMS, its root's public key in DER`,
+		"[[measurement]]":                 `:1:3: measurement.mrtd: a measurement without a register would allow every system: want one or more of mrtd, rtmr0, rtmr1 and rtmr2`,
 		"[[measurement]]\nrtmr3 = \"\"\n": `:1:3: measurement.mrtd: a measurement without a register`,
 		"app = [\"\"]":                    `:1:1: app: unknown key; did you mean "apps"?`,
 	} {

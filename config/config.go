@@ -44,14 +44,14 @@ type Domain struct {
 	Cert string `toml:"cert"`
 	// Key is the PEM file of the certificate's private key.
 	Key string `toml:"key"`
-	// RATLS has the gateway make the certificate itself, with evidence of its own
+	// RATLS makes the gateway issue the certificate itself, with evidence of its own
 	// hardware in it, for clients that verify that instead of an authority. Excludes Cert
-	// and Key; needs a machine that can quote. Default false.
+	// and Key; needs hardware that can quote. Default false.
 	RATLS bool `toml:"ratls"`
-	// ACME has the gateway get the certificate from an authority and renew it: see the
+	// ACME makes the gateway get the certificate from an authority and renew it: see the
 	// section of that name. Excludes Cert, Key and RATLS. Default false.
 	ACME bool `toml:"acme"`
-	// IncludeApex gets one for Name itself as well, where the gateway's own site is then.
+	// IncludeApex gets one for Name itself as well. The gateway's own site is then there.
 	// Default false. With ACME only.
 	IncludeApex bool `toml:"include_apex"`
 	// Wildcard is false for a certificate of Name alone, which needs no proof by DNS;
@@ -60,7 +60,7 @@ type Domain struct {
 	Wildcard bool `toml:"wildcard"`
 }
 
-// Proxy is the side that clients see.
+// Proxy configures the listeners for clients.
 type Proxy struct {
 	// Listen are the addresses for clients, IP:port. 0.0.0.0 is IPv4, [::] is IPv6
 	// and, unless an IPv4 address with its port is listed, IPv4; on a kernel without
@@ -73,10 +73,10 @@ type Proxy struct {
 	// descriptor limit allows, found at start; more than that are never in force.
 	MaxConnections int `toml:"max_connections"`
 	// MaxConnectionsPerApp limits the open connections to one app. Default
-	// 2000; 0 is no limit.
+	// 2000; 0 means no limit.
 	MaxConnectionsPerApp int `toml:"max_connections_per_app"`
 	// MaxConnectionsPerAppAndSource limits those to one app of one client IP (IPv6: of
-	// one /64). Default a quarter of MaxConnectionsPerApp; 0 is no limit.
+	// one /64). Default a quarter of MaxConnectionsPerApp; 0 means no limit.
 	MaxConnectionsPerAppAndSource int `toml:"max_connections_per_app_and_source"`
 	// MaxConnectionsPerSource limits the open connections of one client IP (IPv6: of
 	// one /64), from when they are accepted. Default 0: no limit.
@@ -88,15 +88,15 @@ type Proxy struct {
 	// tls.VersionTLS13 ("1.3"), for connections that the gateway terminates.
 	TLSMinVersion uint16 `toml:"tls_min_version"`
 	// TLS12Ciphers are the cipher suites of TLS 1.2 there, by their names in the registry
-	// of IANA; there is no order among them. Default those of Mozilla's "intermediate"
+	// of IANA, in no particular order. Default those of Mozilla's "intermediate"
 	// configuration: ECDHE with AES-GCM or ChaCha20-Poly1305.
 	TLS12Ciphers []uint16 `toml:"tls12_ciphers"`
 	// UpstreamRATLS are the apps whose terminated connections are encrypted again, to
 	// an instance that shows an RA-TLS certificate of its own app and instance id; ["*"]
 	// is all apps. Default none. What is passed through is the instance's own TLS.
 	UpstreamRATLS AppSet `toml:"upstream_ratls"`
-	// ProxyTLVs are the apps whose PROXY headers, on ports that ask for one, carry all
-	// that is known of the client; ["*"] is all apps. Default none: a header has up to
+	// ProxyTLVs are the apps whose PROXY headers, on ports that ask for one, carry everything
+	// that is known about the client; ["*"] is all apps. Default none: a header has up to
 	// 107 bytes, the most that nginx before 1.23 takes.
 	ProxyTLVs AppSet   `toml:"proxy_tlvs"`
 	Timeouts  Timeouts `toml:"timeouts"`
@@ -111,18 +111,18 @@ type Timeouts struct {
 	Handshake time.Duration `toml:"handshake"`
 	// Connect is for reaching an instance, all tries together. Default 5s.
 	Connect time.Duration `toml:"connect"`
-	// Hedge is how long the first candidate is waited for before the second is
-	// tried beside it. Less than Connect. Default 250ms.
+	// Hedge is how long the gateway waits for the first candidate before it tries a
+	// second beside it. Less than Connect. Default 250ms.
 	Hedge time.Duration `toml:"hedge"`
 	// Idle ends a connection without a byte in either direction, and without one
 	// acknowledged of what was sent. Default 10m;
-	// "0s" is never.
+	// "0s" means never.
 	Idle time.Duration `toml:"idle"`
 	// Drain is how long open connections may go on after SIGTERM. Default 30s.
 	Drain time.Duration `toml:"drain"`
 }
 
-// WireGuard is the side that CVMs see.
+// WireGuard configures the tunnel to CVMs.
 type WireGuard struct {
 	// Mode is how the tunnel is made. Default "auto".
 	Mode WireGuardMode `toml:"mode"`
@@ -134,8 +134,8 @@ type WireGuard struct {
 	PrivateKeyFile string `toml:"private_key_file"`
 	// ListenPort is the UDP port. Default 51820; 0 takes any free port.
 	ListenPort uint16 `toml:"listen_port"`
-	// Endpoint is where guests reach ListenPort from outside; it is told to
-	// them when they register. Required if RPC.Listen is set; no default.
+	// Endpoint is where guests reach ListenPort from outside; the gateway sends it
+	// to them when they register. Required if RPC.Listen is set; no default.
 	Endpoint Endpoint `toml:"endpoint"`
 	// Address is the gateway's own address in the tunnel; its prefix, /8 to
 	// /30, is the tunnel network. IPv4, as guests are. Default 10.8.0.1/16.
@@ -150,7 +150,7 @@ type WireGuard struct {
 	MTU int `toml:"mtu"`
 }
 
-// WireGuardMode says who moves the packets of the tunnel.
+// WireGuardMode names what carries the packets of the tunnel.
 type WireGuardMode string
 
 // The modes of [wireguard].
@@ -168,7 +168,7 @@ const (
 	ModeNone WireGuardMode = "none"
 )
 
-// Endpoint is a UDP endpoint told to guests. The zero Endpoint is none.
+// Endpoint is a UDP endpoint that is sent to guests. The zero Endpoint means none.
 type Endpoint struct {
 	Host string // an IPv4 address, or a DNS name in lower case
 	Port uint16
@@ -185,7 +185,7 @@ func (e Endpoint) String() string {
 	return e.Host + ":" + strconv.Itoa(int(e.Port))
 }
 
-// Health says who may receive connections.
+// Health decides which instances may receive connections.
 type Health struct {
 	// MaxHandshakeAge is the age of the last WireGuard handshake from which an
 	// instance is down. Default 5m. WireGuard renews a session every two
@@ -206,13 +206,13 @@ type Instance struct {
 	// Address is its address in the tunnel network, unique. With mode "none"
 	// any unicast address. Required.
 	Address netip.Addr `toml:"address"`
-	// Ports are the ports that clients may reach; Proxy ("80,proxy") has a PROXY header sent
-	// first. At least one. Default nil: all.
+	// Ports are the ports that clients may reach; with Proxy ("80,proxy") a PROXY header is
+	// sent first. At least one. Default nil: all.
 	Ports []vm.PortRule `toml:"ports"`
 }
 
-// RPC is the side where guests register themselves. The domain that they are told
-// is the first of Domains; the prefix of TXT names is CustomDomain.Prefix.
+// RPC configures the API through which guests register. They receive the first
+// of Domains as their domain, and CustomDomain.Prefix as the prefix of TXT names.
 type RPC struct {
 	// Listen is its address, IP:port. Default "" (or "off"): no guest can register,
 	// and the zero AddrPort here. Port 0 takes any free port.
@@ -230,7 +230,7 @@ type RPC struct {
 	// CVM. Default none. Excludes Cert, Key and ClientCA; needs PublicURL.
 	DstackAgent string `toml:"dstack_agent"`
 	// PublicURL is where guests reach Listen, https://host[:port]; the certificate
-	// asked of DstackAgent is for its host. Default nil: none is told.
+	// asked of DstackAgent is for its host. Default nil: none is sent.
 	PublicURL *url.URL `toml:"public_url"`
 	// RequireQuote refuses guests whose certificate carries no hardware evidence.
 	// Default false: the KMS has checked it before it signed.
@@ -239,12 +239,12 @@ type RPC struct {
 	// that it registered with has ended, or its root has gone from ClientCA. Guests register
 	// every 3 minutes. Default 15m.
 	ProofGrace time.Duration `toml:"proof_grace"`
-	// ExternalPort is the port of apps' names from outside, told to guests; it
+	// ExternalPort is the public port of apps' names. It is sent to guests and
 	// changes nothing here. Default the port of the first of Proxy.Listen; 0 if
 	// that is any free port.
 	ExternalPort uint16 `toml:"external_port"`
-	// InternalPort is the port on which the guest agents answer in the tunnel,
-	// told to guests. Default 8090.
+	// InternalPort is the port on which the guest agents answer in the tunnel.
+	// It is sent to guests. Default 8090.
 	InternalPort uint16 `toml:"internal_port"`
 	Auth         Auth   `toml:"auth"`
 }
@@ -252,7 +252,7 @@ type RPC struct {
 // Auth is the webhook that is asked about each registration.
 type Auth struct {
 	// URL gets the app info of the guest as JSON by POST, and answers 2xx to admit
-	// it. It is https, or http to this machine. Default nil: nobody is asked.
+	// it. It is https, or http to this host. Default nil: no webhook.
 	URL *url.URL `toml:"url"`
 	// Timeout is for the whole request; a registration is refused when it has passed.
 	// Default 5s.
@@ -262,43 +262,43 @@ type Auth struct {
 	Interval time.Duration `toml:"interval"`
 }
 
-// Registry is about the guests that have registered.
+// Registry configures how long registrations last and how many an app may have.
 type Registry struct {
-	// AddressRest is how long the tunnel address of a removed instance belongs to
-	// nobody, so that what was meant for it reaches no one else. Default 10m.
+	// AddressRest is how long the tunnel address of a removed instance stays unused,
+	// so that packets for it reach no other instance. Default 10m.
 	AddressRest time.Duration `toml:"address_rest"`
 	// RecycleAfter is how long an instance without a handshake and a registration is
-	// kept; at least Health.MaxHandshakeAge. Default 10h; "0s" is for ever.
+	// kept; at least Health.MaxHandshakeAge. Default 10h; "0s" means forever.
 	RecycleAfter time.Duration `toml:"recycle_after"`
-	// PrivateComposeOpens ("open") takes an app that keeps its compose file to itself for one
-	// that restricts no port, so that its guests' reports hold. Default false ("closed"): no
-	// port of it is open.
+	// PrivateComposeOpens ("open") treats an app with a private compose file as one that
+	// restricts no port, so that its guests' reports decide. Default false ("closed"): none
+	// of its ports is open.
 	PrivateComposeOpens bool `toml:"private_compose"`
 	// MaxInstancesPerApp is how many instances of one app may register. Default 1,024; 0
 	// is no limit.
 	MaxInstancesPerApp int `toml:"max_instances_per_app"`
 	// MaxPoolSharePerApp is the percentage that one app may have of the tunnel addresses that
-	// are its own or free. Default 50; 100 is no limit.
+	// are its own or free. Default 50; 100 means no limit.
 	MaxPoolSharePerApp int `toml:"max_pool_share_per_app"`
 }
 
-// CustomDomain is about names outside of Domains, whose owners say in DNS which
+// CustomDomain configures names outside of Domains, whose owners publish in DNS which
 // app serves them.
 type CustomDomain struct {
 	// Enabled looks them up. Default false, unlike dstack's gateway: with it every
-	// stranger can make this machine send DNS queries, and whoever answers them
-	// decides which app is reached.
+	// stranger can make the gateway send DNS queries, and the answers decide which
+	// app is reached.
 	Enabled bool `toml:"enabled"`
 	// Resolvers are the recursive resolvers to ask, in this order, IP:port, at most
 	// 8. Default the nameservers of /etc/resolv.conf.
 	Resolvers []netip.AddrPort `toml:"resolvers"`
-	// Prefix is the label in front of a name where its TXT record is, told to
+	// Prefix is the label in front of a name where its TXT record is. It is sent to
 	// guests: up to 54 of a-z, 0-9, '_' and '-'. Default "_dstack-app-address".
 	Prefix string `toml:"prefix"`
 	// Compat looks at the label of old guests, "_tapp-address", too. Default true.
 	Compat bool `toml:"compat"`
 	// MissesPerSource limits the lookups of unknown names by one client IP (IPv6: by
-	// one /64) in a minute. Default 30; 0 is no limit.
+	// one /64) in a minute. Default 30; 0 means no limit.
 	MissesPerSource int `toml:"misses_per_source"`
 	// MissesPerSecond limits them for all clients together, 1 to 10000. Default 100.
 	MissesPerSecond int `toml:"misses_per_second"`
@@ -310,13 +310,13 @@ type CustomDomain struct {
 	NegativeCacheSize int `toml:"negative_cache_size"`
 }
 
-// Store is where the gateway keeps what must survive a restart.
+// Store configures where the gateway keeps data that must survive a restart.
 type Store struct {
 	// Path is a directory. Default /var/lib/gateway.
 	Path string `toml:"path"`
 }
 
-// Log is what is written to stderr.
+// Log configures the log on stderr.
 type Log struct {
 	// Level is debug, info, warn or error. Default info.
 	Level slog.Level `toml:"level"`
@@ -326,7 +326,7 @@ type Log struct {
 	Access bool `toml:"access"`
 }
 
-// LogFormat is how a log line is written.
+// LogFormat is the format of a log line.
 type LogFormat string
 
 // The formats of [log].
@@ -335,14 +335,14 @@ const (
 	FormatJSON LogFormat = "json"
 )
 
-// Admin is the operators' listener: API, dashboard, metrics.
+// Admin is the operators' listener: health, status and metrics.
 type Admin struct {
 	// Listen is its address, IP:port; keep it on loopback or a management
-	// network. Default 127.0.0.1:9901; "" or "off" is no listener, and the zero
+	// network. Default 127.0.0.1:9901; "" or "off" means no listener, and the zero
 	// AddrPort here. Port 0 takes any free port.
 	Listen netip.AddrPort `toml:"listen"`
-	// Hosts are the names by which it may be asked, besides localhost and its address;
-	// requests for any other name are refused. Default none.
+	// Hosts are the names that a request may have, besides localhost and the address;
+	// requests with other names are refused. Default none.
 	Hosts []string `toml:"hosts"`
 	// Pprof shows the Go runtime's profiles there. Default false.
 	Pprof bool `toml:"pprof"`

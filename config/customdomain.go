@@ -30,7 +30,7 @@ func readCustomDomain(t table) CustomDomain {
 		NegativeCacheSize: t.count("negative_cache_size", 4096, 8, maxCache),
 	}
 	if n := len(c.Resolvers); n > maxResolvers {
-		t.fail("resolvers", "%d are too many: want at most %d", n, maxResolvers)
+		t.fail("resolvers", "has %d members: want at most %d", n, maxResolvers)
 	}
 	return c
 }
@@ -39,7 +39,7 @@ func readCustomDomain(t table) CustomDomain {
 func parseResolver(s string) (netip.AddrPort, error) {
 	a, err := netip.ParseAddrPort(s)
 	if err != nil || !isHost(a.Addr()) || a.Port() == 0 {
-		return netip.AddrPort{}, fmt.Errorf("%s is no resolver: want IP:port, such as \"192.0.2.53:53\" or \"[2001:db8::53]:53\"", show(s))
+		return netip.AddrPort{}, fmt.Errorf("%s is not a resolver: want IP:port, such as \"192.0.2.53:53\" or \"[2001:db8::53]:53\"", show(s))
 	}
 	return a, nil
 }
@@ -49,7 +49,7 @@ func parseResolver(s string) (netip.AddrPort, error) {
 func parsePrefix(s string) (string, error) {
 	bad := func(r rune) bool { return !isAlphanumeric(r) && r != '_' && r != '-' }
 	if s == "" || len(s) > maxPrefix || strings.IndexFunc(s, bad) >= 0 {
-		return "", fmt.Errorf("%s is no label for TXT records: want 1 to %d of a-z, 0-9, '_' and '-', such as \"_dstack-app-address\"", show(s), maxPrefix)
+		return "", fmt.Errorf("%s is not a label for TXT records: want 1 to %d of a-z, 0-9, '_' and '-', such as \"_dstack-app-address\"", show(s), maxPrefix)
 	}
 	return strings.ToLower(s), nil
 }

@@ -12,8 +12,8 @@ import (
 type Error struct {
 	File         string
 	Line, Column int    // from 1; the column counts bytes
-	Key          string // as "proxy.timeouts.idle"; "" if the text is no TOML
-	Problem      string // what is wrong and what would be right
+	Key          string // as "proxy.timeouts.idle"; "" if the text is not TOML
+	Problem      string // what is wrong and what to write instead
 }
 
 // Error is file:line:column: key: problem.
@@ -47,7 +47,7 @@ type report struct {
 	errs Errors
 }
 
-// full tells that no more problems are taken.
+// full reports whether no more problems are kept.
 func (r *report) full() bool { return len(r.errs) >= maxProblems }
 
 func (r *report) add(at position, key, format string, args ...any) {

@@ -23,8 +23,8 @@ func Load(path string) (*Config, error) {
 
 // Parse checks the text of a file; file is its name, for errors and relative
 // paths. It touches no disk. The error is Errors: all problems of the file at
-// once, or the first place where it is no TOML, since nothing after it can be
-// known.
+// once, or the first place where it is not TOML, since nothing after it can be
+// read.
 func Parse(file string, data []byte) (*Config, error) {
 	return parseWith(file, data, func(root table) *Config {
 		c := readConfig(root, filepath.Dir(file))

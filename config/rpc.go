@@ -33,13 +33,13 @@ func readRPC(root table, clients []netip.AddrPort, path func(string) (string, er
 	t.taken("listen", r.Listen, "proxy.listen", clients...)
 	r.checkIdentity(t)
 	if wg := root.sub("wireguard"); r.Listen.IsValid() && !wg.has("endpoint") {
-		wg.fail("endpoint", "is missing: guests that register (rpc.listen is set) are told where the tunnel ends; "+
+		wg.fail("endpoint", "is missing: guests need it to reach the tunnel when they register (rpc.listen is set); "+
 			"want IPv4:port or name:port, such as \"203.0.113.7:51820\"")
 	}
 	return r
 }
 
-// checkIdentity: who the gateway is to guests comes either from files or from the
+// checkIdentity: the gateway's identity towards guests comes either from files or from the
 // guest agent, and is complete as soon as they can call.
 func (r *RPC) checkIdentity(t table) {
 	for _, file := range []struct{ key, value, want string }{
@@ -49,18 +49,18 @@ func (r *RPC) checkIdentity(t table) {
 	} {
 		switch {
 		case r.DstackAgent != "" && file.value != "":
-			t.fail(file.key, "contradicts dstack_agent, which is asked for it: remove one of the two")
+			t.fail(file.key, "conflicts with dstack_agent, which provides it: remove one of the two")
 		case r.DstackAgent == "" && r.Listen.IsValid() && t.empty(file.key):
 			t.fail(file.key, "is missing: want %s, or dstack_agent for all three", file.want)
 		}
 	}
 	if r.DstackAgent != "" && r.Listen.IsValid() && t.empty("public_url") {
-		t.fail("public_url", "is missing: the certificate asked of dstack_agent is for its host, which guests check; "+
+		t.fail("public_url", "is missing: the agent issues the certificate for its host, and guests check that; "+
 			"want https://host[:port]")
 	}
 }
 
-// empty tells whether the file does not have key, or only the empty string for it.
+// empty reports whether key is missing or the empty string.
 func (t table) empty(key string) bool {
 	n := t.get(key)
 	return n == nil || n.kind == unstable.String && n.text == ""
@@ -97,7 +97,7 @@ func readRegistry(t table, h Health) Registry {
 		MaxPoolSharePerApp:  t.count("max_pool_share_per_app", 50, 1, 100),
 	}
 	if r.RecycleAfter > 0 && r.RecycleAfter < h.MaxHandshakeAge {
-		t.fail("recycle_after", "%s is less than health.max_handshake_age (%s): instances would be removed that still serve",
+		t.fail("recycle_after", "%s is less than health.max_handshake_age (%s): healthy instances would be removed",
 			r.RecycleAfter, h.MaxHandshakeAge)
 	}
 	return r
@@ -115,28 +115,28 @@ func parsePrivateCompose(s string) (opens bool, err error) {
 func parsePublicURL(s string) (*url.URL, error) {
 	u, err := parseURL(s)
 	if err != nil || u.Scheme != "https" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-		return nil, fmt.Errorf("%s is no address of a gateway: want https://host[:port] and nothing behind it", show(s))
+		return nil, fmt.Errorf("%s is not the address of a gateway: want https://host[:port] without a path", show(s))
 	}
 	u.Path = ""
 	return u, nil
 }
 
 // parseWebhook reads the URL of an authorisation webhook. In the clear it must not
-// leave the machine: whoever is on the way could admit anybody.
+// leave the host: anybody on the way could admit every guest.
 func parseWebhook(s string) (*url.URL, error) {
 	u, err := parseURL(s)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no URL of a webhook: want one such as \"https://auth.example.com/app-auth\", without user and fragment", show(s))
+		return nil, fmt.Errorf("%s is not the URL of a webhook: want one such as \"https://auth.example.com/app-auth\", without user and fragment", show(s))
 	}
 	ip, _ := netip.ParseAddr(u.Hostname())
 	if u.Scheme == "http" && u.Hostname() != "localhost" && !ip.IsLoopback() {
-		return nil, fmt.Errorf("%s: an answer in the clear can be forged on its way: want https, or http to localhost", show(s))
+		return nil, fmt.Errorf("%s: an answer over http can be forged on its way: want https, or http to localhost", show(s))
 	}
 	return u, nil
 }
 
-// errURL stands for all that is wrong with a URL; who asked says what it wants.
-var errURL = errors.New("no http or https URL")
+// errURL stands for every fault of a URL; the caller adds what it wants.
+var errURL = errors.New("not an http or https URL")
 
 // parseURL reads an http or https URL whose host is a name or an address.
 func parseURL(s string) (*url.URL, error) {

@@ -66,11 +66,11 @@ func readCertificate(t table, path func(string) (string, error), d *Domain, solv
 	readWhich(t, d)
 	switch {
 	case d.RATLS && d.ACME:
-		t.fail("ratls", "contradicts acme: want one source of the certificate")
+		t.fail("ratls", "conflicts with acme: want one source of the certificate")
 	case d.RATLS && files:
-		t.fail("ratls", "contradicts cert and key: the gateway makes this certificate itself, and keeps its key in memory")
+		t.fail("ratls", "conflicts with cert and key: the gateway makes this certificate itself and keeps its key in memory")
 	case d.ACME && files:
-		t.fail("acme", "contradicts cert and key: the gateway gets this certificate itself, and keeps it in [store] path")
+		t.fail("acme", "conflicts with cert and key: the gateway gets this certificate itself and keeps it in [store] path")
 	case d.ACME:
 		readIssued(t, d, solver)
 	case !d.RATLS:
@@ -99,7 +99,7 @@ func readProxy(t table) Proxy {
 		t.fail("listen", `is empty: want at least one IP:port, such as "0.0.0.0:443"`)
 	}
 	if n := t.get("tls12_ciphers"); n != nil && n.kind == unstable.Array && len(n.items) == 0 {
-		t.fail("tls12_ciphers", `is empty: to have TLS 1.3 alone set tls_min_version = "1.3"`)
+		t.fail("tls12_ciphers", `is empty: for TLS 1.3 only, set tls_min_version = "1.3"`)
 	}
 	first := make(map[netip.AddrPort]int)
 	for i, a := range p.Listen {
@@ -126,7 +126,7 @@ func readTimeouts(t table) Timeouts {
 		if !t.has(key) {
 			key = "connect"
 		}
-		t.fail(key, "hedge (%s) must be less than connect (%s): the second try would never start", to.Hedge, to.Connect)
+		t.fail(key, "hedge (%s) must be less than connect (%s): the second attempt would never start", to.Hedge, to.Connect)
 	}
 	return to
 }
@@ -167,7 +167,7 @@ func (t table) taken(key string, a netip.AddrPort, by string, others ...netip.Ad
 	return false
 }
 
-// overlapIn tells whether a, one of as, and b, one of bs, cannot both be listened
+// overlapIn reports whether a, one of as, and b, one of bs, cannot both be listened
 // on: [::] may be IPv4 too.
 func overlapIn(a netip.AddrPort, as []netip.AddrPort, b netip.AddrPort, bs []netip.AddrPort) bool {
 	a4, _ := listenat.IPv4Of(a, as)
@@ -175,7 +175,7 @@ func overlapIn(a netip.AddrPort, as []netip.AddrPort, b netip.AddrPort, bs []net
 	return overlap(a, b) || overlap(a4, b) || overlap(a, b4) || overlap(a4, b4)
 }
 
-// overlap tells whether a and b cannot both be listened on.
+// overlap reports whether a and b cannot both be listened on.
 func overlap(a, b netip.AddrPort) bool {
 	if !a.IsValid() || !b.IsValid() || a.Port() != b.Port() || a.Port() == 0 || a.Addr().Is4() != b.Addr().Is4() {
 		return false

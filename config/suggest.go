@@ -33,7 +33,7 @@ func suggest(path, key string, known map[string]bool) string {
 	case elsewhere != "":
 		return "did you mean " + strconv.Quote(elsewhere) + "?"
 	case len(here) == 0:
-		return "no key can stand here"
+		return "no key is allowed here"
 	default:
 		return "known here: " + strings.Join(here, ", ")
 	}

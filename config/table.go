@@ -13,11 +13,11 @@ import (
 )
 
 // Typed reading of a table. A section asks for each of its keys once, with its
-// default and its parser; what was never asked for is an unknown key. So the
+// default and its parser; a key that is never asked for is unknown. So the
 // schema is written down only once, in the sections' readers.
 //
 // A value that is wrong is reported at once and read as the zero value. Checks
-// across keys pass over zero values: one mistake is told once.
+// across keys pass over zero values: one mistake is reported once.
 
 // table is a table of the schema, in the file or not.
 type table struct {
@@ -43,7 +43,7 @@ func (t table) get(key string) *node {
 	return n
 }
 
-// has tells whether key is in the file.
+// has reports whether key is in the file.
 func (t table) has(key string) bool { return t.get(key) != nil }
 
 // place is where a problem of key is shown: a missing key at its table.
@@ -101,7 +101,7 @@ func (t table) subs(key string, limit int) []table {
 	}
 	if len(n.items) > limit {
 		n.bad = true
-		t.fail(key, "%d are too many: want at most %d", len(n.items), limit)
+		t.fail(key, "has %d members: want at most %d", len(n.items), limit)
 		return nil
 	}
 	var list []table
@@ -158,7 +158,7 @@ func list[T any](t table, key string, byDefault []string, parse func(string) (T,
 		return nil
 	}
 	if len(n.items) > maxList {
-		t.fail(key, "%d are too many: want at most %d", len(n.items), maxList)
+		t.fail(key, "has %d members: want at most %d", len(n.items), maxList)
 		return nil
 	}
 	var values []T
@@ -223,7 +223,7 @@ func (t table) duration(key, byDefault string) time.Duration {
 	return text(t, key, byDefault, parseDuration)
 }
 
-// reportUnknown reports the keys of the file that nobody asked for.
+// reportUnknown reports the keys of the file that no section asked for.
 func (t table) reportUnknown() {
 	for _, key := range slices.Sorted(maps.Keys(t.node.keys)) {
 		if t.full() {

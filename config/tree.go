@@ -230,5 +230,5 @@ func (b *treeBuilder) key(it unstable.Iterator) ([]string, position) {
 }
 
 func (b *treeBuilder) tooDeep(at position, key string) {
-	b.add(at, clean(key), "is nested more than %d levels deep; no key is", maxDepth)
+	b.add(at, clean(key), "is nested more than %d levels deep", maxDepth)
 }

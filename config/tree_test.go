@@ -18,7 +18,7 @@ func TestUnknownKeys(t *testing.T) {
 		{name: "nothing like it", file: "[store]\nengine = \"etcd\"", want: []string{
 			`f:6:1: store.engine: unknown key; known here: path`,
 		}},
-		{name: "a table is told once, not key by key", file: "[wiregaurd]\na = 1\nb = 2", want: []string{
+		{name: "a table is reported once, not key by key", file: "[wiregaurd]\na = 1\nb = 2", want: []string{
 			`f:5:2: wiregaurd: unknown key; did you mean "wireguard"?`,
 		}},
 		{name: "control characters", file: "\"a\\u001b[31m\" = 1", want: []string{
@@ -103,13 +103,13 @@ func TestTablesOfTheWrongShape(t *testing.T) {
 			`f:1:58: domain: want tables, [[domain]], have a whole number`,
 		}},
 		{name: "deep key", file: "a" + strings.Repeat(".a", maxDepth) + " = 1", want: []string{
-			`f:5:1: domain.a.a.a.a.a.a.a.a.a: is nested more than 8 levels deep; no key is`,
+			`f:5:1: domain.a.a.a.a.a.a.a.a.a: is nested more than 8 levels deep`,
 		}},
 		{name: "deep table", file: "[a" + strings.Repeat(".a", maxDepth) + "]", want: []string{
-			`f:5:2: a.a.a.a.a.a.a.a.a: is nested more than 8 levels deep; no key is`,
+			`f:5:2: a.a.a.a.a.a.a.a.a: is nested more than 8 levels deep`,
 		}},
 		{name: "deep value", file: "[store]\npath = " + strings.Repeat("[", 9) + strings.Repeat("]", 9), want: []string{
-			`f:6:1: store.path: is nested more than 8 levels deep; no key is`,
+			`f:6:1: store.path: is nested more than 8 levels deep`,
 			`f:6:1: store.path: want a string, have a list`,
 		}},
 	})

@@ -22,7 +22,7 @@ import (
 func parseDomain(s string) (string, error) {
 	switch {
 	case strings.HasPrefix(s, "*."):
-		return "", fmt.Errorf("%s: write it without %q; the names below it are what is served", show(s), "*.")
+		return "", fmt.Errorf("%s: write it without %q: the gateway serves the names below it", show(s), "*.")
 	case strings.HasSuffix(s, "."):
 		return "", fmt.Errorf("%s: write it without the dot at its end", show(s))
 	case len(s) > hostname.MaxLength-hostname.MaxLabel-1:
@@ -32,17 +32,17 @@ func parseDomain(s string) (string, error) {
 }
 
 // parseName reads a DNS name of letters, digits and hyphens and folds it to
-// lower case. What could be an IPv4 address is no name.
+// lower case. A text that could be an IPv4 address is refused.
 func parseName(s string) (string, error) {
 	labels := strings.Split(s, ".")
 	for _, label := range labels {
 		if !hostname.ValidLabel(label) {
-			return "", fmt.Errorf("%s is no DNS name: want labels of a-z, 0-9 and inner '-', such as \"gw.example.com\"; "+
+			return "", fmt.Errorf("%s is not a DNS name: want labels of a-z, 0-9 and inner '-', such as \"gw.example.com\"; "+
 				"other letters in their xn-- form", show(s))
 		}
 	}
 	if last := labels[len(labels)-1]; last[0] >= '0' && last[0] <= '9' || len(s) > hostname.MaxLength {
-		return "", fmt.Errorf("%s is no DNS name: want one that does not end in a number, up to %d bytes", show(s), hostname.MaxLength)
+		return "", fmt.Errorf("%s is not a DNS name: want one that does not end in a number, up to %d bytes", show(s), hostname.MaxLength)
 	}
 	return strings.ToLower(s), nil
 }
@@ -60,12 +60,12 @@ func parseEndpoint(s string) (Endpoint, error) {
 		return Endpoint{}, fmt.Errorf("%s: an IPv6 endpoint breaks the guests' firewall: want IPv4:port or name:port", show(s))
 	}
 	if !ok || err != nil || n == 0 {
-		return Endpoint{}, fmt.Errorf("%s is no endpoint: want IPv4:port or name:port with a port from 1 to 65535, such as \"203.0.113.7:51820\"", show(s))
+		return Endpoint{}, fmt.Errorf("%s is not an endpoint: want IPv4:port or name:port with a port from 1 to 65535, such as \"203.0.113.7:51820\"", show(s))
 	}
 	e := Endpoint{Host: host, Port: uint16(n)}
 	if ip, err := netip.ParseAddr(host); err == nil {
 		if !isHost(ip) {
-			return Endpoint{}, fmt.Errorf("%s is no address that a guest can send to", show(host))
+			return Endpoint{}, fmt.Errorf("%s is not an address that a guest can send to", show(host))
 		}
 		return e, nil
 	}
@@ -75,16 +75,16 @@ func parseEndpoint(s string) (Endpoint, error) {
 	return e, nil
 }
 
-// parseListen reads IP:port. There is no default host: listening everywhere is
-// written down.
+// parseListen reads IP:port. There is no default host: to listen everywhere,
+// the file must say so.
 func parseListen(s string) (netip.AddrPort, error) {
 	host, port, ok := strings.Cut(s, ":")
 	if _, err := strconv.ParseUint(port, 10, 16); ok && host == "" && err == nil {
-		return netip.AddrPort{}, fmt.Errorf("%s has no address: want \"0.0.0.0:%s\" or \"[::]:%s\" for all", show(s), port, port)
+		return netip.AddrPort{}, fmt.Errorf("%s has no address: want \"0.0.0.0:%s\" or \"[::]:%s\" for all addresses", show(s), port, port)
 	}
 	a, err := netip.ParseAddrPort(s)
 	if err != nil || a.Addr().Zone() != "" || a.Addr().Is4In6() || a.Addr().IsMulticast() {
-		return netip.AddrPort{}, fmt.Errorf("%s is no address to listen on: want IP:port, such as \"0.0.0.0:443\" or \"[::]:443\"", show(s))
+		return netip.AddrPort{}, fmt.Errorf("%s is not an address to listen on: want IP:port, such as \"0.0.0.0:443\" or \"[::]:443\"", show(s))
 	}
 	return a, nil
 }
@@ -98,17 +98,17 @@ func parseListenOrOff(s string) (netip.AddrPort, error) {
 }
 
 // parseNetwork reads a CIDR without host bits, or one address. Host bits are
-// refused: whoever wrote 10.0.0.1/8 may have meant one address.
+// refused: 10.0.0.1/8 may have meant one address.
 func parseNetwork(s string) (netip.Prefix, error) {
 	if ip, err := netip.ParseAddr(s); err == nil && ip.Zone() == "" && !ip.Is4In6() {
 		return netip.PrefixFrom(ip, ip.BitLen()), nil
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil || p.Addr().Is4In6() {
-		return netip.Prefix{}, fmt.Errorf("%s is no network: want one such as \"10.8.0.0/24\"", show(s))
+		return netip.Prefix{}, fmt.Errorf("%s is not a network: want one such as \"10.8.0.0/24\"", show(s))
 	}
 	if p != p.Masked() {
-		return netip.Prefix{}, fmt.Errorf("%s has bits behind its prefix: want %q, or %q for the one address", show(s), p.Masked(), p.Addr())
+		return netip.Prefix{}, fmt.Errorf("%s has bits set behind its prefix: want %q, or %q for the one address", show(s), p.Masked(), p.Addr())
 	}
 	return p, nil
 }
@@ -127,31 +127,31 @@ func parseNetwork4(s string) (netip.Prefix, error) {
 func parseOwnAddress(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil || !p.Addr().Is4() || p.Bits() < 8 || p.Bits() > 30 {
-		return netip.Prefix{}, fmt.Errorf("%s is no address in a tunnel network: want IPv4/prefix with a prefix from 8 to 30, such as \"10.8.0.1/16\"", show(s))
+		return netip.Prefix{}, fmt.Errorf("%s is not an address in a tunnel network: want IPv4/prefix with a prefix from 8 to 30, such as \"10.8.0.1/16\"", show(s))
 	}
 	if !usable(p, p.Addr()) {
-		return netip.Prefix{}, fmt.Errorf("%s: %s is the network's or its broadcast address: want another one of it, such as \"%s/%d\"",
+		return netip.Prefix{}, fmt.Errorf("%s: %s is the network's own or broadcast address: want another address in it, such as \"%s/%d\"",
 			show(s), p.Addr(), p.Masked().Addr().Next(), p.Bits())
 	}
 	return p, nil
 }
 
-// parseHost reads the address of one machine.
+// parseHost reads the address of one host.
 func parseHost(s string) (netip.Addr, error) {
 	ip, err := netip.ParseAddr(s)
 	if err != nil || !isHost(ip) {
-		return netip.Addr{}, fmt.Errorf("%s is no machine's address: want one such as \"10.8.0.2\"", show(s))
+		return netip.Addr{}, fmt.Errorf("%s is not the address of a host: want one such as \"10.8.0.2\"", show(s))
 	}
 	return ip, nil
 }
 
-// isHost refuses what is not one machine's address. 0.0.0.0 would be dialled
+// isHost refuses what is not the address of one host. 0.0.0.0 would be dialled
 // as the gateway itself.
 func isHost(ip netip.Addr) bool {
 	return ip.Zone() == "" && !ip.Is4In6() && !ip.IsUnspecified() && !ip.IsMulticast() && ip != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
-// usable tells whether ip may be a machine's in the IPv4 network of p: inside,
+// usable reports whether ip may be a host's in the IPv4 network of p: inside,
 // and neither its first nor its last address.
 func usable(p netip.Prefix, ip netip.Addr) bool {
 	first := p.Masked().Addr()
@@ -168,14 +168,14 @@ func parseDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%s is no duration: want a number with its unit, such as \"250ms\", \"5s\" or \"10m\"", show(s))
+		return 0, fmt.Errorf("%s is not a duration: want a number with its unit, such as \"250ms\", \"5s\" or \"10m\"", show(s))
 	case d < minDuration || d > maxDuration:
 		return 0, fmt.Errorf("%s is out of range: want \"1ms\" to \"8760h\"", show(s))
 	}
 	return d, nil
 }
 
-// parseDurationOrNever is parseDuration where nothing means never.
+// parseDurationOrNever is parseDuration in which 0 means never.
 func parseDurationOrNever(s string) (time.Duration, error) {
 	if d, err := time.ParseDuration(s); err == nil && d == 0 {
 		return 0, nil
@@ -192,7 +192,7 @@ func parseDurationOrNever(s string) (time.Duration, error) {
 func parseInterface(s string) (string, error) {
 	bad := func(r rune) bool { return !isAlphanumeric(r) && !strings.ContainsRune("_.-", r) }
 	if s == "" || len(s) > 15 || s == "." || s == ".." || s[0] == '-' || strings.IndexFunc(s, bad) >= 0 {
-		return "", fmt.Errorf("%s is no interface name: want 1 to 15 of A-Z, a-z, 0-9, '_', '.' and '-', such as \"wg-gw\"", show(s))
+		return "", fmt.Errorf("%s is not an interface name: want 1 to 15 of A-Z, a-z, 0-9, '_', '.' and '-', such as \"wg-gw\"", show(s))
 	}
 	return s, nil
 }

@@ -68,7 +68,7 @@ func readInstances(t table, w WireGuard) []Instance {
 	}
 	for i, t := range tables {
 		if at, ok := seen.apps[vm.AppID(list[i].InstanceID)]; ok && list[i].InstanceID != "" {
-			t.fail("instance_id", "%q is the app_id at line %d: the name leads to that app, not here", list[i].InstanceID, at.line)
+			t.fail("instance_id", "%q is the app_id at line %d: its name would lead to that app", list[i].InstanceID, at.line)
 		}
 	}
 	return list
@@ -77,7 +77,7 @@ func readInstances(t table, w WireGuard) []Instance {
 // readInstance leaves an InstanceID that is to be derived empty.
 func readInstance(t table, w WireGuard) Instance {
 	in := Instance{
-		AppID:      required(t, "app_id", "the id of the app that it runs", parseAppID),
+		AppID:      required(t, "app_id", "the id of the app that the CVM runs", parseAppID),
 		InstanceID: optional(t, "instance_id", parseInstanceID),
 		PublicKey:  optional(t, "public_key", vm.ParseWGKey),
 		Address:    required(t, "address", "its address in the tunnel network", parseHost),
@@ -87,7 +87,7 @@ func readInstance(t table, w WireGuard) Instance {
 		return in
 	}
 	if !t.has("public_key") {
-		t.fail("public_key", `is missing: want the CVM's WireGuard key (only wireguard.mode = "none" goes without)`)
+		t.fail("public_key", `is missing: want the CVM's WireGuard key (not needed with wireguard.mode = "none")`)
 	}
 	switch own := w.Address; {
 	case !own.IsValid() || !in.Address.IsValid():
@@ -168,7 +168,7 @@ func parsePortRule(s string) (vm.PortRule, error) {
 	digits, flag, flagged := strings.Cut(s, ",")
 	n, err := strconv.ParseUint(digits, 10, 16)
 	if err != nil || n == 0 || flagged && flag != "proxy" {
-		return vm.PortRule{}, fmt.Errorf("%s is no port: want 1 to 65535, such as \"443\", or \"80,proxy\" for a PROXY header", show(s))
+		return vm.PortRule{}, fmt.Errorf("%s is not a port: want 1 to 65535, such as \"443\", or \"80,proxy\" for a PROXY header", show(s))
 	}
 	return vm.PortRule{Port: uint16(n), Proxy: flagged}, nil
 }

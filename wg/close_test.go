@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/nftables"
@@ -102,13 +103,13 @@ func TestNameInUseIsSaidAndLeftAlone(t *testing.T) {
 // The directory of the sockets is the host's, whatever the network namespace: an
 // interface of the same name may have its socket there.
 func TestSocketOfAnotherDeviceIsLeftAlone(t *testing.T) {
-	var log bytes.Buffer
+	var log lockedBuffer
 	o := autoOptions(t)
-	o.Mode, o.Log = ModeUserspace, slog.New(slog.NewTextHandler(&log, nil))
+	o.Mode = ModeUserspace
 	first, other := newHost(t), newHost(t)
 	first.open(o)
 	second := o
-	second.PrivateKey = newKey(t)
+	second.PrivateKey, second.Log = newKey(t), slog.New(slog.NewTextHandler(&log, nil))
 	other.do(func() {
 		d, err := Open(t.Context(), second)
 		must(t, err)
@@ -234,6 +235,24 @@ func TestInterfaceWithAnotherKeyIsNotAdopted(t *testing.T) {
 	if err := (&tunnel{o: o, control: &kernelControl{name: o.Interface, client: c}}).checkKey(); err == nil || !strings.Contains(err.Error(), "another private key") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// lockedBuffer keeps what wireguard-go may log a moment after Close.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func veth(name string) *netlink.Veth {

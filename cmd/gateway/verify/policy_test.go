@@ -70,7 +70,7 @@ func TestPolicyIsTheSectionOfAnyConfiguration(t *testing.T) {
 
 	for text, says := range map[string]string{
 		"[proxy]\n": "attestation: is missing: want a section [attestation]",
-		"[attestation]\ntcb_statuses = [\"Fine\"]\n":                             `policy.toml:2:17: attestation.tcb_statuses: "Fine" is no TCB status`,
+		"[attestation]\ntcb_statuses = [\"Fine\"]\n":                             `policy.toml:2:17: attestation.tcb_statuses: "Fine" is not a TCB status`,
 		"[attestation]\nallowfile = \"x\"\n":                                     "policy.toml:2:1: attestation.allowfile: ",
 		"[attestation]\nallow_file = \"none.toml\"\n":                            "allow_file: open " + v.dir + "/none.toml: no such file",
 		"[attestation]\ncollateral_file = \"none.json\"\n":                       "none.json: no such file",
