@@ -13,6 +13,7 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 
 	"sallyport/internal/ciphers"
+	"sallyport/internal/hello"
 )
 
 // ALPNChallenges answers tls-alpn-01 (RFC 8737): it holds the certificate that proves
@@ -28,9 +29,6 @@ type ALPNChallenges struct {
 }
 
 var _ acmez.Solver = (*ALPNChallenges)(nil)
-
-// ALPNProtocol is what a validation offers in its hello, alone.
-const ALPNProtocol = acmez.ACMETLS1Protocol
 
 var errTooManyChallenges = errors.New("too many tls-alpn-01 challenges are in progress")
 
@@ -87,7 +85,7 @@ func (a *ALPNChallenges) Certificate(name string) (*tls.Certificate, bool) {
 func ALPNConfig(cert *tls.Certificate) *tls.Config {
 	return &tls.Config{
 		Certificates:           []tls.Certificate{*cert},
-		NextProtos:             []string{ALPNProtocol},
+		NextProtos:             []string{hello.ACMETLS1},
 		MinVersion:             tls.VersionTLS12,
 		CipherSuites:           ciphers.Intermediate(),
 		CurvePreferences:       ciphers.Curves(),

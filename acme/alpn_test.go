@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
 
 	"sallyport/internal/gwtest"
@@ -26,7 +27,7 @@ func gate(t *testing.T, challenges *ALPNChallenges) (port int, addr string) {
 	config := &tls.Config{
 		Certificates: []tls.Certificate{cert},
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			if !slices.Equal(hello.SupportedProtos, []string{ALPNProtocol}) {
+			if !slices.Equal(hello.SupportedProtos, []string{acmez.ACMETLS1Protocol}) {
 				return nil, nil
 			}
 			if c, ok := challenges.Certificate(hello.ServerName); ok {
@@ -64,7 +65,7 @@ func TestApexIsObtainedByTLSALPN(t *testing.T) {
 	if _, ok := challenges.Certificate("alpn.test"); ok {
 		t.Error("the challenge is still answered")
 	}
-	_, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "alpn.test", NextProtos: []string{ALPNProtocol}, InsecureSkipVerify: true})
+	_, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "alpn.test", NextProtos: []string{acmez.ACMETLS1Protocol}, InsecureSkipVerify: true})
 	if err == nil {
 		t.Error("acme-tls/1 is answered without a challenge")
 	}

@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"sallyport/internal/ciphers"
+	"sallyport/internal/hello"
 )
 
 // ready are the protocols for which a domain has a config at hand: nearly all that
 // clients are confirmed.
-var ready = [...]string{"", "http/1.1", "postgresql", "h2"}
+var ready = [...]string{"", hello.HTTP1, hello.PostgreSQL, hello.HTTP2}
 
 // TLSConfig is what a connection of a name below the domain is terminated with, if
 // the client is confirmed the protocol, "" for none. It is nil for an unknown domain.

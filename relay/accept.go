@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/hello"
 	"sallyport/internal/nonblock"
 )
 
@@ -113,7 +114,7 @@ func (l *loop) shed(ln *listener, errno unix.Errno) {
 			nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 			_, _ = nonblock.Send(fd, plaintextAlert(Descriptor.alert()))
 			nonblock.Close(fd)
-			l.stats.ended[Undecided][Descriptor].Add(1)
+			l.stats.ended[hello.Undecided][Descriptor].Add(1)
 		}
 		l.reserve = openReserve()
 	}

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/hello"
 	"sallyport/internal/nonblock"
 	"sallyport/relay/buffer"
 )
@@ -35,7 +36,7 @@ type conn struct {
 
 	phase   phase
 	reason  Reason // why it is to end; set once, before the end
-	mode    Mode
+	mode    hello.Mode
 	queued  bool // stands in a list of the loop
 	bulk    bool // moved much when it was pumped last
 	expired bool // the phase's deadline has passed

@@ -58,9 +58,9 @@ func start(t *testing.T, change func(*gateway, *Options)) *gateway {
 			if b := g.backends.Load(); b != nil {
 				d.N = copy(d.Backends[:], *b)
 			}
-			d.Mode = Passthrough
+			d.Mode = hello.Passthrough
 			if strings.HasPrefix(string(h.ServerName), "tls.") {
-				d.Mode, d.TLS = Terminate, conf
+				d.Mode, d.TLS = hello.Terminate, conf
 			}
 		},
 	}

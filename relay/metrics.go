@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"sallyport/internal/hello"
 )
 
 // metrics are what the engine tells Prometheus. Counters of the hot path are
@@ -97,7 +99,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descUnhedged, c.sum(func(s *loopStats) uint64 { return s.unhedged.Load() }))
 	counter(descRefused, c.sum(func(s *loopStats) uint64 { return s.pipesRefused.Load() }))
 	gauge(descPipes, c.sum(func(s *loopStats) uint64 { return uint64(max(0, s.pipes.Load())) }))
-	for m := range modes {
+	for m := range hello.Modes {
 		for r := goOn + 1; r < reasons; r++ {
 			if n := c.sum(func(s *loopStats) uint64 { return s.ended[m][r].Load() }); n > 0 {
 				counter(descEnded, n, m.String(), r.String(), r.Party().String())

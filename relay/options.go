@@ -88,8 +88,8 @@ type Decision struct {
 	Later func(ctx context.Context, d *Decision)
 
 	// Mode says whether the client's TLS ends here, and TLS is what ends it: required
-	// unless the mode is Passthrough.
-	Mode Mode
+	// unless the mode is hello.Passthrough.
+	Mode hello.Mode
 	TLS  *tls.Config
 
 	// Backends are the candidates, the first N, in the order in which to try them.
@@ -151,20 +151,4 @@ type Watcher interface {
 type Limit interface {
 	Acquire() bool
 	Release()
-}
-
-// Mode is how a connection is served.
-type Mode uint8
-
-// The modes. Undecided is what a connection is before its decision.
-const (
-	Undecided Mode = iota
-	Terminate
-	TerminateH2
-	Passthrough
-	modes
-)
-
-func (m Mode) String() string {
-	return [...]string{"none", "terminate", "terminate_h2", "passthrough"}[m]
 }

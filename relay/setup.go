@@ -83,12 +83,12 @@ func (s *setup) route() Reason {
 	switch {
 	case d.N == 0:
 		return NoHealthyInstance
-	case d.Mode != Passthrough && d.TLS == nil:
+	case d.Mode != hello.Passthrough && d.TLS == nil:
 		return Internal // fail closed: never pass through what should end here
-	case d.Mode != Passthrough && h.Entries > helloEntries:
+	case d.Mode != hello.Passthrough && h.Entries > helloEntries:
 		c.detail("its lists have more elements than any known client sends")
 		return HelloTooLarge
-	case d.Mode == Passthrough && (d.Backends[0].TLS != nil || d.Backends[1].TLS != nil || d.Backends[2].TLS != nil):
+	case d.Mode == hello.Passthrough && (d.Backends[0].TLS != nil || d.Backends[1].TLS != nil || d.Backends[2].TLS != nil):
 		return Internal // it is TLS already, from the client to the instance
 	}
 	if d.Limit != nil {

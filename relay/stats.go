@@ -3,6 +3,8 @@ package relay
 import (
 	"sync/atomic"
 	"time"
+
+	"sallyport/internal/hello"
 )
 
 // loopStats are a loop's counters. Only its thread adds to them; the collector
@@ -13,7 +15,7 @@ type loopStats struct {
 	acceptErrors atomic.Uint64
 	reset        atomic.Uint64 // refused clients that could not linger
 	unhedged     atomic.Uint64 // hedges that found no place
-	ended        [modes][reasons]atomic.Uint64
+	ended        [hello.Modes][reasons]atomic.Uint64
 	bytes        [2][relayModes]atomic.Uint64 // up, down
 	pipes        atomic.Int64                 // open
 	pipesRefused atomic.Uint64

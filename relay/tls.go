@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"time"
+
+	"sallyport/internal/hello"
 )
 
 // TLS inside the loop: its handshake here, on wire.go's connection; tlsflow.go relays.
@@ -34,7 +36,7 @@ var (
 // crypto/tls can send no alert of our choosing once it has begun: this way a
 // client of a dead instance is told so.
 func (s *setup) acceptTLS() Reason {
-	if s.decision.Mode == Passthrough {
+	if s.decision.Mode == hello.Passthrough {
 		return goOn
 	}
 	s.until(timerHandshake, HandshakeTimeout)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 
+	"sallyport/internal/hello"
 	"sallyport/internal/vm"
 )
 
@@ -24,7 +25,7 @@ import (
 type Name struct {
 	ID   []byte // of an instance, else of an app; a part of the label
 	Port uint16
-	Mode Mode
+	Mode hello.Mode
 }
 
 // What may be wrong with a label.
@@ -42,7 +43,7 @@ func ParseName(label []byte) (Name, error) {
 	if !isID(id) {
 		return Name{}, errID
 	}
-	n := Name{ID: id, Mode: Terminate}
+	n := Name{ID: id, Mode: hello.Terminate}
 	rest, err := n.cutSuffix(rest)
 	if err != nil {
 		return Name{}, err
@@ -76,20 +77,20 @@ var inID = func() (table [256]bool) {
 }()
 
 // impliedPort is the port of a name without one.
-func impliedPort(m Mode) uint16 {
-	if m == Passthrough {
+func impliedPort(m hello.Mode) uint16 {
+	if m == hello.Passthrough {
 		return 443
 	}
 	return 80
 }
 
 // suffixes are how names ask for the modes.
-var suffixes = [modes]string{TerminateH2: "g", Passthrough: "s"}
+var suffixes = [hello.Modes]string{hello.TerminateH2: "g", hello.Passthrough: "s"}
 
 // String is the shortest label that means n.
 func (n Name) String() string {
 	label := string(n.ID)
-	if n.Mode == Terminate && n.Port == impliedPort(n.Mode) {
+	if n.Mode == hello.Terminate && n.Port == impliedPort(n.Mode) {
 		return label
 	}
 	label += "-"
@@ -102,16 +103,16 @@ func (n Name) String() string {
 func (n *Name) cutSuffix(rest []byte) ([]byte, error) {
 	for len(rest) > 0 {
 		end := len(rest) - 1
-		var m Mode
+		var m hello.Mode
 		switch rest[end] {
 		case 's':
-			m = Passthrough
+			m = hello.Passthrough
 		case 'g':
-			m = TerminateH2
+			m = hello.TerminateH2
 		default:
 			return rest, nil
 		}
-		if n.Mode != Terminate {
+		if n.Mode != hello.Terminate {
 			return nil, errSuffixes
 		}
 		n.Mode, rest = m, rest[:end]

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"sallyport/internal/hello"
 	"sallyport/internal/vm"
 )
 
@@ -15,26 +16,26 @@ func TestNamesFollowTheGrammar(t *testing.T) {
 	for _, c := range []struct {
 		label, id string
 		port      uint16
-		mode      Mode
+		mode      hello.Mode
 		text      string
 	}{
-		{"id", "id", 80, Terminate, "id"},
-		{"id-", "id", 80, Terminate, "id"},
-		{"id-80", "id", 80, Terminate, "id"},
-		{"id-0080", "id", 80, Terminate, "id"},
-		{"id-8080", "id", 8080, Terminate, "id-8080"},
-		{"id-1", "id", 1, Terminate, "id-1"},
-		{"id-65535", "id", 65535, Terminate, "id-65535"},
-		{"id-443", "id", 443, Terminate, "id-443"},
-		{"id-s", "id", 443, Passthrough, "id-s"},
-		{"id-443s", "id", 443, Passthrough, "id-s"},
-		{"id-80s", "id", 80, Passthrough, "id-80s"},
-		{"id-8443s", "id", 8443, Passthrough, "id-8443s"},
-		{"id-g", "id", 80, TerminateH2, "id-g"},
-		{"id-50051g", "id", 50051, TerminateH2, "id-50051g"},
-		{"s", "s", 80, Terminate, "s"}, // an id, no suffix
-		{"8443s", "8443s", 80, Terminate, "8443s"},
-		{strings.Repeat("f", 63), strings.Repeat("f", 63), 80, Terminate, strings.Repeat("f", 63)},
+		{"id", "id", 80, hello.Terminate, "id"},
+		{"id-", "id", 80, hello.Terminate, "id"},
+		{"id-80", "id", 80, hello.Terminate, "id"},
+		{"id-0080", "id", 80, hello.Terminate, "id"},
+		{"id-8080", "id", 8080, hello.Terminate, "id-8080"},
+		{"id-1", "id", 1, hello.Terminate, "id-1"},
+		{"id-65535", "id", 65535, hello.Terminate, "id-65535"},
+		{"id-443", "id", 443, hello.Terminate, "id-443"},
+		{"id-s", "id", 443, hello.Passthrough, "id-s"},
+		{"id-443s", "id", 443, hello.Passthrough, "id-s"},
+		{"id-80s", "id", 80, hello.Passthrough, "id-80s"},
+		{"id-8443s", "id", 8443, hello.Passthrough, "id-8443s"},
+		{"id-g", "id", 80, hello.TerminateH2, "id-g"},
+		{"id-50051g", "id", 50051, hello.TerminateH2, "id-50051g"},
+		{"s", "s", 80, hello.Terminate, "s"}, // an id, no suffix
+		{"8443s", "8443s", 80, hello.Terminate, "8443s"},
+		{strings.Repeat("f", 63), strings.Repeat("f", 63), 80, hello.Terminate, strings.Repeat("f", 63)},
 	} {
 		n, err := ParseName([]byte(c.label))
 		if err != nil {

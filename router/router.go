@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
+	"sallyport/internal/hello"
 	"sallyport/internal/vm"
 )
 
@@ -35,9 +36,9 @@ type Decision struct {
 	Refusal Refusal
 	Detail  string // more about the refusal, for the log; may be empty
 
-	Domain string // the served domain the name is in, in lower case
-	Mode   Mode   // Undecided if there is no good name
-	Port   uint16 // of the instance
+	Domain string     // the served domain the name is in, in lower case
+	Mode   hello.Mode // Undecided if there is no good name
+	Port   uint16     // of the instance
 	App    *vm.App
 
 	Candidates [MaxCandidates]Candidate // the first N, in the order in which to dial

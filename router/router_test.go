@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"sallyport/internal/hello"
 	"sallyport/internal/vm"
 )
 
@@ -69,14 +70,14 @@ func TestServerNamesLeadToAppsAndInstances(t *testing.T) {
 	for _, c := range []struct {
 		name, domain string
 		app          vm.AppID
-		mode         Mode
+		mode         hello.Mode
 		port         uint16
 	}{
-		{"app.gw.example.com", "gw.example.com", "app", Terminate, 80},
-		{"app-8443s.gw.example.com", "gw.example.com", "app", Passthrough, 8443},
-		{"app-g.gw.example.com", "gw.example.com", "app", TerminateH2, 80},
-		{"one-1.deep.gw.example.com", "deep.gw.example.com", "app", Terminate, 1},
-		{"app2.gw.example.com", "gw.example.com", "other", Terminate, 80},
+		{"app.gw.example.com", "gw.example.com", "app", hello.Terminate, 80},
+		{"app-8443s.gw.example.com", "gw.example.com", "app", hello.Passthrough, 8443},
+		{"app-g.gw.example.com", "gw.example.com", "app", hello.TerminateH2, 80},
+		{"one-1.deep.gw.example.com", "deep.gw.example.com", "app", hello.Terminate, 1},
+		{"app2.gw.example.com", "gw.example.com", "other", hello.Terminate, 80},
 	} {
 		d := r.Route([]byte(c.name))
 		if d.Refusal != None || d.Domain != c.domain || d.App.ID != c.app || d.Mode != c.mode || d.Port != c.port || d.N != 1 {
@@ -128,7 +129,7 @@ func TestNamesThatLeadNowhereAreRefused(t *testing.T) {
 		{"mixed.gw.example.com", PortDenied},
 	} {
 		d := r.Route([]byte(c.name))
-		if decided := c.want > BadName; decided != (d.Mode == Terminate) || !decided && d.Mode != Undecided {
+		if decided := c.want > BadName; decided != (d.Mode == hello.Terminate) || !decided && d.Mode != hello.Undecided {
 			t.Errorf("%q: %v, refused with %v", c.name, d.Mode, c.want)
 		}
 		if d.Refusal != c.want || d.N != 0 || (d.Detail != "") != (c.want == BadName) {

@@ -14,8 +14,8 @@ import (
 
 	"github.com/miekg/dns"
 
-	"sallyport/acme"
 	"sallyport/gateway/issue"
+	"sallyport/internal/hello"
 	"sallyport/registry/store"
 )
 
@@ -45,7 +45,7 @@ func testApexAlone(t *testing.T, w *acmeWorld) {
 		"health.apex.test": "unrecognized name",       // no certificate for names below
 		"apex.test":        "no application protocol", // no validation is under way any more
 	} {
-		if _, err := s.shown(name, acme.ALPNProtocol); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := s.shown(name, hello.ACMETLS1); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want the alert %s", name, err, want)
 		}
 	}
@@ -71,7 +71,7 @@ func (s *acmeSite) clientsGet(url string) {
 
 func testPassedThrough(t *testing.T, w *acmeWorld) {
 	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
-	srv.TLS = &tls.Config{NextProtos: []string{acme.ALPNProtocol}}
+	srv.TLS = &tls.Config{NextProtos: []string{hello.ACMETLS1}}
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	_, port, _ := strings.Cut(srv.Listener.Addr().String(), ":")
@@ -86,7 +86,7 @@ func testPassedThrough(t *testing.T, w *acmeWorld) {
 	s.gateway()
 	s.certified("*.pass.test", "")
 	validate := func(name string) (string, error) {
-		c, err := tls.Dial("tcp", s.clients, &tls.Config{ServerName: name, NextProtos: []string{acme.ALPNProtocol}, InsecureSkipVerify: true})
+		c, err := tls.Dial("tcp", s.clients, &tls.Config{ServerName: name, NextProtos: []string{hello.ACMETLS1}, InsecureSkipVerify: true})
 		if err != nil {
 			return "", err
 		}
@@ -94,7 +94,7 @@ func testPassedThrough(t *testing.T, w *acmeWorld) {
 		return c.ConnectionState().NegotiatedProtocol, nil
 	}
 	for _, name := range []string{testApp + "-" + port + "s.pass.test", "www.customer.test"} {
-		if got, err := validate(name); got != acme.ALPNProtocol {
+		if got, err := validate(name); got != hello.ACMETLS1 {
 			t.Errorf("%s is passed through: %q, %v: want the app's own answer", name, got, err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"sallyport/acme"
 	"sallyport/config"
+	"sallyport/internal/hello"
 	"sallyport/internal/listenat"
 	"sallyport/internal/oneline"
 	"sallyport/registry/store"
@@ -99,7 +100,7 @@ func rehearseHere(ctx context.Context, cfg *config.Config, log *slog.Logger) (li
 // answerChallenges answers validations, and nobody else, where clients would be.
 func answerChallenges(ctx context.Context, parts *errgroup.Group, c config.Proxy, challenges *acme.ALPNChallenges) error {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
-		if cert, ok := challenges.Certificate(h.ServerName); ok && slices.Equal(h.SupportedProtos, []string{acme.ALPNProtocol}) {
+		if cert, ok := challenges.Certificate(h.ServerName); ok && slices.Equal(h.SupportedProtos, []string{hello.ACMETLS1}) {
 			return acme.ALPNConfig(cert), nil
 		}
 		return nil, errors.New("only validations are answered")

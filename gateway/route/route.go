@@ -105,10 +105,10 @@ func (r *Decider) Decide(h *hello.Hello, client netip.AddrPort, d *relay.Decisio
 // decideApp decides for a name below a served domain.
 func (r *Decider) decideApp(decided *router.Decision, h *hello.Hello, d *relay.Decision) {
 	r.pass(decided, d)
-	if d.Refuse != 0 || decided.Mode == router.Passthrough {
+	if d.Refuse != 0 || decided.Mode == hello.Passthrough {
 		return
 	}
-	protocol, refusal := decided.Mode.ALPN(h.ALPN)
+	protocol, refusal := router.ALPN(decided.Mode, h.ALPN)
 	if r.end(decided.Domain, protocol, d); d.Refuse != 0 {
 		return
 	}
@@ -122,7 +122,7 @@ func (r *Decider) decideApp(decided *router.Decision, h *hello.Hello, d *relay.D
 // pass decides for a connection as if it were passed through: who may receive it, and who
 // that is.
 func (r *Decider) pass(decided *router.Decision, d *relay.Decision) {
-	d.Mode = modes[decided.Mode]
+	d.Mode = decided.Mode
 	if decided.App != nil {
 		d.App = string(decided.App.ID)
 	}
@@ -162,21 +162,14 @@ func otherName(h *hello.Hello) string {
 	switch {
 	case err != nil: // a name that is refused before anybody looks at ALPN
 		return ""
-	case isValidation(h.ALPN):
+	case h.ALPN.Only(hello.ACMETLS1):
 		return noValidation
-	case name.Mode == router.TerminateH2:
-		name.Mode = router.Terminate
+	case name.Mode == hello.TerminateH2:
+		name.Mode = hello.Terminate
 		return "h2 is not offered: " + name.String() + " is the name for other protocols"
 	}
-	name.Mode = router.TerminateH2
+	name.Mode = hello.TerminateH2
 	return "HTTP/2 alone is offered: " + name.String() + " is the name for it"
-}
-
-var modes = [...]relay.Mode{
-	router.Undecided:   relay.Undecided,
-	router.Terminate:   relay.Terminate,
-	router.TerminateH2: relay.TerminateH2,
-	router.Passthrough: relay.Passthrough,
 }
 
 var refusals = [...]relay.Reason{

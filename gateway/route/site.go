@@ -89,13 +89,13 @@ func (s *Site) Addr() net.Addr { return &net.UnixAddr{Name: vm.OwnName, Net: "un
 func isSite(serverName []byte) bool {
 	label, _, _ := bytes.Cut(serverName, []byte("."))
 	name, err := router.ParseName(label)
-	return err == nil && name.Port == 80 && name.Mode == router.Terminate &&
+	return err == nil && name.Port == 80 && name.Mode == hello.Terminate &&
 		(string(name.ID) == vm.OwnName || string(name.ID) == vm.HealthName)
 }
 
 // decideApex decides for a domain's own name, with a certificate of its own.
 func (r *Decider) decideApex(domain string, h *hello.Hello, d *relay.Decision) {
-	if isValidation(h.ALPN) {
+	if h.ALPN.Only(hello.ACMETLS1) {
 		r.answerValidation(domain, d)
 		return
 	}
@@ -107,16 +107,15 @@ func (r *Decider) decideApex(domain string, h *hello.Hello, d *relay.Decision) {
 // leadToSite leads to the gateway's own site, which speaks HTTP/1.1 and nothing else, and
 // returns the protocol to confirm.
 func (r *Decider) leadToSite(h *hello.Hello, d *relay.Decision) (protocol string) {
-	d.Mode, d.App = relay.Terminate, vm.OwnName
+	d.Mode, d.App = hello.Terminate, vm.OwnName
 	d.Backends[0] = relay.Backend{Name: vm.OwnName, Dial: r.o.Site.dial}
 	d.N = 1
 	d.Limit, d.Share = r.o.Site.places, r.o.Site.share
-	const spoken = "http/1.1"
 	switch {
-	case h.ALPN.Offers(spoken):
-		return spoken
+	case h.ALPN.Offers(hello.HTTP1):
+		return hello.HTTP1
 	case !h.ALPN.Empty():
-		d.Refuse, d.Detail = relay.NoProtocol, "the gateway's own site speaks "+spoken
+		d.Refuse, d.Detail = relay.NoProtocol, "the gateway's own site speaks "+hello.HTTP1
 	}
 	return ""
 }

@@ -19,33 +19,21 @@ import (
 // It runs on the loops' threads: the challenges are looked up in memory, under a lock
 // that is never held for longer than that.
 
-// isValidation reports whether a client offers acme-tls/1 and no other protocol.
-func isValidation(offered hello.ALPN) bool {
-	if offered.Empty() {
-		return false
-	}
-	n := 0
-	for range offered.All() {
-		n++
-	}
-	return n == 1 && offered.Offers(acme.ALPNProtocol)
-}
-
 const noValidation = "no validation of this name is under way"
 
 // answerValidation decides for a validation of a domain's own name. Below it no name is
-// ever validated, and router.Mode.ALPN refuses all that try.
+// ever validated, and router.ALPN refuses all that try.
 func (r *Decider) answerValidation(name string, d *relay.Decision) {
 	if r.o.Challenge != nil {
 		if cert, ok := r.o.Challenge(name); ok {
-			d.Mode, d.App, d.TLS = relay.Terminate, vm.OwnName, acme.ALPNConfig(cert)
+			d.Mode, d.App, d.TLS = hello.Terminate, vm.OwnName, acme.ALPNConfig(cert)
 			d.Backends[0] = relay.Backend{Name: "validation", Dial: nothing}
 			d.N = 1
 			d.Limit, d.Share = r.o.Site.places, r.o.Site.share
 			return
 		}
 	}
-	d.Mode, d.N = relay.Terminate, 0
+	d.Mode, d.N = hello.Terminate, 0
 	d.Refuse, d.Detail = relay.NoProtocol, noValidation
 }
 

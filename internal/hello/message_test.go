@@ -319,3 +319,29 @@ func TestEntriesOfAllListsAreCounted(t *testing.T) {
 		t.Errorf("30 cipher suites count %d", h.Entries)
 	}
 }
+
+func TestOnlyMeansOneProtocolAndNoOther(t *testing.T) {
+	for _, c := range []struct {
+		offered []string
+		want    bool
+	}{{[]string{ACMETLS1}, true}, {[]string{ACMETLS1, HTTP2}, false}, {[]string{HTTP2}, false}, {[]string{ACMETLS1 + "x"}, false}, {[]string{"acme-tls/2"}, false}} {
+		h, done, err := parseMessage(clientHello{extensions: []extension{serverName("a.example"), alpn(c.offered...)}})
+		wantName(t, h, done, err, "a.example")
+		if got := h.ALPN.Only(ACMETLS1); got != c.want {
+			t.Errorf("%q: %v", c.offered, got)
+		}
+	}
+	if (ALPN{}).Only(ACMETLS1) || (ALPN{}).Only("") {
+		t.Error("a hello without ALPN offers something")
+	}
+}
+
+func TestModesHaveWords(t *testing.T) {
+	words := map[string]bool{}
+	for m := range Modes {
+		words[m.String()] = true
+	}
+	if len(words) != int(Modes) || words[""] {
+		t.Errorf("%v", words)
+	}
+}

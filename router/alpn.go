@@ -2,22 +2,6 @@ package router
 
 import "sallyport/internal/hello"
 
-// Mode is how a connection is served.
-type Mode uint8
-
-// The modes, as the name's suffix asks for them.
-const (
-	Undecided   Mode = iota // there is no name in the grammar
-	Terminate               // no suffix: TLS ends here, the instance gets the plain bytes
-	TerminateH2             // g: the same, the client speaks HTTP/2
-	Passthrough             // s: the instance ends TLS itself
-	modes
-)
-
-func (m Mode) String() string {
-	return [modes]string{"undecided", "terminate", "terminate_h2", "passthrough"}[m]
-}
-
 // ALPN chooses the protocol to confirm to a client that asked for the mode and offers
 // these, "" for none: the client sent no ALPN at all, or the instance will choose.
 //
@@ -26,17 +10,17 @@ func (m Mode) String() string {
 // confirmed, whatever it is: bytes are moved for any protocol, and a client that
 // offers some and is confirmed none may well go on as if it were spoken (RFC 7301,
 // 3.2, therefore has it refused).
-func (m Mode) ALPN(offered hello.ALPN) (protocol string, r Refusal) {
-	if m == Passthrough {
+func ALPN(m hello.Mode, offered hello.ALPN) (protocol string, r Refusal) {
+	if m == hello.Passthrough {
 		return "", None
 	}
 	postgres := false
 	var other []byte
 	for p := range offered.All() {
 		switch {
-		case m == TerminateH2 && string(p) == hello.HTTP2:
+		case m == hello.TerminateH2 && string(p) == hello.HTTP2:
 			return hello.HTTP2, None
-		case m != Terminate:
+		case m != hello.Terminate:
 		case string(p) == hello.HTTP1:
 			return hello.HTTP1, None
 		case string(p) == hello.PostgreSQL:
@@ -50,7 +34,7 @@ func (m Mode) ALPN(offered hello.ALPN) (protocol string, r Refusal) {
 		return hello.PostgreSQL, None
 	case other != nil:
 		return string(other), None
-	case offered.Empty() && m != Undecided:
+	case offered.Empty() && m != hello.Undecided:
 		return "", None
 	}
 	return "", NoProtocol
