@@ -42,7 +42,7 @@ var cvm = word{
 var (
 	oldDocuments = []string{}
 	oldMessages  = []string{
-		"acme", "cmd", "customdomain", "gateway", "internal/vm",
+		"cmd", "customdomain", "gateway", "internal/vm",
 		"rpc", "wg",
 	}
 	oldHelp     = []string{"cmd"}

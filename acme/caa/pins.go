@@ -65,7 +65,7 @@ func (p *Pins) permit(domain, authority, accountURI string) ([]Record, error) {
 	}
 	name, ok := domainName(domain)
 	if !ok {
-		return nil, fmt.Errorf("CAA records: %.80q is no domain name", domain)
+		return nil, fmt.Errorf("CAA records: %.80q is not a domain name", domain)
 	}
 	value := issuer{name: strings.ToLower(authority), parameters: []parameter{{"validationmethods", p.method}}}.String()
 	return []Record{{Name: name, Tag: tagIssue, Value: value}, {Name: name, Tag: tagIssueWild, Value: value}}, nil

@@ -6,7 +6,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Code is an error if m says neither what there is nor that there is nothing.
+// Code returns an error unless m says which records there are, or that there are none.
 func Code(m *dns.Msg) error {
 	switch m.Rcode {
 	case dns.RcodeSuccess, dns.RcodeNameError:
@@ -15,8 +15,8 @@ func Code(m *dns.Msg) error {
 	return fmt.Errorf("it answered with code %d %s", m.Rcode, dns.RcodeToString[m.Rcode])
 }
 
-// Records are those of the answer that name itself owns, of type T: an alias that
-// the server has followed is not name.
+// Records returns the records of type T in the answer whose owner is name itself. It leaves
+// out those of an alias that the server followed.
 func Records[T dns.RR](m *dns.Msg, name string) (list []T) {
 	name = dns.CanonicalName(name)
 	for _, rr := range m.Answer {
@@ -28,9 +28,8 @@ func Records[T dns.RR](m *dns.Msg, name string) (list []T) {
 	return list
 }
 
-// Alias is the name that name stands for by the answer, in its canonical form, or ""
-// if it stands for itself. A resolver makes a CNAME of a DNAME above name (RFC 6672,
-// 3.1).
+// Alias returns the canonical form of the name that name is an alias of, by the answer, or
+// "" if it is not an alias. A resolver makes a CNAME of a DNAME above name (RFC 6672, 3.1).
 func Alias(m *dns.Msg, name string) string {
 	for _, c := range Records[*dns.CNAME](m, name) {
 		return dns.CanonicalName(c.Target)

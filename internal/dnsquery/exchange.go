@@ -9,13 +9,13 @@ import (
 	"github.com/miekg/dns"
 )
 
-// tryTimeout is for one server to answer one question, by UDP and then TCP.
+// tryTimeout bounds one question to one server, by UDP and then TCP.
 const tryTimeout = 3 * time.Second
 
-// Exchange asks server for the records of name and type: by UDP, and by TCP what is
-// too large for that, or got lost. recursive asks it to find the answer elsewhere if
-// need be. It takes 3 seconds at most. The answer may have any code; it belongs to
-// the question, and has up to 64 KiB.
+// Exchange asks server for the records of name and type: by UDP, and by TCP if the answer is
+// too large for UDP or gets lost. recursive asks the server to find the answer elsewhere if
+// need be. Exchange takes 3 seconds at most. The answer may have any code. It matches the
+// question and has up to 64 KiB.
 func Exchange(ctx context.Context, server netip.AddrPort, name string, qtype uint16, recursive bool) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
@@ -35,7 +35,7 @@ func Exchange(ctx context.Context, server netip.AddrPort, name string, qtype uin
 	return nil, fmt.Errorf("server %s: %w", server, tcpErr)
 }
 
-// firstDatagram leaves half of the time to TCP.
+// firstDatagram asks by UDP. It leaves half of the time to TCP.
 func firstDatagram(ctx context.Context, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout/2)
 	defer cancel()

@@ -12,15 +12,15 @@ import (
 
 // Resolver asks recursive resolvers. Its methods may be called concurrently.
 type Resolver struct {
-	// Servers are all asked, in this order, until one has an answer.
+	// Servers are asked in this order, until one has an answer.
 	Servers []netip.AddrPort
 }
 
-// maxSystem is how many nameservers of a resolv.conf count, as in glibc.
+// maxSystem is the number of nameservers of a resolv.conf that count, as in glibc.
 const maxSystem = 3
 
-// System makes a Resolver with the nameservers of a file such as /etc/resolv.conf. It
-// is an error if there is none, or one that is no address.
+// System returns a Resolver with the nameservers of a file such as /etc/resolv.conf. It
+// returns an error if there are none, or if one is not an address.
 func System(file string) (Resolver, error) {
 	c, err := dns.ClientConfigFromFile(file)
 	if err != nil {
@@ -35,17 +35,17 @@ func System(file string) (Resolver, error) {
 		r.Servers = append(r.Servers, a)
 	}
 	if len(r.Servers) == 0 {
-		return Resolver{}, fmt.Errorf("resolvers: %s names no nameserver: give the resolvers to ask", file)
+		return Resolver{}, fmt.Errorf("resolvers: %s has no nameserver: configure the resolvers to ask", file)
 	}
 	r.Servers = r.Servers[:min(len(r.Servers), maxSystem)]
 	return r, nil
 }
 
-var errNobody = errors.New("there is no resolver")
+var errNobody = errors.New("there is no resolver to ask")
 
-// Lookup asks for the records of name and type. The answer says what there is, or
-// that there is nothing; everything else is an error, and temporary: nobody knows.
-// Servers that are silent are asked a second time, since a datagram may get lost.
+// Lookup asks for the records of name and type. The answer says which there are, or that
+// there are none. Everything else is an error, and temporary. Silent servers are asked a
+// second time, because a datagram may get lost.
 func (r Resolver) Lookup(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
 	failure := errNobody
 	servers := r.Servers
@@ -73,6 +73,6 @@ func (r Resolver) Lookup(ctx context.Context, name string, qtype uint16) (*dns.M
 }
 
 func isTimeout(err error) bool {
-	var ne net.Error // the context's too
+	var ne net.Error // the context's error is one too
 	return errors.As(err, &ne) && ne.Timeout()
 }

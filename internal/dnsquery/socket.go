@@ -12,41 +12,41 @@ import (
 )
 
 const (
-	// maxDatagram is what answers by UDP may have, in bytes: what passes everywhere
-	// without fragments, which can be forged (DNS flag day 2020).
+	// maxDatagram bounds answers by UDP, in bytes: this size passes everywhere without
+	// fragments, which can be forged (DNS flag day 2020).
 	maxDatagram = 1232
-	// maxStray bounds the datagrams that are thrown away for one question.
+	// maxStray bounds the datagrams that are discarded for one question.
 	maxStray = 16
 )
 
-// ErrLarge: the answer by TCP is longer than was allowed.
+// ErrLarge means that an answer by TCP is longer than allowed.
 var ErrLarge = errors.New("the answer is too large")
 
 var (
-	errStray = errors.New("none of its datagrams answers the question")
+	errStray = errors.New("no datagram from it answers the question")
 	errWrong = errors.New("it does not answer the question")
 )
 
-// NewQuery is the question for the records of name and type, with a random id and
+// NewQuery returns the question for the records of name and type, with a random id and
 // recursion desired.
 func NewQuery(name string, qtype uint16) *dns.Msg {
 	return new(dns.Msg).SetQuestion(dns.CanonicalName(name), qtype).SetEdns0(maxDatagram, false)
 }
 
-// ExchangeUDP sends q, which NewQuery has made, to server and waits for the answer
-// until ctx ends: give it a deadline. The answer has any code, and may be truncated.
+// ExchangeUDP sends q, which NewQuery made, to server and waits for the answer until ctx ends:
+// give it a deadline. The answer may have any code, and may be truncated.
 func ExchangeUDP(ctx context.Context, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
 	return exchange(ctx, "udp", server, q, func(co *dns.Conn) (*dns.Msg, error) { return readDatagram(co, q) })
 }
 
-// ExchangeTCP is the same by TCP. The answer is not truncated; it is ErrLarge if it
+// ExchangeTCP does the same by TCP. The answer is not truncated. The error is ErrLarge if it
 // has more than maxAnswer bytes.
 func ExchangeTCP(ctx context.Context, server netip.AddrPort, q *dns.Msg, maxAnswer int) (*dns.Msg, error) {
 	return exchange(ctx, "tcp", server, q, func(co *dns.Conn) (*dns.Msg, error) { return readStream(co, q, maxAnswer) })
 }
 
-// exchange uses a socket of its own: the kernel's choice of the port is half of what
-// somebody who forges answers must guess.
+// exchange uses a socket of its own: the port that the kernel chooses is half of what a forger
+// of answers must guess.
 func exchange(ctx context.Context, network string, server netip.AddrPort, q *dns.Msg, read func(*dns.Conn) (*dns.Msg, error)) (*dns.Msg, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, network, server.String())
@@ -67,8 +67,8 @@ func exchange(ctx context.Context, network string, server netip.AddrPort, q *dns
 	return read(co)
 }
 
-// readDatagram waits for the answer to q. What is none is no reason to stop: it may
-// be forged, and the true one on its way (RFC 5452, 9.1).
+// readDatagram waits for the answer to q. It skips datagrams that do not answer q: they may be
+// forged, with the true answer on its way (RFC 5452, 9.1).
 func readDatagram(co *dns.Conn, q *dns.Msg) (*dns.Msg, error) {
 	buf := make([]byte, maxDatagram+1)
 	for range maxStray {
@@ -84,8 +84,7 @@ func readDatagram(co *dns.Conn, q *dns.Msg) (*dns.Msg, error) {
 	return nil, errStray
 }
 
-// readStream reads the one answer of a TCP connection, unless it says that it is
-// too long.
+// readStream reads the answer of a TCP connection.
 func readStream(co *dns.Conn, q *dns.Msg, maxAnswer int) (*dns.Msg, error) {
 	buf := make([]byte, maxAnswer)
 	n, err := co.Read(buf)
@@ -102,12 +101,16 @@ func readStream(co *dns.Conn, q *dns.Msg, maxAnswer int) (*dns.Msg, error) {
 	return m, nil
 }
 
-// readable unpacks b. Where it was truncated within a record, the question is
-// enough.
-func readable(m *dns.Msg, b []byte) bool { return m.Unpack(b) == nil || m.Truncated }
+// readable unpacks b and reports whether it could. If the answer was truncated within a
+// record, the question is enough. A hostile answer must not end the process: a panic means
+// that it cannot be read.
+func readable(m *dns.Msg, b []byte) (ok bool) {
+	defer func() { ok = recover() == nil && ok }()
+	return m.Unpack(b) == nil || m.Truncated
+}
 
-// answers tells whether m is an answer to q, and not to another question. One that
-// refuses to answer may leave the question out.
+// answers reports whether m answers q and not another question. A refusal may leave the
+// question out.
 func answers(m, q *dns.Msg) bool {
 	if m.Id != q.Id || !m.Response || m.Opcode != dns.OpcodeQuery {
 		return false

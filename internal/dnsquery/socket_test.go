@@ -174,3 +174,9 @@ func FuzzAnswer(f *testing.F) {
 		Records[*dns.TXT](m, "name.example.")
 	})
 }
+
+func TestPanicWhileUnpackingMakesAnAnswerUnreadable(t *testing.T) {
+	if readable(nil, make([]byte, 12)) {
+		t.Error("it is readable")
+	}
+}
