@@ -17,10 +17,10 @@ type change struct {
 	next record.Record
 	rev  int64 // of old in the store, 0: the instance is new; later of next
 
-	evidence []byte // stored with it; nil: the stored evidence stays
-	judged   bool   // next.Refused is a verdict on the evidence,
-	asOf     uint64 // and answers this demand
-	admitted bool   // a registration, whose authority holds
+	evidence  []byte // stored with it; nil: the stored evidence stays
+	appraised bool   // next.Refused is a verdict on the evidence,
+	asOf      uint64 // and answers this demand
+	admitted  bool   // a registration, whose authority holds
 }
 
 // allocate claims what q needs: its key, and the address that the instance has, or a
@@ -61,7 +61,7 @@ func (t *table) addressLocked(e *entry, now time.Time) (netip.Addr, error) {
 
 // newChange returns the record that q makes of e's.
 func newChange(e *entry, q *registration, node string, addr netip.Addr, now time.Time) change {
-	c := change{id: q.Instance, old: e.record, rev: e.rev, judged: q.judged, asOf: q.asOf, admitted: true}
+	c := change{id: q.Instance, old: e.record, rev: e.rev, appraised: q.appraised, asOf: q.asOf, admitted: true}
 	c.next = record.Record{
 		App: q.App, Key: q.Key, Addr: addr, Compose: q.Compose, Node: node,
 		Facts: q.facts, Root: q.Proof.Root, Until: storedUntil(e, q, now),
@@ -73,7 +73,7 @@ func newChange(e *entry, q *registration, node string, addr netip.Addr, now time
 	if q.Policy != nil {
 		c.next.Policy = *q.Policy
 	}
-	if q.judged {
+	if q.appraised {
 		c.next.Evidence, c.next.Refused, c.next.Undecided, c.evidence = q.digest, "", 0, q.Evidence
 	}
 	return c

@@ -13,7 +13,7 @@ import (
 	"sallyport/internal/vm"
 )
 
-// gate is a webhook in a test: it allows whom it has no word on.
+// gate is a webhook in a test: it allows every instance for which it has no word.
 type gate struct {
 	mu    sync.Mutex
 	words map[vm.InstanceID]error
@@ -38,7 +38,7 @@ func (a *gate) says(id vm.InstanceID, word error) {
 	a.words[id] = word
 }
 
-// heard returns whom it was asked about since it was called last.
+// heard returns the questions since its last call.
 func (a *gate) heard() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -107,8 +107,8 @@ func TestDenialAtARegistrationRefusesTheInstance(t *testing.T) {
 	}
 }
 
-// A machine that keeps its tunnel up and never comes again is asked about too.
-func TestWebhookIsAskedAgainAboutWhoDoesNotRegister(t *testing.T) {
+// The webhook is asked also about an instance that keeps its tunnel up and never registers again.
+func TestWebhookIsAskedAgainAboutASilentInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, webhook := newGateRig(t, nil)
 		stop := g.run(t)
@@ -170,8 +170,8 @@ func TestErrorOfTheWebhookChangesNothing(t *testing.T) {
 	})
 }
 
-// A certificate without evidence does not speak for a machine that has shown some.
-func TestDenialOfWhoHasNoEvidenceRefusesNobody(t *testing.T) {
+// A denial of a certificate without evidence does not count for an instance that has shown some.
+func TestDenialWithoutEvidenceRefusesNoInstance(t *testing.T) {
 	g, webhook := newGateRig(t, nil)
 	g.register(t, proven("app", "one", "good"))
 	was, _ := g.board.get("one")
@@ -186,7 +186,7 @@ func TestDenialOfWhoHasNoEvidenceRefusesNobody(t *testing.T) {
 	}
 }
 
-// The answer that was given before a denial lets nobody in after it.
+// A permission from before a denial does not count after it.
 func TestRegistrationThatWasAllowedBeforeADenialIsRefused(t *testing.T) {
 	for name, again := range map[string]Request{"as it was": known("app", "one", 1, inYears()), "with another key": func() Request {
 		q := known("app", "one", 1, inYears())

@@ -56,13 +56,13 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// What a pass costs besides the judgements themselves.
+// The cost of an appraisal besides Appraise itself.
 func BenchmarkReattest(b *testing.B) {
 	g, all := filled(b, 10_000)
 	g.o.Appraise = func(context.Context, vm.InstanceID, vm.AppID, []byte) error { return nil }
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if err := g.judge(b.Context(), all[i%len(all)].Instance); err != nil {
+		if err := g.reappraise(b.Context(), all[i%len(all)].Instance); err != nil {
 			b.Fatal(err)
 		}
 	}

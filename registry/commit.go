@@ -112,9 +112,9 @@ func (t *table) install(c change, until time.Time) {
 	}
 	e.install(c.next, c.rev, c.admitted)
 	switch {
-	case c.judged:
+	case c.appraised:
 		now := time.Now()
-		e.judge(c.next.Refused, now, t.nextLocked(c.asOf, now.Add(cmp.Or(t.o.ReattestInterval, never))))
+		e.rule(c.next.Refused, now, t.nextLocked(c.asOf, now.Add(cmp.Or(t.o.ReattestInterval, never))))
 	case c.next.Evidence != record.Digest{} && e.next.IsZero(): // another node has accepted it, not this one
 		t.wakeLocked()
 	}

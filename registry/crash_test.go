@@ -37,7 +37,7 @@ func (f *faults) next() error {
 	return errFault
 }
 
-// faultyStore may fail before a commit, or tell of a commit that it failed.
+// faultyStore may fail before a commit, or report a failure after it.
 type faultyStore struct {
 	store.Store
 	faults *faults
@@ -95,16 +95,16 @@ func scenarios() map[string]func(*testing.T, *rig) error {
 		"new evidence": func(t *testing.T, g *rig) error { return register(t, g, proven("app", "one", "new")) },
 		"refused": func(t *testing.T, g *rig) error {
 			g.o.Appraise = (&court{verdicts: map[string]error{"one": errOutOfDate}}).appraise
-			return g.judge(t.Context(), "one")
+			return g.reappraise(t.Context(), "one")
 		},
 		"refused and back": func(t *testing.T, g *rig) error {
 			c := &court{verdicts: map[string]error{"one": errOutOfDate}}
 			g.o.Appraise = c.appraise
-			if err := g.judge(t.Context(), "one"); err != nil {
+			if err := g.reappraise(t.Context(), "one"); err != nil {
 				return err
 			}
 			c.rules("one", nil)
-			return g.judge(t.Context(), "one")
+			return g.reappraise(t.Context(), "one")
 		},
 		"override": func(t *testing.T, g *rig) error {
 			p := restricted(t, 80)
@@ -120,7 +120,8 @@ func scenarios() map[string]func(*testing.T, *rig) error {
 
 // Each operation breaks at each of its steps, by an error or with the process. Then and
 // after a restart nothing has two holders, nothing is published that is not stored and in
-// the tunnel, or that is stored as refused, nobody's evidence is lost and none is nobody's, what was acknowledged is there, and the operation can be done again.
+// the tunnel, or that is stored as refused, each instance has its evidence and no other is left,
+// what was acknowledged is there, and the operation can be done again.
 func TestFaultAtEveryStep(t *testing.T) {
 	for name, do := range scenarios() {
 		for _, dies := range []bool{false, true} {
@@ -137,7 +138,7 @@ func TestFaultAtEveryStep(t *testing.T) {
 	}
 }
 
-// breakAt tells how many steps do has got.
+// breakAt returns the number of do's steps.
 func breakAt(t *testing.T, do func(*testing.T, *rig) error, f *faults) int {
 	g := newRig(t, nil)
 	one := g.register(t, proven("app", "one", "one")).Spec

@@ -17,7 +17,7 @@ import (
 //	(none) ───────────▶ claimed ───────────▶ unsettled ───────────▶ settled
 //	 ▲  ▲                  │                  ▲  │  ▲                  │
 //	 │  └──── abandon ─────┘  restore, adopt ─┘  │  └──────────────────┘
-//	 │                                           │     claim, adopt, install, judge,
+//	 │                                           │     claim, adopt, install, rule,
 //	 │                                           │     refuse, release, revoke, unsettle
 //	 └────────── forget ────── withdrawn ◀───────┘
 //	                                      hide, peer
@@ -31,7 +31,7 @@ import (
 //
 // Two independent reasons refuse an instance. Each is in force before it is stored:
 //
-//	evidence    refused:  judge notes a verdict that is stored, refuse one that is not yet
+//	evidence    refused:  rule notes a verdict that is stored, refuse one that is not yet
 //	            held:     refuse(heldText) at a start; release after the recheck
 //	authority   revoked:  revoke; install of a registration that was admitted afterwards ends it
 type entry struct {
@@ -59,7 +59,7 @@ type tunnel struct {
 // appraisal is the state of an instance's evidence.
 type appraisal struct {
 	refused string    // why it is not accepted; "": it is, or there is no verdict yet
-	judged  time.Time // the last verdict; zero: none since the start
+	verdict time.Time // when the last one was; zero: none since the start
 	next    time.Time // when it is appraised again; zero: now
 	tries   int       // in a row that gave no verdict
 	since   time.Time // the first of them; zero: it is in the record, or there is none
@@ -133,11 +133,11 @@ func (e *entry) settle(applied, wanted vm.Spec) {
 // unsettle makes the next registration wait for the lane and apply the instance again.
 func (e *entry) unsettle() { e.settled = false }
 
-// judge notes a verdict on the evidence that is stored; "": it is accepted. It is appraised
+// rule notes a verdict on the evidence that is stored; "": it is accepted. It is appraised
 // again at next.
-func (e *entry) judge(refused string, now, next time.Time) {
+func (e *entry) rule(refused string, now, next time.Time) {
 	e.refuse(refused)
-	e.judged, e.tries, e.since, e.next = now, 0, time.Time{}, next
+	e.verdict, e.tries, e.since, e.next = now, 0, time.Time{}, next
 }
 
 // postpone notes that an appraisal gave no verdict.

@@ -45,7 +45,7 @@ func killOptions() Options {
 		ChangeInterval: -1, // it changes as fast as it can
 
 		OwnKey: key("gateway"), Network: netip.MustParsePrefix("10.8.0.1/16"), Pool: netip.MustParsePrefix("10.8.0.0/16"),
-		RecycleAfter: time.Nanosecond, // everybody may be removed
+		RecycleAfter: time.Nanosecond, // every instance may be removed
 		AddressRest:  time.Hour,
 		Appraise: func(ctx context.Context, _ vm.InstanceID, _ vm.AppID, _ []byte) error {
 			if ctx.Value(strict{}) != nil && rand.IntN(2) == 0 {
@@ -81,7 +81,7 @@ func registerUntilKilled(path, round string) error {
 				case 0:
 					err = r.removeAndSay(id)
 				case 1, 2:
-					err = r.judgeAndSay(id)
+					err = r.appraiseAndSay(id)
 				default:
 					err = r.registerAndSay(id, fmt.Sprintf("%s/%d", round, n))
 				}
@@ -106,14 +106,14 @@ func (r *Registry) removeAndSay(id vm.InstanceID) error {
 	return err
 }
 
-func (r *Registry) judgeAndSay(id vm.InstanceID) error {
+func (r *Registry) appraiseAndSay(id vm.InstanceID) error {
 	if _, rev := r.table.stored(id); rev == 0 {
 		return nil
 	}
-	fmt.Printf("judge %s\n", id)
-	err := r.judge(context.WithValue(context.Background(), strict{}, true), id)
+	fmt.Printf("appraise %s\n", id)
+	err := r.reappraise(context.WithValue(context.Background(), strict{}, true), id)
 	if err == nil {
-		fmt.Printf("judged %s %v\n", id, r.table.refusal(id) != "")
+		fmt.Printf("appraised %s %v\n", id, r.table.refusal(id) != "")
 	}
 	return err
 }
@@ -134,7 +134,7 @@ type said struct {
 	done, addr string
 	tried      string // begun, and not done; "" is nothing
 	refused    bool
-	judging    bool // begun, and not done
+	appraising bool // begun, and not done
 }
 
 func TestNothingAcknowledgedIsLostByKill(t *testing.T) {
@@ -194,7 +194,7 @@ func killAtRandom(t *testing.T, path string, round int) []string {
 	return lines
 }
 
-// hear notes a line, and tells how many changes it acknowledges.
+// hear notes a line, and returns how many changes it acknowledges.
 func hear(t *testing.T, all map[vm.InstanceID]said, line string) int {
 	t.Helper()
 	f := strings.Fields(line)
@@ -211,14 +211,14 @@ func hear(t *testing.T, all map[vm.InstanceID]said, line string) int {
 		}
 		all[vm.InstanceID(f[1])] = said{done: f[2], addr: f[3]} // what is new is not refused
 		return 1
-	case len(f) == 2 && f[0] == "judge":
+	case len(f) == 2 && f[0] == "appraise":
 		s := all[vm.InstanceID(f[1])]
-		s.judging = true
+		s.appraising = true
 		all[vm.InstanceID(f[1])] = s
 		return 0
-	case len(f) == 3 && f[0] == "judged":
+	case len(f) == 3 && f[0] == "appraised":
 		s := all[vm.InstanceID(f[1])]
-		s.judging, s.refused = false, f[2] == "true"
+		s.appraising, s.refused = false, f[2] == "true"
 		all[vm.InstanceID(f[1])] = s
 		return 1
 	}
@@ -248,14 +248,14 @@ func inspect(t *testing.T, path string, all map[vm.InstanceID]said) {
 			t.Errorf("%s has the key %s, acknowledged was %s, tried %s", id, now.done, s.done, s.tried)
 		case now.addr != s.addr && now.addr != "-" && s.addr != "-":
 			t.Errorf("%s has the address %s, acknowledged was %s", id, now.addr, s.addr)
-		case now.refused != s.refused && s.tried == "" && !s.judging:
+		case now.refused != s.refused && s.tried == "" && !s.appraising:
 			t.Errorf("%s is refused: %v, acknowledged was %v", id, now.refused, s.refused)
 		}
 		all[id] = now
 	}
 	for id := range served {
 		if _, ok := all[id]; !ok {
-			t.Errorf("%s is served, though nobody registered it", id)
+			t.Errorf("%s is served, but was never registered", id)
 		}
 	}
 }

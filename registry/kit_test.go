@@ -172,7 +172,7 @@ func newRig(t testing.TB, change func(*Options)) *rig {
 	return g
 }
 
-// open starts the gateway anew: an empty device and data plane, the same file.
+// open starts the gateway again: an empty device and data plane, the same file.
 func (g *rig) open(t testing.TB) {
 	t.Helper()
 	var err error
@@ -277,7 +277,7 @@ func (g *rig) consistent(t testing.TB) {
 	g.evidenceFits(t, check)
 }
 
-// evidenceFits checks that there is evidence for each record that tells of it, and no other.
+// evidenceFits checks that each record with a digest has its evidence, and that there is no other.
 func (g *rig) evidenceFits(t testing.TB, check *table) {
 	t.Helper()
 	pairs, _, err := g.store.List(t.Context(), record.EvidencePrefix)
@@ -295,7 +295,7 @@ func (g *rig) evidenceFits(t testing.TB, check *table) {
 		delete(kept, id)
 	}
 	if len(kept) > 0 {
-		t.Errorf("evidence of nobody: %v", kept)
+		t.Errorf("evidence without an instance: %v", kept)
 	}
 }
 

@@ -81,4 +81,4 @@ func (m *metrics) registered(g Grant, err error) {
 	}
 }
 
-func (m *metrics) judged(verdict string) { m.verdicts.WithLabelValues(verdict).Inc() }
+func (m *metrics) appraised(verdict string) { m.verdicts.WithLabelValues(verdict).Inc() }

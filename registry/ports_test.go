@@ -89,7 +89,7 @@ func TestOverrideIsNeverLost(t *testing.T) {
 	})
 }
 
-func TestOverrideOfNobodyIsRefused(t *testing.T) {
+func TestOverrideOfAnUnknownInstanceIsRefused(t *testing.T) {
 	g := newRig(t, nil)
 	open := vm.OpenPolicy()
 	if err := g.SetOverride(t.Context(), "nobody", &open); !errors.Is(err, ErrUnknown) {

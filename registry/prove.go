@@ -33,7 +33,7 @@ func (r *Registry) prove(ctx context.Context, q *registration) error {
 	if len(q.Evidence) == 0 || r.table.trusts(q) {
 		return nil
 	}
-	q.judged, q.asOf = true, r.table.demand()
+	q.appraised, q.asOf = true, r.table.demand()
 	if r.o.Appraise == nil {
 		return nil
 	}

@@ -20,7 +20,7 @@ type court struct {
 	mu       sync.Mutex
 	verdicts map[string]error // by evidence
 	asked    []string
-	before   func() // nil, or called before each judgement
+	before   func() // nil, or called before each appraisal
 }
 
 func (c *court) appraise(_ context.Context, id vm.InstanceID, app vm.AppID, evidence []byte) error {
@@ -50,7 +50,7 @@ func (c *court) heard() []string {
 
 var errOutOfDate = errors.New("TCB status OutOfDate")
 
-// newCourtRig is a rig whose evidence is judged by the court.
+// newCourtRig is a rig whose evidence the court appraises.
 func newCourtRig(t testing.TB, change func(*Options)) (*rig, *court) {
 	t.Helper()
 	c := &court{verdicts: make(map[string]error)}
@@ -102,14 +102,14 @@ func TestUnchangedEvidenceTouchesNothing(t *testing.T) {
 		}
 	}
 	if g.revision(t) != revision || g.dev.calls != calls || g.board.calls != shown || len(court.heard()) > 0 {
-		t.Error("store, tunnel or data plane were touched, or it was judged again")
+		t.Error("store, tunnel or data plane were touched, or it was appraised again")
 	}
 	if g.stored(t, "one") != "good" {
 		t.Error("the evidence is gone")
 	}
 }
 
-func TestChangedEvidenceIsJudgedAndStored(t *testing.T) {
+func TestChangedEvidenceIsAppraisedAndStored(t *testing.T) {
 	g, court := newCourtRig(t, nil)
 	g.register(t, proven("app", "one", "first"))
 	if got := g.register(t, proven("app", "one", "second")); !got.Changed || g.stored(t, "one") != "second" {
@@ -121,7 +121,7 @@ func TestChangedEvidenceIsJudgedAndStored(t *testing.T) {
 		t.Errorf("what was refused changed something: %+v, stored %q", s, g.stored(t, "one"))
 	}
 	if want := []string{"app one first", "app one second", "app one third"}; !slices.Equal(court.heard(), want) {
-		t.Errorf("not judged: %q", want)
+		t.Errorf("not appraised: %q", want)
 	}
 	g.register(t, request("app", "two")) // later it has some
 	g.register(t, proven("app", "two", "late"))
@@ -133,7 +133,7 @@ func TestChangedEvidenceIsJudgedAndStored(t *testing.T) {
 	}
 }
 
-func TestUndecidedEvidenceIsNotLetIn(t *testing.T) {
+func TestUndecidedEvidenceIsNotAdmitted(t *testing.T) {
 	g, court := newCourtRig(t, nil)
 	court.rules("new", fmt.Errorf("%w: no collateral", ErrUndecided))
 	g.refuses(t, proven("app", "one", "new"), ErrUndecided)
@@ -168,7 +168,7 @@ func TestEvidenceHasALimit(t *testing.T) {
 
 // A new tunnel key says nothing about the evidence: it needs no verdict, which may not be
 // had now.
-func TestAcceptedEvidenceIsNotJudgedForANewKey(t *testing.T) {
+func TestAcceptedEvidenceIsNotAppraisedForANewKey(t *testing.T) {
 	g, court := newCourtRig(t, nil)
 	q := proven("app", "one", "good")
 	g.register(t, q)
@@ -195,7 +195,7 @@ func TestEvidenceOfAnotherComposeFileDoesNotCount(t *testing.T) {
 }
 
 // Evidence belongs to the WireGuard key that it came with: a certificate without evidence
-// does not lead the traffic of a proven machine elsewhere. A machine that has never shown
+// does not redirect the traffic of a proven instance. An instance that has never shown
 // any may change its key as it likes.
 func TestNewKeyWithoutEvidenceIsAskedForIt(t *testing.T) {
 	g, _ := newCourtRig(t, nil)
@@ -247,7 +247,7 @@ func TestRequiredEvidenceIsRequired(t *testing.T) {
 }
 
 // Guests come back with evidence when they read these words.
-func TestNoEvidenceSaysTheWordsOfTheProtocol(t *testing.T) {
+func TestNoEvidenceHasTheTextOfTheProtocol(t *testing.T) {
 	if ErrNoEvidence.Error() != "no attestation provided" {
 		t.Error(ErrNoEvidence)
 	}

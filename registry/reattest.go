@@ -76,7 +76,7 @@ func (r *Registry) reattest(ctx context.Context) error {
 		}
 		for _, id := range due {
 			began := time.Now()
-			err := r.judge(ctx, id)
+			err := r.reappraise(ctx, id)
 			if err != nil && ctx.Err() == nil && !failed {
 				r.o.Log.Warn("cannot appraise evidence; affected instances keep their status for a limited time and will be retried",
 					"instance", string(id), "limit", r.o.UndecidedFor.String(), "error", err)
@@ -103,9 +103,9 @@ func (r *Registry) rest(ctx context.Context, wait time.Duration) bool {
 	return true
 }
 
-// judge appraises the stored evidence of one instance, and puts the verdict into force. After an
+// reappraise appraises the stored evidence of one instance again, and puts the verdict into force. After an
 // error the evidence is due again later.
-func (r *Registry) judge(ctx context.Context, id vm.InstanceID) error {
+func (r *Registry) reappraise(ctx context.Context, id vm.InstanceID) error {
 	leave, err := r.lanes.enter(ctx, id)
 	if err != nil {
 		return err
@@ -118,18 +118,18 @@ func (r *Registry) judge(ctx context.Context, id vm.InstanceID) error {
 		if rev == 0 || rec.Evidence == (record.Digest{}) || rec.Node != r.o.Node {
 			return nil // another node appraises it
 		}
-		err = r.judgeRecord(ctx, change{id: id, old: rec, next: rec, rev: rev, judged: true, asOf: asOf})
+		err = r.reappraiseRecord(ctx, change{id: id, old: rec, next: rec, rev: rev, appraised: true, asOf: asOf})
 	}
 	if err != nil && ctx.Err() == nil {
-		r.metrics.judged("undecided")
+		r.metrics.appraised("undecided")
 		err = oneline.Join(err, r.undecided(ctx, id, err))
 		r.table.postpone(id, asOf, time.Now())
 	}
 	return err
 }
 
-func (r *Registry) judgeRecord(ctx context.Context, c change) (err error) {
-	if c.next.Refused, err = r.reappraise(ctx, c.id, c.old, c.rev); err != nil {
+func (r *Registry) reappraiseRecord(ctx context.Context, c change) (err error) {
+	if c.next.Refused, err = r.appraiseStored(ctx, c.id, c.old, c.rev); err != nil {
 		return err
 	}
 	c.next.Undecided = 0
@@ -137,15 +137,15 @@ func (r *Registry) judgeRecord(ctx context.Context, c change) (err error) {
 		return err
 	}
 	if c.next.Refused != "" {
-		r.metrics.judged("refused")
+		r.metrics.appraised("refused")
 	} else {
-		r.metrics.judged("accepted")
+		r.metrics.appraised("accepted")
 	}
 	return nil
 }
 
-// reappraise returns why the stored evidence of an instance is refused now; "": it is accepted.
-func (r *Registry) reappraise(ctx context.Context, id vm.InstanceID, rec record.Record, rev int64) (refusal string, err error) {
+// appraiseStored returns why the stored evidence of an instance is refused now; "": it is accepted.
+func (r *Registry) appraiseStored(ctx context.Context, id vm.InstanceID, rec record.Record, rev int64) (refusal string, err error) {
 	p, _, err := r.o.Store.Get(ctx, record.EvidenceKey(id))
 	if err != nil {
 		return "", err

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// pass waits, also for whoever works then.
+// pass waits, and then until all goroutines wait.
 func pass(d time.Duration) {
 	wait(d)
 	synctest.Wait()
 }
 
-func TestEvidenceIsJudgedAfterEachIntervalAndStart(t *testing.T) {
+func TestEvidenceIsAppraisedAfterEachIntervalAndStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, court := newCourtRig(t, func(o *Options) { o.ReattestInterval = 24 * time.Hour })
 		stop := g.run(t)
@@ -30,12 +30,12 @@ func TestEvidenceIsJudgedAfterEachIntervalAndStart(t *testing.T) {
 		court.heard()
 		pass(12*time.Hour - time.Second)
 		if got := court.heard(); len(got) > 0 {
-			t.Errorf("judged early: %q", got)
+			t.Errorf("appraised early: %q", got)
 		}
 		for _, want := range []string{"app one 1", "app two 2", "app one 1"} {
 			pass(2 * time.Second)
 			if got := court.heard(); !slices.Equal(got, []string{want}) {
-				t.Errorf("judged %q, want %s", got, want)
+				t.Errorf("appraised %q, want %s", got, want)
 			}
 			pass(12*time.Hour - 2*time.Second)
 		}
@@ -51,7 +51,7 @@ func TestEvidenceIsJudgedAfterEachIntervalAndStart(t *testing.T) {
 	})
 }
 
-func TestReattestJudgesAllOnce(t *testing.T) {
+func TestReattestAppraisesAllOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, court := newCourtRig(t, nil)
 		defer g.run(t)()
@@ -66,7 +66,7 @@ func TestReattestJudgesAllOnce(t *testing.T) {
 		g.Reattest("collateral changed")
 		pass(time.Minute)
 		if got := court.heard(); len(got) != 10 {
-			t.Errorf("judged %q", got)
+			t.Errorf("appraised %q", got)
 		}
 	})
 }
@@ -91,11 +91,11 @@ func TestReattestationIsPaced(t *testing.T) {
 		defer g.run(t)()
 		pass(750*time.Millisecond + time.Microsecond)
 		if got := len(court.heard()); got != 50 {
-			t.Errorf("%d judged in 0.75 s, want 50", got)
+			t.Errorf("%d appraised in 0.75 s, want 50", got)
 		}
 		pass(750 * time.Millisecond)
 		if got := len(court.heard()); got != 50 {
-			t.Errorf("%d more judged in 0.75 s, want 50", got)
+			t.Errorf("%d more appraised in 0.75 s, want 50", got)
 		}
 	})
 }
@@ -125,14 +125,14 @@ func TestUndecidedEvidenceKeepsItsInstance(t *testing.T) {
 			t.Errorf("%v became %v", before, g.board.all())
 		}
 		if n := strings.Count(log.String(), `msg="cannot appraise evidence`); n != 1 {
-			t.Errorf("told %d times:\n%s", n, &log)
+			t.Errorf("logged %d times:\n%s", n, &log)
 		}
 		court.rules("good", nil)
 		g.Reattest("collateral is back")
 		pass(time.Second)
 		court.heard()
 		if n := strings.Count(log.String(), `can be appraised again"`); n != 1 {
-			t.Errorf("told %d times:\n%s", n, &log)
+			t.Errorf("logged %d times:\n%s", n, &log)
 		}
 		pass(time.Hour)
 		if n := len(court.heard()); n > 0 {
@@ -141,7 +141,7 @@ func TestUndecidedEvidenceKeepsItsInstance(t *testing.T) {
 	})
 }
 
-// Those whose evidence cannot be judged, slowly, must not hold up the others.
+// Slow appraisals without a verdict must not delay the others.
 func TestUndecidedComeLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, court := newCourtRig(t, nil)
@@ -155,7 +155,7 @@ func TestUndecidedComeLast(t *testing.T) {
 		defer g.run(t)()
 		pass(time.Second)
 		if got := court.heard(); !slices.Equal(got, []string{"app b b", "app c c", "app a a"}) {
-			t.Errorf("judged %q", got)
+			t.Errorf("appraised %q", got)
 		}
 	})
 }
@@ -172,15 +172,15 @@ func TestVerdictOfBeforeADemandDoesNotCount(t *testing.T) {
 		pass(time.Second)
 		court.before = func() {
 			court.before = nil
-			g.Reattest("policy changed") // and while its evidence is judged again
+			g.Reattest("policy changed") // and while its evidence is appraised again
 		}
 		if got := court.heard(); len(got) != 2 {
-			t.Errorf("judged %q", got)
+			t.Errorf("appraised %q", got)
 		}
 		g.Reattest("policy changed")
 		pass(time.Second)
 		if got := court.heard(); len(got) != 2 {
-			t.Errorf("judged %q", got)
+			t.Errorf("appraised %q", got)
 		}
 	})
 }

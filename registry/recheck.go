@@ -114,7 +114,7 @@ func (r *Registry) recheckAll(ctx context.Context) {
 		case err == nil:
 			err = r.release(ctx, id)
 		case !errors.Is(err, errUnread):
-			err = r.judge(ctx, id) // it refuses, and stores that
+			err = r.reappraise(ctx, id) // it refuses, and stores that
 		}
 		if err != nil {
 			problems.add(fmt.Errorf("instance %s: %w", id, err))

@@ -17,8 +17,8 @@ import (
 
 var errNoCollateral = fmt.Errorf("%w: no collateral", ErrUndecided)
 
-// checking is a rig whose policy, but for collateral, is a list of evidence that it refuses;
-// nobody can be judged beyond that.
+// checking is a rig whose policy without collateral is a list of evidence that it refuses; there is
+// no verdict on other evidence.
 func checking(t *testing.T) (g *rig, c *court, list func(evidence ...string)) {
 	t.Helper()
 	var refused atomic.Pointer[map[string]bool]
@@ -37,9 +37,9 @@ func checking(t *testing.T) (g *rig, c *court, list func(evidence ...string)) {
 			}
 			return nil
 		}
-		judge := o.Appraise
+		appraise := o.Appraise
 		o.Appraise = func(ctx context.Context, id vm.InstanceID, app vm.AppID, evidence []byte) error {
-			if err := judge(ctx, id, app, evidence); !errors.Is(err, ErrUndecided) {
+			if err := appraise(ctx, id, app, evidence); !errors.Is(err, ErrUndecided) {
 				return err
 			}
 			if err := o.Recheck(id, app, evidence); err != nil {
@@ -51,9 +51,9 @@ func checking(t *testing.T) (g *rig, c *court, list func(evidence ...string)) {
 	return g, c, list
 }
 
-// A policy that became tighter while the gateway was down holds before anybody is served,
-// also while nobody has Intel's collateral.
-func TestStartServesNobodyWhomThePolicyRefuses(t *testing.T) {
+// A policy that became stricter while the gateway was down holds before any instance is served,
+// also while collateral is not available.
+func TestStartServesNoInstanceThatThePolicyRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, court, list := checking(t)
 		g.register(t, proven("app", "one", "old"))
@@ -89,7 +89,7 @@ func TestStartServesNobodyWhomThePolicyRefuses(t *testing.T) {
 }
 
 // While the gateway runs a new policy is applied to all at once, not at the pace of
-// judgements, and without collateral.
+// appraisals, and without collateral.
 func TestNewPolicyIsAppliedAtOnceWithoutCollateral(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, court, list := checking(t)
@@ -98,7 +98,7 @@ func TestNewPolicyIsAppliedAtOnceWithoutCollateral(t *testing.T) {
 			g.register(t, proven("app", fmt.Sprintf("i%d", i), fmt.Sprintf("e%d", i)))
 			court.rules(fmt.Sprintf("e%d", i), errNoCollateral)
 		}
-		court.before = func() { <-time.After(100 * time.Millisecond) } // a slow judge: 300 take five minutes
+		court.before = func() { <-time.After(100 * time.Millisecond) } // 300 take five minutes
 		defer g.run(t)()
 		pass(time.Second)
 		list(fmt.Sprintf("e%d", n-1))
@@ -112,8 +112,8 @@ func TestNewPolicyIsAppliedAtOnceWithoutCollateral(t *testing.T) {
 	})
 }
 
-// Who was not looked at in the time that a start takes is held, and let in when it was.
-func TestStartHoldsWhomItCannotLookAt(t *testing.T) {
+// An instance that was not checked in the time of a start is held, and served after its check.
+func TestStartHoldsInstancesThatItCannotCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, court, _ := checking(t)
 		g.register(t, proven("app", "one", "good"))
@@ -163,7 +163,7 @@ func TestUndecidedInstanceIsServedForALimitedTime(t *testing.T) {
 			t.Errorf("status %+v", s)
 		}
 		stop()
-		g.restart(t) // does not begin it anew
+		g.restart(t) // does not begin it again
 		stop = g.run(t)
 		pass(59 * time.Minute)
 		if s, _ := g.board.get("one"); s != was {
@@ -199,7 +199,7 @@ func TestUndecidedTimeEndsWhileTheGatewayIsDown(t *testing.T) {
 		g, court, _ := checking(t)
 		g.register(t, proven("app", "one", "good"))
 		court.rules("good", errNoCollateral)
-		if err := g.judge(t.Context(), "one"); !errors.Is(err, ErrUndecided) {
+		if err := g.reappraise(t.Context(), "one"); !errors.Is(err, ErrUndecided) {
 			t.Fatal(err)
 		}
 		pass(defaultUndecidedFor)

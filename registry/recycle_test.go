@@ -98,7 +98,7 @@ func TestHandshakeKeepsAnInstance(t *testing.T) {
 		wait(20 * time.Hour)
 		fail = errors.New("no dump")
 		if err := g.sweep(t.Context()); !errors.Is(err, fail) || len(g.board.all()) != 1 {
-			t.Errorf("removed though nobody knows its handshakes (%v)", err)
+			t.Errorf("removed although its handshakes are not known (%v)", err)
 		}
 		fail = nil
 		if err := g.sweep(t.Context()); err != nil || len(g.board.all()) != 0 {

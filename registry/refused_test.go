@@ -48,7 +48,7 @@ func TestRefusedInstanceIsDrainedAndComesBack(t *testing.T) {
 				if s, _ := g.board.get("two"); s.Refused != "" {
 					t.Errorf("a bystander became %+v", s)
 				}
-				if s := g.Status()[0]; s.Served || s.Refused != "attestation: TCB status OutOfDate" || !s.Evidence || s.Judged.IsZero() {
+				if s := g.Status()[0]; s.Served || s.Refused != "attestation: TCB status OutOfDate" || !s.Evidence || s.Appraised.IsZero() {
 					t.Errorf("status %+v", s)
 				}
 				g.consistent(t) // its peer is gone
@@ -89,7 +89,7 @@ func TestRefusedInstanceStaysOutOverARestart(t *testing.T) {
 		stop = g.run(t)
 		pass(time.Second)
 		if s, _ := g.board.get("one"); s.Refused == "" || len(g.dev.all()) > 0 {
-			t.Errorf("routable before it was judged: %+v, %v", s, g.dev.all())
+			t.Errorf("routable before it was appraised: %+v, %v", s, g.dev.all())
 		}
 		g.consistent(t)
 		court.rules("good", nil)
@@ -168,7 +168,7 @@ func TestRefusalOfAnotherGatewayIsHeededAtARegistration(t *testing.T) {
 	b := second(t, a, "10.8.64.0/18")
 	b.register(t, q) // it fails over
 	court.rules("good", errOutOfDate)
-	if err := b.judge(t.Context(), "one"); err != nil {
+	if err := b.reappraise(t.Context(), "one"); err != nil {
 		t.Fatal(err)
 	}
 	q.Key = key("another")
@@ -258,7 +258,7 @@ func TestGatewaysHeedEachOthersVerdicts(t *testing.T) {
 		b.Reattest("test")
 		pass(time.Second)
 		if got := court.heard(); len(got) > 0 {
-			t.Errorf("the other gateway judged %q", got)
+			t.Errorf("the other gateway appraised %q", got)
 		}
 		a.Reattest("test")
 		pass(time.Second)

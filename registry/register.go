@@ -40,8 +40,8 @@ type registration struct {
 	facts       string        // Facts as a record has them, from admit on
 	revocations uint64        // of the instance before Authorize was asked
 
-	judged bool   // Evidence was appraised and accepted, from prove on
-	asOf   uint64 // in answer to this demand
+	appraised bool   // Evidence was appraised and accepted, from prove on
+	asOf      uint64 // in answer to this demand
 }
 
 // Facts are the rest of the attested app info.

@@ -68,7 +68,7 @@ func TestNewKeyKeepsAddress(t *testing.T) {
 		t.Errorf("peers %v", peers)
 	}
 	other := request("app", "two")
-	other.Key = old // it is nobody's now
+	other.Key = old // it is free now
 	g.register(t, other)
 	g.restart(t)
 	g.consistent(t)
@@ -116,7 +116,7 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 	g.consistent(t)
 }
 
-func TestNodeThatIsDownTakesNobody(t *testing.T) {
+func TestNodeThatIsDownRefusesRegistrations(t *testing.T) {
 	g := newRig(t, nil)
 	q := request("app", "one")
 	g.register(t, q)
@@ -129,14 +129,14 @@ func TestNodeThatIsDownTakesNobody(t *testing.T) {
 	g.register(t, q)
 }
 
-// Whoever knows an app's id could take it for an instance before the app registers anywhere, and
-// so keep the app out.
+// A stranger may know an app's id and register it as an instance before the app registers. That must
+// not keep the app out.
 func TestAppIsAdmittedAlthoughAnInstanceHasItsID(t *testing.T) {
 	var log bytes.Buffer
 	g := newRig(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	taker := g.register(t, request("other", "app"))
 	if s := g.Status(); s[0].Unnamed != "" {
-		t.Errorf("told before the app is there: %+v", s)
+		t.Errorf("reported before the app is there: %+v", s)
 	}
 	g.register(t, request("app", "one"))
 	if want := "the name leads to the app"; strings.Count(log.String(), want) != 1 {
@@ -160,8 +160,8 @@ func TestAppIsAdmittedAlthoughAnInstanceHasItsID(t *testing.T) {
 	}
 }
 
-// An app that has no instance at the moment keeps its name: clients ask for it still, and would
-// be led to whoever takes it.
+// An app that has no instance at the moment keeps its name: clients still ask for it, and must not
+// reach another app's instance.
 func TestInstanceCannotTakeTheNameOfAnAppThatIsGone(t *testing.T) {
 	g := newRig(t, nil)
 	g.register(t, request("app", "one"))
@@ -210,8 +210,8 @@ func TestExhaustedPoolRefusesOnlyNewcomers(t *testing.T) {
 	}
 }
 
-// Two instances want one key, many times over: one of them gets it, and the store says
-// who.
+// Instances want the same key at the same time, many times: one of them gets it, and the store has
+// the same one.
 func TestKeyHasOneHolderUnderConcurrency(t *testing.T) {
 	g := newRig(t, nil)
 	var wg sync.WaitGroup

@@ -39,7 +39,7 @@ func (t *table) due(now time.Time) (ids []vm.InstanceID, wait time.Duration, fai
 		}
 	}
 	slices.SortFunc(all, func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(min(a.tries, 1), min(b.tries, 1)), a.judged.Compare(b.judged), cmp.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(min(a.tries, 1), min(b.tries, 1)), a.verdict.Compare(b.verdict), cmp.Compare(a.id, b.id))
 	})
 	for _, e := range all {
 		ids = append(ids, e.id)

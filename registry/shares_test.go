@@ -17,7 +17,7 @@ func TestAppHasAtMostItsNumberOfInstances(t *testing.T) {
 	g.register(t, request("other", "four"))
 	again := request("app", "one")
 	again.Key = key("new")
-	g.register(t, again) // who is in stays, and may change
+	g.register(t, again) // a registered instance stays, and may change
 
 	g.opts.MaxPerApp = 1
 	g.restart(t)
@@ -45,7 +45,7 @@ func TestAppsShareThePool(t *testing.T) {
 	if got["first"] != 16 || got["second"] != 8 || got["third"] != 4 {
 		t.Errorf("the apps have %v, want a half, and then a half of what is left", got)
 	}
-	g.register(t, request("first", "first0")) // who has an address keeps it
+	g.register(t, request("first", "first0")) // an instance keeps its address
 	changed := request("first", "first1")
 	changed.Key = key("new")
 	g.register(t, changed)

@@ -23,7 +23,7 @@ type Status struct {
 	Overridden bool          // Policy is set by an operator
 	Registered time.Time     // the last time, or the start of this gateway
 	Evidence   bool          // it registered with evidence, which is kept
-	Judged     time.Time     // last verdict on it since the start of this gateway, or zero
+	Appraised  time.Time     // last verdict on it since the start of this gateway, or zero
 	Undecided  time.Time     // until when it is served without a verdict; zero: there is one
 	Refused    string        // why it gets no traffic; "": it gets some
 	Served     bool          // it gets traffic: peer and data plane are as they should be
@@ -58,7 +58,7 @@ func (t *table) status() []Status {
 		row := Status{
 			Instance: e.id, App: e.app, Key: s.Key, Addr: s.Addr, Compose: s.Compose, Node: e.record.Node,
 			Policy: s.Policy, Overridden: overridden, Registered: e.seen, Served: e.settled && s.Refused == "", Problem: e.problem, Unnamed: t.unnamedLocked(e.id),
-			Evidence: e.record.Evidence != (record.Digest{}), Judged: e.judged, Undecided: t.undecidedEndLocked(e), Refused: s.Refused,
+			Evidence: e.record.Evidence != (record.Digest{}), Appraised: e.verdict, Undecided: t.undecidedEndLocked(e), Refused: s.Refused,
 		}
 		if e.record.Until != 0 {
 			row.Proven = time.Unix(e.record.Until, 0)

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-func TestStatusTellsWhatIsServed(t *testing.T) {
+func TestStatusShowsWhatIsServed(t *testing.T) {
 	g := newRig(t, func(o *Options) { o.Node = "gw1" })
 	g.register(t, request("b", "one"))
 	g.register(t, request("a", "two"))
@@ -37,12 +37,12 @@ func TestMetricsCountResultsAndAddresses(t *testing.T) {
 	g.register(t, request("app", "one"))
 	for verdict, want := range map[error]bool{nil: true, errOutOfDate: true, ErrUndecided: false} {
 		court.rules("good", verdict)
-		if err := g.judge(t.Context(), "one"); (err == nil) != want {
+		if err := g.reappraise(t.Context(), "one"); (err == nil) != want {
 			t.Error(err)
 		}
 	}
 	court.rules("good", nil)
-	if err := g.judge(t.Context(), "one"); err != nil {
+	if err := g.reappraise(t.Context(), "one"); err != nil {
 		t.Fatal(err)
 	}
 	thief := request("app", "two")

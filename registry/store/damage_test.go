@@ -25,7 +25,7 @@ func fileWith(t testing.TB, n int) []byte {
 	return raw
 }
 
-func TestDamagedStoreIsKeptAndTheWayOutTold(t *testing.T) {
+func TestDamagedStoreIsKeptAndTheErrorSaysWhatToDo(t *testing.T) {
 	good := fileWith(t, 50)
 	for name, bad := range map[string][]byte{
 		"empty":          {},

@@ -114,7 +114,7 @@ func TestConcurrentCommitsLoseNothing(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			for range 25 { // one counter, raised by whoever saw its latest revision
+			for range 25 { // one counter, raised by the goroutine that saw its latest revision
 				for {
 					p, _, err := b.Get(t.Context(), "n")
 					if err != nil {
@@ -165,7 +165,7 @@ func TestPairWithTTLEndsOverARestartToo(t *testing.T) {
 
 func wait(d time.Duration) { <-time.After(d) }
 
-func TestWatchTellsEveryChangeInOrder(t *testing.T) {
+func TestWatchYieldsEveryChangeInOrder(t *testing.T) {
 	b := newBolt(t)
 	first := commit(t, b, Txn{Then: []Change{put("before", "")}})
 	var got []string
@@ -187,11 +187,11 @@ func TestWatchTellsEveryChangeInOrder(t *testing.T) {
 	commit(t, b, Txn{Then: []Change{{Key: "a"}}})
 	wg.Wait()
 	if want := []string{"1 a=1 false", "1 b=2 false", "2 a= true"}; !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+		t.Errorf("yielded %q, want %q", got, want)
 	}
 }
 
-func TestWatchSaysWhatItNoLongerKnows(t *testing.T) {
+func TestWatchReportsLostChanges(t *testing.T) {
 	b := newBolt(t)
 	first := commit(t, b, Txn{Then: []Change{put("a", "1")}})
 	second := commit(t, b, Txn{Then: []Change{put("a", "2")}})

@@ -28,7 +28,7 @@ func newWebhook(t testing.TB, url string, timeout time.Duration) *Webhook {
 	return w
 }
 
-func TestWebhookIsToldTheAppInfo(t *testing.T) {
+func TestWebhookGetsTheAppInfo(t *testing.T) {
 	var got map[string]any
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -60,12 +60,12 @@ func TestWebhookIsToldTheAppInfo(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, list := got["init_script_hashes"].([]any); list != (none != nil) {
-			t.Errorf("hashes %#v told as %v", none, got["init_script_hashes"])
+			t.Errorf("hashes %#v sent as %v", none, got["init_script_hashes"])
 		}
 	}
 }
 
-func TestWebhookSpeaksByStatusAlone(t *testing.T) {
+func TestOnlyTheStatusOfTheWebhookCounts(t *testing.T) {
 	var status int
 	var hits int
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -90,7 +90,7 @@ func TestWebhookSpeaksByStatusAlone(t *testing.T) {
 	}
 }
 
-func TestWebhookThatDoesNotAnswerSaysNothing(t *testing.T) {
+func TestWebhookThatDoesNotAnswerIsAnError(t *testing.T) {
 	leave := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-leave }))
 	w := newWebhook(t, server.URL, 20*time.Millisecond)
