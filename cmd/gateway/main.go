@@ -29,9 +29,9 @@ func newRoot() *cobra.Command {
 			Short: "Lets TLS clients reach confidential VMs over WireGuard",
 			Long: `gateway lets TLS clients reach confidential VMs over WireGuard.
 
-A client connects with the name <app-id>-<port>[s|g].<base domain>: the gateway
-ends TLS (g: with HTTP/2), or with s passes the stream through unread, to one of
-the app's machines.
+A client connects with the name <id>-<port>[s|g].<base domain>, where <id> is an app
+or an instance. TLS ends at the gateway (g: with HTTP/2), or with s in the CVM: the
+gateway then passes the stream through unread.
 
 To see it work:     gateway demo
 To run it:          gateway run --config /etc/gateway/gateway.toml`,

@@ -15,7 +15,7 @@ import (
 // New returns the command.
 func New() *cobra.Command {
 	return cli.Group(
-		&cobra.Command{Use: "acme", Short: "Rehearse certificates, and pin who may issue them"},
+		&cobra.Command{Use: "acme", Short: "Rehearse orders of certificates, and limit issuance by CAA records"},
 		newTest(), newCAA(),
 	)
 }

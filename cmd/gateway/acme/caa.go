@@ -21,17 +21,17 @@ func newCAA() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "caa --config FILE [--set]",
-		Short: "Print or set the CAA records that let this gateway's account alone issue",
-		Long: `caa prints for each domain the CAA records (RFC 8659, 8657) by which only this gateway's
-account at its authorities gets certificates, and only by the proof that it uses; and tells what
-the records that are there now permit. With --set it puts them in place of those that are there,
-where it can change records (dns = "rfc2136" or "cloudflare"). With dns = "embedded" for a whole
-domain the gateway publishes them itself.
+		Short: "Print or set CAA records that allow only this gateway's account to issue",
+		Long: `caa prints for each domain the CAA records (RFC 8659, 8657) that allow only this gateway's
+account at its authorities to issue, and only by its kind of proof. It also prints what the
+present records permit. --set replaces the present records, if the gateway can change records
+(dns = "rfc2136" or "cloudflare"). With dns = "embedded" for a whole domain, the gateway
+publishes the records itself.
 
-It asks the gateway that runs for its accounts, or reads the store if none runs. Without an account
-there is nothing to pin: the first order makes it.
+It asks a running gateway for its accounts, or reads the store if none runs. Without an
+account it cannot print records: the first order makes the account.
 
-Exit code 1: the records that are there refuse this gateway, or there is no account yet, or they
+Exit code 1: the present records refuse this gateway, there is no account yet, or the records
 could not be set.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -54,7 +54,7 @@ could not be set.`,
 		},
 	}
 	cli.ConfigFlag(cmd, &file)
-	cmd.Flags().BoolVar(&set, "set", false, "set the records, in place of those that are there")
+	cmd.Flags().BoolVar(&set, "set", false, "set the records instead of the present ones")
 	return cmd
 }
 

@@ -18,17 +18,17 @@ func newTest() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "test --config FILE",
-		Short: "Get a test certificate for each domain, all the way",
-		Long: `test makes a whole order for each name at the staging directory of the authority, and
-throws the certificates away: what fails here would fail there, and counts nowhere. For other
-authorities than Let's Encrypt and Google it needs [acme] staging.
+		Short: "Get a test certificate for each domain",
+		Long: `test makes a complete order for each name at the authority's staging directory and discards
+the certificates. A failure here would also be a failure there, but uses up no rate limit.
+Authorities other than Let's Encrypt and Google need [acme] staging.
 
-It may be run before the first start and while the gateway runs. Where control of a domain is
-proved on a port of the gateway (dns = "embedded", or wildcard = false without dns), a gateway
-that runs rehearses itself, by the configuration that it has read; otherwise this command opens
-the port meanwhile.
+Run it before the first start or while the gateway runs. If control of a domain is proved on
+a port of the gateway (dns = "embedded", or wildcard = false without dns), a running gateway
+does the rehearsal with the configuration that it has read. Otherwise this command opens the
+port meanwhile.
 
-Exit code 0: the real orders can be expected to succeed. 1: one cannot.`,
+Exit code 0: the real orders should succeed. 1: one would fail.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load(cmd, file)

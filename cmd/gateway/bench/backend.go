@@ -18,9 +18,9 @@ func newBackend() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backend",
 		Short: "Serve what bench load asks for",
-		Long: `backend is the machine behind the gateway that bench load measures: it echoes,
-sinks, sends or trickles, as each connection asks. It speaks no TLS, and passes over
-a ClientHello. It runs until SIGINT or SIGTERM.`,
+		Long: `backend is the server behind the gateway that bench load measures. It echoes, sinks, sends or
+trickles, as each connection asks. It speaks no TLS and skips a ClientHello. It runs until
+SIGINT or SIGTERM.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := netip.ParseAddrPort(listen)

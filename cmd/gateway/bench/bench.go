@@ -19,7 +19,7 @@ func New() *cobra.Command {
 		Use:   "bench",
 		Short: "Put load on a gateway, or attack it",
 		Long: `bench puts load on a gateway and measures it: this one, or any other that routes
-TLS by server name. It sends only to the address that it is given.
+TLS by server name. It sends only to the given address.
 
 	gateway bench backend --listen 127.0.0.1:9000 &
 	gateway bench load --target 127.0.0.1:443 --sni app-9000s.gw.example.com --connections 50`,

@@ -49,18 +49,18 @@ otherwise they take all of the generator's own CPU, and requests beside them wai
 Attacks, on systems of your own: the target must be an address of this machine. They
 need --sni and --rate, new connections a second, and have at most --connections at the
 same time; keyupdate, tinyrecords and slowhello need --bulk-rate too. They report what
-they did; what it does to others, a second "bench load" tells.
+they did; a second "bench load" measures the effect on others.
   keyupdate    15 TLS KeyUpdates that ask for an answer, one byte of data, and again
   tinyrecords  TLS records of one byte
   slowhello    a ClientHello byte by byte, without its end
-  silent       connects and says nothing
+  silent       connects and sends nothing
   hold         a ClientHello, with --tls 1.3 a whole handshake, and then nothing
   refused      an unknown app, another domain, plain HTTP and a port that the instance refuses, in turn
-  linger       the same, and stays when it was refused
+  linger       the same, and keeps the connection open after the refusal
   churn        connects, has one request echoed, and closes first
 
-Ctrl-C ends the measurement and prints what there is so far; a second one gives up.
-Exit code 1: the run failed, or not one operation ended.`,
+Ctrl-C ends the measurement and prints the results so far; a second one ends it at once.
+Exit code 1: the run failed, or no operation was completed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.parse(); err != nil {
@@ -101,7 +101,7 @@ Exit code 1: the run failed, or not one operation ended.`,
 	flags.DurationVar(&f.Warmup, "warmup", time.Second, "how long to run before that")
 	flags.IntVar(&f.Threads, "threads", 1, "event loops")
 	flags.StringVar(&f.cpus, "cpu", "", "pin the event loops to these CPUs, such as 0,1")
-	flags.IntVar(&f.PID, "pid", 0, "measure this process too: CPU, memory, descriptors")
+	flags.IntVar(&f.PID, "pid", 0, "also measure this process: CPU, memory, descriptors")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON, and no progress")
 	return cmd
 }

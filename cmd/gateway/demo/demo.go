@@ -41,12 +41,12 @@ func New() *cobra.Command {
 	var listen string
 	cmd := &cobra.Command{
 		Use:   "demo [--listen 127.0.0.1:8443]",
-		Short: "Show a gateway and two machines in one process",
-		Long: `demo runs a gateway and two machines of a demo app in one process, joined by real
-WireGuard tunnels that need no root, and prints the commands that reach them. The
-machines register themselves as confidential VMs do, but without attestation. It
-writes to a directory of its own, which it removes at the end, and sends nothing
-outside this machine. Ctrl-C ends it.`,
+		Short: "Run a gateway and two CVMs in one process",
+		Long: `demo runs a gateway and two CVMs of a demo app in one process, connected by real
+WireGuard tunnels that need no root, and prints commands that reach them. The CVMs
+register themselves as confidential VMs do, but without attestation. The demo writes to a
+directory of its own, which it removes at the end, and sends nothing outside this machine.
+Ctrl-C ends it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := netip.ParseAddrPort(listen)
@@ -257,32 +257,32 @@ func (d *demonstration) tell() error {
 }
 
 var helpText = template.Must(template.New("").Parse(`
-A gateway listens on {{.At}} for *.{{.Domain}}. Two machines run the app
+A gateway listens on {{.At}} for *.{{.Domain}}. Two CVMs run the app
 {{.App}} behind WireGuard tunnels. Try, in another terminal:
 
-# TLS ends at the gateway; either machine answers from its port 80
+# TLS ends at the gateway; one of the CVMs answers from its port 80
 {{.Curl}} https://{{.App}}.{{.Domain}}/
 
 # the same with HTTP/2 (g) to port 8080
 {{.Curl}} https://{{.App}}-8080g.{{.Domain}}/
 
-# passed through unread (s): the machine's own certificate, TLS ends there
+# passed through unread (s): TLS ends in the CVM, with its own certificate
 {{.Curl}} https://{{.App}}-443s.{{.Domain}}/
 
-# one machine by its own id
+# one instance by its own id
 {{.Curl}} https://{{(index .Machines 1).ID}}.{{.Domain}}/
 
-# send something and get it back
+# send bytes and get them back
 {{.Curl}} --data-binary 'bytes there and back' https://{{.App}}.{{.Domain}}/echo
 
-# no app has the id "nobody": the TLS alert says so, and curl ends with error 35
+# no app has the id "nobody": the client gets a TLS alert, and curl exits with 35
 #   {{.Curl}} https://nobody.{{.Domain}}/
 
-# a raw echo on port 7, and a WebSocket echo for a client of yours
+# an echo on port 7, and a WebSocket echo for your own client
 openssl s_client -quiet -CAfile {{.Dir}}/ca.pem -connect {{.At}} -servername {{.App}}-7.{{.Domain}}
 wss://{{.App}}.{{.Domain}}/ws
 
-# what operators see
+# for operators
 curl http://{{.Admin}}/readyz
 curl http://{{.Admin}}/status
 curl http://{{.Admin}}/metrics

@@ -110,7 +110,7 @@ func ignoreClosed(err error) error {
 func (m *machine) site(where string) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "Hello from machine %.8s. You asked for %s with %s. %s.\n", m.ID.String(), r.Host, r.Proto, where)
+		fmt.Fprintf(w, "Hello from instance %.8s. You asked for %s with %s. %s.\n", m.ID.String(), r.Host, r.Proto, where)
 	})
 	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(w, http.MaxBytesReader(w, r.Body, 1<<30))
@@ -124,7 +124,7 @@ func (m *machine) site(where string) *http.Server {
 }
 
 func (m *machine) serveTLS(l net.Listener) error {
-	s := m.site("TLS ended in this machine")
+	s := m.site("TLS ended in this CVM")
 	s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{m.web}}
 	return s.ServeTLS(l, "", "")
 }

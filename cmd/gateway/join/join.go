@@ -49,24 +49,24 @@ func New() *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
 		Use:   "join --url URL --cert FILE --key FILE --ca FILE",
-		Short: "Join this machine to a gateway",
-		Long: `join is the guest's side, for a machine without the dstack agent: it makes a
-WireGuard key, registers with the first gateway that takes it, sets the tunnel up,
-and keeps both fresh until Ctrl-C; a second one ends it in ten seconds. It registers every 3 minutes, and makes the
-tunnel anew when it has been silent for as long.
+		Short: "Join this VM to a gateway",
+		Long: `join is the guest's side, for a VM without the dstack agent. It creates a WireGuard key,
+registers with the first gateway that accepts it, sets the tunnel up, and keeps both
+working until Ctrl-C; a second Ctrl-C ends it within ten seconds. It registers every 3
+minutes, and makes a new tunnel after 3 minutes without a handshake.
 
-Certificate and key are what gateway pki issue makes, or a KMS. The gateway is
-checked against --ca and, with --gateway-app-id, its app id.
+The certificate and its key come from gateway pki issue or from a KMS. join checks the
+gateway's certificate against --ca and, with --gateway-app-id, its app id.
 
 	gateway join --url https://gw.example.com:8000 --cert vm.pem --key vm.key --ca ca.pem
 
-Without root, the tunnel ends in this process and reaches only what is forwarded:
+Without root, the tunnel ends in this process, and clients reach only forwarded ports:
 
 	gateway join … --mode netstack --forward 127.0.0.1:8080
 
---forward PORT=HOST:PORT takes another port in the tunnel. --port 80 --port 443
-opens only those ports to the gateway's clients (--port 80,proxy: with a PROXY
-header); without --port all are open.`,
+--forward PORT=HOST:PORT uses another port in the tunnel. --port 80 --port 443 opens only
+those ports to clients (--port 80,proxy: with a PROXY header). Without --port, all are
+open.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			level := slog.LevelInfo
@@ -82,18 +82,18 @@ header); without --port all are open.`,
 		},
 	}
 	set := cmd.Flags()
-	set.StringArrayVar(&f.urls, "url", nil, "a gateway's [rpc] address, https://host:port; may be repeated, tried in order")
-	set.StringVar(&f.cert, "cert", "", "this machine's certificate and its chain, PEM")
-	set.StringVar(&f.key, "key", "", "its private key, PEM")
-	set.StringVar(&f.ca, "ca", "", "the root certificate that gateways' certificates lead to, PEM")
-	set.StringVar(&f.gatewayApp, "gateway-app-id", "", "the app id that the gateway's certificate must have; default: any that --ca has issued")
+	set.StringArrayVar(&f.urls, "url", nil, "[rpc] address of a gateway, https://host:port; may be repeated, and is tried in order")
+	set.StringVar(&f.cert, "cert", "", "this VM's certificate and its chain, PEM")
+	set.StringVar(&f.key, "key", "", "private key of the certificate, PEM")
+	set.StringVar(&f.ca, "ca", "", "root certificate of the gateways' certificates, PEM")
+	set.StringVar(&f.gatewayApp, "gateway-app-id", "", "app id that the gateway's certificate must have (default: any issued by --ca)")
 	set.StringVar(&f.state, "state", "/var/lib/gateway-join", "directory for the WireGuard key")
 	set.StringVar(&f.mode, "mode", string(wg.ModeAuto), "auto, kernel, userspace or netstack")
 	set.StringVar(&f.iface, "interface", "wg-guest", "name of the tunnel's interface")
-	set.IntVar(&f.mtu, "mtu", 1420, "of the tunnel")
+	set.IntVar(&f.mtu, "mtu", 1420, "MTU of the tunnel")
 	set.StringArrayVar(&f.forwards, "forward", nil, "HOST:PORT or TUNNELPORT=HOST:PORT, with --mode netstack; may be repeated")
 	set.StringArrayVar(&f.ports, "port", nil, "PORT or PORT,proxy: open only these; may be repeated")
-	set.BoolVar(&f.debug, "debug", false, "log more")
+	set.BoolVar(&f.debug, "debug", false, "log at debug level")
 	return cmd
 }
 

@@ -30,18 +30,18 @@ func newIssue() *cobra.Command {
 	var f issueFlags
 	cmd := &cobra.Command{
 		Use:   "issue --dir DIR --app-id ID --out NAME",
-		Short: "Issue a certificate for a machine, or for the gateway's own API",
+		Short: "Issue a certificate for a VM, or for the gateway's own API",
 		Long: `issue makes a key and a certificate and writes NAME.pem (certificate, app CA,
 root) and NAME.key. It overwrites neither.
 
-For a machine of an app. An instance id that is not given is made up; a machine
-keeps its own when it is given again:
+For a VM of an app. The instance id is random unless it is given; give it again to
+issue another certificate for the same instance:
 
 	gateway pki issue --dir /etc/gateway/pki --out vm1 \
 	    --app-id deadbeef111111111111111111111111deadbeef
 
-For the gateway's API ([rpc] cert and key), under the names by which machines
-reach it. The app id is the one that dstack guests know as gateway_app_id:
+For the gateway's API ([rpc] cert and key), with the names by which VMs reach it. The
+app id is the one that dstack guests know as gateway_app_id:
 
 	gateway pki issue --dir /etc/gateway/pki --out rpc --server \
 	    --name gw.example.com --app-id 6a7e111111111111111111111111111111111111`,
@@ -59,11 +59,11 @@ reach it. The app id is the one that dstack guests know as gateway_app_id:
 	flags.StringVar(&f.dir, "dir", "", "directory of the authority")
 	flags.StringVar(&f.out, "out", "", "path of the files, without .pem and .key")
 	flags.StringVar(&f.app, "app-id", "", "app, 40 hex digits")
-	flags.StringVar(&f.instance, "instance-id", "", "machine, 40 hex digits (default: a new one)")
+	flags.StringVar(&f.instance, "instance-id", "", "instance, 40 hex digits (default: a new one)")
 	flags.StringVar(&f.compose, "compose-hash", "", "SHA-256 of the app's compose file, 64 hex digits (default: none)")
-	flags.BoolVar(&f.server, "server", false, "for the gateway's API instead of a machine")
+	flags.BoolVar(&f.server, "server", false, "for the gateway's API instead of a VM")
 	flags.StringArrayVar(&f.names, "name", nil, "with --server: host name or IP address; may be repeated")
-	flags.IntVar(&f.days, "days", 0, "validity (default: as long as the authority's)")
+	flags.IntVar(&f.days, "days", 0, "days of validity (default: as long as the authority)")
 	return cmd
 }
 

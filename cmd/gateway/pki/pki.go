@@ -22,10 +22,9 @@ func New() *cobra.Command {
 	return cli.Group(&cobra.Command{
 		Use:   "pki",
 		Short: "Issue certificates where there is no KMS",
-		Long: `pki is a small certificate authority that issues what a dstack KMS would: for
-machines that join without dstack, for tests, and for the gateway's own [rpc]
-certificate. It asks for no attestation: who can read its key decides who an
-app's machines are.
+		Long: `pki is a small certificate authority that issues what a dstack KMS would: for VMs that
+join without dstack, for tests, and for the gateway's own [rpc] certificate. It checks no
+attestation: whoever can read its key decides which VMs belong to an app.
 
 	gateway pki init --dir /etc/gateway/pki`,
 	}, newInit(), newIssue())
@@ -36,9 +35,9 @@ func newInit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init --dir DIR",
 		Short: "Make an authority",
-		Long: `init makes an authority, valid for 10 years: DIR/ca.pem, which gateways trust
-as [rpc] client_ca and machines as their gateway's CA, and DIR/ca.key, which
-nobody else may read. It overwrites neither.
+		Long: `init makes an authority that is valid for 10 years. It writes DIR/ca.pem, which gateways
+trust as [rpc] client_ca and VMs as the CA of their gateway, and DIR/ca.key, which only
+its owner may read. It overwrites neither.
 
 	gateway pki init --dir /etc/gateway/pki`,
 		Args: cobra.NoArgs,
@@ -49,7 +48,7 @@ nobody else may read. It overwrites neither.
 			return initialize(cmd.OutOrStdout(), dir)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "directory of the authority, made if missing")
+	cmd.Flags().StringVar(&dir, "dir", "", "directory of the authority, created if missing")
 	return cmd
 }
 

@@ -22,13 +22,13 @@ func NewCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check --config FILE",
 		Short: "Check a configuration",
-		Long: `check reads a configuration and the certificates it names, looks for a quote source
-if a domain needs one, reads the secrets of [acme] if one needs that, and prints every
-problem, one a line, as file:line:column: key: what is wrong. It changes nothing. It also
-tells how the limit of descriptors would be divided here (ulimit -n), with a warning if the
-file asks for more; the one of the service may be another.
+		Long: `check reads a configuration, the certificates that it names and the secrets of [acme],
+looks for a quote source if a domain needs one, and prints every problem on a line of its
+own, as file:line:column: key: problem. It changes nothing. It also prints how the limit
+of descriptors (ulimit -n) would be divided here, and warns if the file asks for more. A
+service may have another limit.
 
-Exit code 0: gateway run would start with it. 1: there is a problem.`,
+Exit code 0: gateway run would start with this configuration. 1: there is a problem.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
@@ -50,7 +50,7 @@ Exit code 0: gateway run would start with it. 1: there is a problem.`,
 		},
 	}
 	cli.ConfigFlag(cmd, &file)
-	cmd.Flags().BoolVar(&example, "example", false, "print a complete configuration, every key explained, and check nothing")
+	cmd.Flags().BoolVar(&example, "example", false, "print a complete configuration that explains every key, and check nothing")
 	return cmd
 }
 

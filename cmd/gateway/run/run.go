@@ -24,11 +24,14 @@ func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run --config FILE",
 		Short: "Run the gateway",
-		Long: `run serves until SIGINT or SIGTERM, then refuses new connections and lets the
-open ones end for [proxy.timeouts] drain; a second signal ends them at once, and
-the process in ten seconds whatever its parts do.
-SIGHUP reads anew: the certificates; and of the file, the domains (but for ratls),
-[proxy] upstream_ratls and proxy_tlvs, and the policy of [attestation]. SIGUSR1 switches debug logging on and off.`,
+		Long: `run serves until SIGINT or SIGTERM. It then refuses new connections, and open ones have
+[proxy.timeouts] drain to end. A second signal ends them at once, and the process within
+ten seconds.
+
+SIGHUP reads the certificates again, and from the file the domains (except those with
+ratls), [proxy] upstream_ratls and proxy_tlvs, and the policy of [attestation]. If the
+file has an error, the current configuration stays in use. SIGUSR1 turns debug logging
+on and off.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := cli.LoadConfig(cmd.ErrOrStderr(), file)

@@ -30,9 +30,9 @@ func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [--admin 127.0.0.1:9901] [--json] [--watch]",
 		Short: "Show instances, certificates and loops of a running gateway",
-		Long: `status asks a running gateway at its [admin] listen address. A handshake that is
-older than 3 minutes is stale, from [health] max_handshake_age the instance is down.
-One that is refused gets no traffic because of its attestation: the reason says why.
+		Long: `status asks a running gateway at its [admin] listen address. A handshake older than 3
+minutes is stale; from [health] max_handshake_age on, the instance is down. An instance
+that is refused gets no traffic because of its attestation; REASON has the details.
 
 Exit code 1: the gateway does not answer, its tunnel is not ready, or no instance can
 serve.`,
@@ -59,8 +59,8 @@ serve.`,
 		},
 	}
 	cmd.Flags().StringVar(&at, "admin", "127.0.0.1:9901", "the gateway's [admin] listen address")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the gateway's answer as it is")
-	cmd.Flags().BoolVar(&watch, "watch", false, "again every two seconds, until Ctrl-C")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the gateway's answer in JSON")
+	cmd.Flags().BoolVar(&watch, "watch", false, "repeat every two seconds until Ctrl-C")
 	return cmd
 }
 

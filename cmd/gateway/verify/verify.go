@@ -35,33 +35,34 @@ func New() *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
 		Use:   "verify HOST[:PORT] | FILE | -",
-		Short: "Verify the attestation of a machine, and say what it proves",
-		Long: `verify judges hardware evidence (Intel TDX) step by step: the signatures up to Intel's
-root, what Intel says of the platform, the event log, the certificate's key, and a policy.
+		Short: "Verify the attestation of a CVM, and print what it proves",
+		Long: `verify appraises hardware evidence (Intel TDX) step by step: the signatures up to Intel's
+root, Intel's collateral for the platform, the event log, the certificate's key, and a
+policy.
 
-HOST is asked for its RA-TLS certificate; one that has a certificate of a public CA, such as
-gateway.<domain>, for the evidence that it publishes at /.dstack/acme-info. FILE (- is standard
-input) is a certificate (PEM, DER), a quote, an attestation, or the JSON of the dstack guest
-agent's GetQuote; hex of those is taken too.
+HOST is asked for its RA-TLS certificate. If it shows a certificate of a public CA, as
+gateway.<domain> may do, it is asked for the evidence at /.dstack/acme-info. FILE (- is
+standard input) is a certificate (PEM, DER), a quote, an attestation, or the JSON of the
+dstack guest agent's GetQuote. Hex of those is accepted too.
 
 	gateway verify gateway.gw.example.com
 	gateway verify --collateral collateral.json --at 2026-03-01T00:00:00Z quote.bin
 
-A step that holds is marked ✓, one that does not ✗, and – is what such evidence, or such a
-policy, leaves open. Without --policy any app on a platform that is up to date is accepted:
-compare what is printed with what you expect, or name it by --app, --instance and --policy.
+A step that holds is marked ✓, one that fails ✗, and one that the evidence or the policy
+leaves open –. Without --policy, any app on an up-to-date platform is accepted: compare the
+output with what you expect, or require it by --app, --instance and --policy.
 
-Which app and instance it is, is the word of the system in the machine, and any system can
-say it. So the system must be known, by one of these:
+App and instance are claims of the system in the CVM, and any system can make them. So
+the system must be known, by one of these:
 
-	--root kms-root.pem     its certificate is issued by the KMS, which has judged it
-	--measurement mrtd=…,rtmr0=…,rtmr1=…,rtmr2=…    it is this system; may be repeated
+	--root kms-root.pem     the KMS accepted the system and issued its certificate
+	--measurement mrtd=…,rtmr0=…,rtmr1=…,rtmr2=…    its measurements; may be repeated
 	--policy gateway.toml   the allow_file lists it as [[measurement]]
 
-Exit code 0: every step holds, and the system is known. 1: a step does not hold, or there
-is no evidence to judge. 2: wrong usage. 3: every step holds, but nothing that was checked
-tells which system runs there (UNPROVEN). 4: nobody can judge now, such as without Intel's
-collateral (UNDECIDED).`,
+Exit code 0: every step holds, and the system is known. 1: a step fails, or there was no
+evidence. 2: wrong usage. 3: every step holds, but nothing that was checked identifies the
+system (UNPROVEN). 4: no verdict is possible now, for example without Intel's collateral
+(UNDECIDED).`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if trimScheme(args[0]) == "" {
@@ -72,11 +73,11 @@ collateral (UNDECIDED).`,
 	}
 	cmd.Flags().StringVar(&f.policy, "policy", "", "file whose section [attestation] is applied, such as a gateway.toml")
 	cmd.Flags().StringVar(&f.collateral, "collateral", "", "file with Intel's collateral (JSON of dcap-qvl): nothing is fetched")
-	cmd.Flags().StringVar(&f.at, "at", "", "judge as of this time (RFC 3339)")
-	cmd.Flags().StringVar(&f.app, "app", "", "the app id that it must be")
-	cmd.Flags().StringVar(&f.instance, "instance", "", "the instance id that it must be")
-	cmd.Flags().StringVar(&f.system.root, "root", "", "PEM file of the KMS's root, which must have issued the certificate")
-	cmd.Flags().StringArrayVar(&f.system.measurements, "measurement", nil, "system that it must be: mrtd=HEX,rtmr0=HEX,rtmr1=HEX,rtmr2=HEX; rtmr0 may be left out; may be repeated")
+	cmd.Flags().StringVar(&f.at, "at", "", "time for which to verify (RFC 3339; default: now)")
+	cmd.Flags().StringVar(&f.app, "app", "", "app id that the evidence must have")
+	cmd.Flags().StringVar(&f.instance, "instance", "", "instance id that the evidence must have")
+	cmd.Flags().StringVar(&f.system.root, "root", "", "PEM file of the KMS's root that must have issued the certificate")
+	cmd.Flags().StringArrayVar(&f.system.measurements, "measurement", nil, "measurements that the system must have: mrtd=HEX,rtmr0=HEX,rtmr1=HEX,rtmr2=HEX; rtmr0 may be left out; may be repeated")
 	cmd.Flags().StringVar(&f.connect, "connect", "", "host:port to connect to in place of HOST, which stays the server name")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
