@@ -42,12 +42,16 @@ var cvm = word{
 var (
 	oldDocuments = []string{}
 	oldMessages  = []string{
-		"cmd", "customdomain", "gateway", "internal/vm",
-		"rpc", "wg",
+		"gateway",
+		"wg",
 	}
-	oldHelp     = []string{"cmd"}
+	oldHelp     = []string{}
 	oldComments = []string{
-		"bench", "gateway", "internal/gwtest", "rpc/internal", "wg",
+		"bench",
+		"gateway",
+		"internal/gwtest",
+		"rpc/internal",
+		"wg",
 	}
 )
 

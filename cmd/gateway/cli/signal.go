@@ -54,7 +54,7 @@ const lineTime = 100 * time.Millisecond
 // EndSoon ends the process after ten seconds, unless the timer is stopped.
 func EndSoon(log *slog.Logger) *time.Timer {
 	return time.AfterFunc(lastResort, func() {
-		log.Error("stopping takes too long; the process ends without it", "limit", lastResort.String())
+		log.Error("stopping takes too long; the process exits now", "limit", lastResort.String())
 		<-time.After(lineTime)
 		os.Exit(ExitFailed)
 	})

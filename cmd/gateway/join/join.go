@@ -144,7 +144,7 @@ func (f flags) check() (r request, err error) {
 	case !slices.Contains([]wg.Mode{wg.ModeAuto, wg.ModeKernel, wg.ModeUserspace, wg.ModeNetstack}, wg.Mode(f.mode)):
 		return r, fmt.Errorf("--mode %q: want auto, kernel, userspace or netstack", f.mode)
 	case len(f.forwards) > 0 && wg.Mode(f.mode) != wg.ModeNetstack:
-		return r, errors.New("--forward needs --mode netstack: else the tunnel reaches this machine's own ports")
+		return r, errors.New("--forward needs --mode netstack: in other modes the tunnel reaches the VM's own ports")
 	case len(f.forwards) == 0 && wg.Mode(f.mode) == wg.ModeNetstack:
 		return r, errors.New("--mode netstack needs --forward: nothing else could be reached")
 	}

@@ -75,11 +75,11 @@ func (f issueFlags) request() (ratls.Request, error) {
 	case f.days < 0 || f.days > maxDays:
 		return ratls.Request{}, fmt.Errorf("--days: want 1 to %d", maxDays)
 	case f.server && len(f.names) == 0:
-		return ratls.Request{}, errors.New("--server needs --name: machines check it")
+		return ratls.Request{}, errors.New("--server needs --name: VMs check it")
 	case f.server && (f.instanceSet || f.composeSet):
-		return ratls.Request{}, errors.New("--instance-id and --compose-hash are of machines, not of a --server")
+		return ratls.Request{}, errors.New("--instance-id and --compose-hash are for VMs, not for --server")
 	case !f.server && len(f.names) > 0:
-		return ratls.Request{}, errors.New("--name is of a --server")
+		return ratls.Request{}, errors.New("--name needs --server")
 	}
 	app, err := ratls.ParseAppID(f.app)
 	if err != nil {

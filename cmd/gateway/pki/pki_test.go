@@ -192,8 +192,8 @@ func TestPKIWrongUsage(t *testing.T) {
 		{issue("--days", "-1"), "--days: want 1 to 3660"},
 		{issue("--days", "3661"), "--days: want 1 to 3660"},
 		{issue("--server"), "--server needs --name"},
-		{issue("--name", "gw.example.com"), "--name is of a --server"},
-		{issue("--server", "--name", "gw", "--instance-id", testInstance), "are of machines"},
+		{issue("--name", "gw.example.com"), "--name needs --server"},
+		{issue("--server", "--name", "gw", "--instance-id", testInstance), "are for VMs"},
 	} {
 		_, err := run(c.args...)
 		if usage := (cli.UsageError{}); !errors.As(err, &usage) || !strings.Contains(err.Error(), c.want) {

@@ -67,9 +67,9 @@ func tellDescriptors(out io.Writer, cfg *config.Config) {
 			shares = append(shares, fmt.Sprintf("%s %d", s.Name, s.Descriptors))
 		}
 	}
-	fmt.Fprintf(out, "with %d descriptors, as here: %d connections of %d each (%s)\n", b.Limit, b.Connections, b.PerConnection, strings.Join(shares, ", "))
+	fmt.Fprintf(out, "the limit of %d descriptors here allows %d connections of %d each (%s)\n", b.Limit, b.Connections, b.PerConnection, strings.Join(shares, ", "))
 	if cfg.Proxy.MaxConnections > b.Room {
-		fmt.Fprintf(out, "warning: max_connections = %d is more than %d descriptors have room for: %d would be in force; raise the limit where the gateway runs (LimitNOFILE=, ulimit -n)\n",
+		fmt.Fprintf(out, "warning: max_connections = %d is more than %d descriptors allow: the limit would be %d; raise the limit of descriptors where the gateway runs (LimitNOFILE=, ulimit -n)\n",
 			cfg.Proxy.MaxConnections, b.Limit, b.Connections)
 	}
 }

@@ -25,7 +25,7 @@ func tellSystemd(log *slog.Logger) {
 		to, err = net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET")) //nolint:noctx // connecting a datagram socket does not wait
 	}
 	if err != nil {
-		log.Warn("systemd's watchdog cannot be told that this process lives", "error", err)
+		log.Warn("cannot notify systemd's watchdog", "error", err)
 		return
 	}
 	go func() {
@@ -33,7 +33,7 @@ func tellSystemd(log *slog.Logger) {
 		for ; ; <-time.After(pause) {
 			_ = to.SetWriteDeadline(time.Now().Add(pause)) // it fails only on a closed socket
 			if _, err := to.Write([]byte("WATCHDOG=1")); err != nil {
-				log.Warn("systemd's watchdog was not told that this process lives", "error", err)
+				log.Warn("systemd's watchdog was not notified", "error", err)
 			}
 		}
 	}()

@@ -116,7 +116,7 @@ func write(out io.Writer, s admin.Status) error {
 	}
 	fmt.Fprintf(w, "gateway %s, %s; tunnel %s; key %s\n\n", s.Version, state, s.Tunnel, s.PublicKey)
 	if s.TunnelFault != "" {
-		fmt.Fprintf(w, "The tunnel is not ready, nobody is reached through it: %s\n\n", s.TunnelFault)
+		fmt.Fprintf(w, "The tunnel is not ready, so no instance can be reached: %s\n\n", s.TunnelFault)
 	}
 	fmt.Fprintln(w, "APP\tINSTANCE\tADDRESS\tHEALTH\tHANDSHAKE\tCONNS\tREASON")
 	for _, i := range s.Instances {

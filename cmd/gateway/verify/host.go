@@ -69,7 +69,7 @@ func dialSubject(ctx context.Context, host, connect string) (*subject, error) {
 	}}
 	c, err := d.DialContext(ctx, "tcp", connect)
 	if err != nil {
-		return nil, fmt.Errorf("is no file, and as a host: %w", err)
+		return nil, fmt.Errorf("is not a file; as a host: %w", err)
 	}
 	defer c.Close()
 	conn := c.(*tls.Conn)
@@ -111,7 +111,7 @@ func publishedEvidence(ctx context.Context, conn *tls.Conn, name string, leaf *x
 			text = k.Quote
 		}
 		if text == "" {
-			return nil, errors.New("its certificate's key was made where no hardware could vouch for it: " + acmeInfo + " has the key without evidence")
+			return nil, errors.New("its certificate's key has no evidence: " + acmeInfo + " lists the key without a quote, so it was made outside a CVM")
 		}
 		s, err := parseGetQuote([]byte(text))
 		if err != nil {
@@ -150,7 +150,7 @@ func publishedKeys(ctx context.Context, conn *tls.Conn, name string) ([]publishe
 		Keys []publishedKey `json:"quoted_hist_keys"`
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&info); err != nil {
-		return nil, fmt.Errorf("no JSON of it: %w", err)
+		return nil, fmt.Errorf("the answer is not JSON: %w", err)
 	}
 	return info.Keys, nil
 }

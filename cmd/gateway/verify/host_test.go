@@ -89,7 +89,7 @@ func TestHostIsVerifiedByWhatItPublishes(t *testing.T) {
 		t.Run(name, func(*testing.T) {
 			at := p.serve(old, k)
 			p.wantVerified([]string{at}, at+`: certificate "`, " from /.dstack/acme-info\n",
-				"✓ key binding                    zt-cert", "– issuer                         not looked at")
+				"✓ key binding                    zt-cert", "– issuer                         not checked")
 		})
 	}
 }
@@ -114,14 +114,14 @@ func TestHostWithoutEvidenceIsToldApart(t *testing.T) {
 		"nothing published": {tlsHost(t, p.cert, http.NotFoundHandler()), "it publishes none at /.dstack/acme-info: status 404"},
 		"no JSON": {tlsHost(t, p.cert, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "<html>")
-		})), "no JSON of it"},
-		"endless": {tlsHost(t, p.cert, tdxpki.TooMuch(1<<30)), "no JSON of it"},
+		})), "the answer is not JSON"},
+		"endless": {tlsHost(t, p.cert, tdxpki.TooMuch(1<<30)), "the answer is not JSON"},
 		"no keys": {p.serve(), "of the 0 keys at /.dstack/acme-info none is the certificate's"},
 		"another key": {
 			p.serve(publishedKey{PublicKey: "00", Attestation: own.Attestation}),
 			"of the 1 keys at /.dstack/acme-info none is the certificate's",
 		},
-		"key without evidence": {p.serve(publishedKey{PublicKey: own.PublicKey}), "no hardware could vouch for it"},
+		"key without evidence": {p.serve(publishedKey{PublicKey: own.PublicKey}), "so it was made outside a CVM"},
 		"evidence of no form":  {p.serve(bad), "evidence of its certificate's key: answer to GetQuote in JSON: invalid"},
 	} {
 		t.Run(name, func(*testing.T) { p.wantError([]string{test.at}, test.says) })

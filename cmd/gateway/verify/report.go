@@ -101,12 +101,12 @@ func (r *report) writeVerdict(w io.Writer) {
 		}
 		fmt.Fprintf(w, "\n%s: %s", word, text)
 		if failed > 1 {
-			fmt.Fprintf(w, "; %d steps in all do not hold", failed)
+			fmt.Fprintf(w, "; %d steps fail in total", failed)
 		}
 		fmt.Fprintln(w)
 		if r.undecided() {
-			fmt.Fprintln(w, "  Without what Intel publishes, for this platform and time, nobody can judge. It is fetched from\n"+
-				"  Intel, from the pccs of --policy, or read from the file of --collateral.")
+			fmt.Fprintln(w, "  A verdict needs Intel's collateral for this platform and time. It is fetched from Intel or from the\n"+
+				"  pccs of --policy, or read from the file of --collateral.")
 		}
 		return
 	}
@@ -114,9 +114,9 @@ func (r *report) writeVerdict(w io.Writer) {
 	if r.outcome() == nil {
 		fmt.Fprintf(w, "\nVERIFIED: %s, good until %s, system known by %s\n", v.TCB.Status, v.Expires.UTC().Format(time.RFC3339), strings.Join(r.knownBy, " and "))
 	} else {
-		fmt.Fprintf(w, "\nUNPROVEN: the hardware is genuine (%s, good until %s), but nothing that was checked tells which system\n"+
-			"  runs there, and any system can say what follows. Name the system: by the KMS's root (--root), its measurements\n"+
-			"  (--measurement), or a policy that lists them whole: mrtd, rtmr1 and rtmr2 (--policy).\n", v.TCB.Status, v.Expires.UTC().Format(time.RFC3339))
+		fmt.Fprintf(w, "\nUNPROVEN: the hardware is genuine (%s, good until %s), but nothing that was checked identifies the\n"+
+			"  system, and any system can claim what follows. Name the system by the KMS's root (--root), its measurements\n"+
+			"  (--measurement), or a policy that lists mrtd, rtmr1 and rtmr2 (--policy).\n", v.TCB.Status, v.Expires.UTC().Format(time.RFC3339))
 	}
 	rows := []struct{ name, value string }{
 		{"app", v.AppInfo.AppID.String()},

@@ -54,11 +54,11 @@ func TestReportOfARealMachine(t *testing.T) {
 ✓ TCB status                     UpToDate, evaluation 18
 ✓ event log                      RTMR3 0f787c3877f3e95095d5a4d13dd0fe0233803b30120d8469866719dc28f519ce021fe1e53459121e7a5a4443147185a8
 ✓ policy: TCB status             UpToDate
-– key binding                    none, for there is no certificate: anybody may show this evidence
-– system                         any is accepted, for nothing names the one that must run; it is the system that names the app
+– key binding                    none, because there is no certificate: anybody can show this evidence
+– system                         any is accepted, because none is named; the app is only as certain as the system that names it
 – app                            any is accepted; name the one you expect by --app, or list it in the policy
 
-UNPROVEN: the hardware is genuine (UpToDate, good until 2026-03-20T10:41:15Z), but nothing that was checked tells which system
+UNPROVEN: the hardware is genuine (UpToDate, good until 2026-03-20T10:41:15Z), but nothing that was checked identifies the
   app             3763bc34552cf3a27ff71ad5f7a90471562a1a2d
   instance        c3714eb66990eace777b4e664c16e09375dec4c9
   compose hash    3763bc34552cf3a27ff71ad5f7a90471562a1a2df552dfc1998cba2d60da27e7
@@ -84,7 +84,7 @@ func TestRealMachineIsUndecidedByOldDocuments(t *testing.T) {
 	endAtOnce(t)
 	code, out, _ := gwtest.Outcome(t, "verify", "--collateral", files[1], "--at", "2026-11-01T00:00:00Z", files[0])
 	if code != 4 || !strings.Contains(out, "✗ PCK CRL window                 2026-02-18T10:41:15Z … 2026-03-20T10:41:15Z: has expired at 2026-11-01T00:00:00Z\n") ||
-		!strings.Contains(out, "\nUNDECIDED: ") || !strings.Contains(out, "; 4 steps in all do not hold\n") {
+		!strings.Contains(out, "\nUNDECIDED: ") || !strings.Contains(out, "; 4 steps fail in total\n") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 }

@@ -38,13 +38,13 @@ type subject struct {
 // open is what such evidence cannot prove.
 func (s *subject) open() (list []string) {
 	if len(s.evidence.PublicKey) == 0 {
-		list = append(list, "key binding: none, for there is no certificate: anybody may show this evidence")
+		list = append(list, "key binding: none, because there is no certificate: anybody can show this evidence")
 	}
 	if s.published {
-		list = append(list, "issuer: not looked at; the evidence is for the certificate's key, not for the name in it")
+		list = append(list, "issuer: not checked; the evidence is for the certificate's key, not for the name in it")
 	}
 	if len(s.evidence.Attestation) == 0 && len(s.evidence.EventLog) == 0 {
-		list = append(list, "app: not known, for there is no event log: anything may run there")
+		list = append(list, "app: unknown, because there is no event log: any app may run there")
 	}
 	return list
 }
@@ -72,7 +72,7 @@ func readSubject(what string) (data []byte, isFile bool, err error) {
 }
 
 func tooLarge(name string) error {
-	return fmt.Errorf("%s: is larger than %d MiB: no evidence is", name, maxSubject>>20)
+	return fmt.Errorf("%s: is larger than %d MiB, the limit for evidence", name, maxSubject>>20)
 }
 
 // parseSubject finds out the form of data.
@@ -97,7 +97,7 @@ func parseSubject(data []byte) (*subject, error) {
 	case bytes.Contains(text, []byte("-----BEGIN ")): // not before: quotes have PEM in them
 		return parsePEM(text)
 	}
-	return nil, errors.New("is none of certificate, quote, attestation, GetQuote JSON, or hex of one")
+	return nil, errors.New("is not a certificate, a quote, an attestation, GetQuote JSON, or hex of one")
 }
 
 // unhex decodes text that is nothing but hexadecimal, in lines as xxd -p writes it or
@@ -161,7 +161,7 @@ func parsePEM(text []byte) (s *subject, err error) {
 func parseCertificate(der []byte) (*subject, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("is no certificate: %w", err)
+		return nil, fmt.Errorf("is not a certificate: %w", err)
 	}
 	return certificateSubject(cert)
 }

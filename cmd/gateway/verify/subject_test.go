@@ -55,10 +55,10 @@ func TestEveryFormOfEvidenceIsVerified(t *testing.T) {
 			file := v.write("evidence", form.data)
 			words := []string{file + ": " + form.what, "  app             " + app}
 			if form.what == "a quote" {
-				words = []string{file + ": a quote\n", "– app                            not known", "  app             none\n"}
+				words = []string{file + ": a quote\n", "– app                            unknown", "  app             none\n"}
 			}
 			if form.what != "certificate" {
-				words = append(words, "– key binding                    none, for there is no certificate")
+				words = append(words, "– key binding                    none, because there is no certificate")
 			}
 			v.wantVerified([]string{file}, words...)
 			v.wantVerified([]string{v.write("hex", []byte(hex.EncodeToString(form.data)+"\n"))})
@@ -110,16 +110,16 @@ func TestWhatIsNoEvidenceIsToldInOneLine(t *testing.T) {
 		"device":              {"/dev/zero", "/dev/zero: want a regular file, or - for standard input"},
 		"directory":           {v.dir, "want a regular file"},
 		"FIFO":                {fifo, "want a regular file"},
-		"1 GiB":               {huge, "is larger than 41 MiB: no evidence is"},
+		"1 GiB":               {huge, "is larger than 41 MiB, the limit for evidence"},
 		"no such path":        {v.dir + "/none", "no such file"},
-		"garbage":             {v.write("garbage", []byte("to whom it may concern")), "is none of certificate, quote, attestation"},
-		"cut certificate":     {v.write("cut", cut[:len(cut)-1]), "is no certificate"},
+		"garbage":             {v.write("garbage", []byte("to whom it may concern")), "is not a certificate, a quote, an attestation"},
+		"cut certificate":     {v.write("cut", cut[:len(cut)-1]), "is not a certificate"},
 		"plain certificate":   {v.write("plain", gwtest.NewCA(t).Server(t, "gw.test").Certificate[0]), "has no evidence in it: no attestation provided"},
 		"key":                 {v.write("key", []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")), "is PEM, but has no certificate"},
 		"other JSON":          {v.write("json", []byte(`{"quote": ""}`)), "answer to GetQuote in JSON: it has neither attestation nor quote"},
 		"JSON of other types": {v.write("types", []byte(`{"quote": 1}`)), "answer to GetQuote in JSON: json: cannot unmarshal"},
 		"JSON without hex":    {v.write("nohex", []byte(`{"quote": "xyz"}`)), "quote: want hex"},
-		"no host":             {"127.0.0.1:1", "is no file, and as a host: "},
+		"no host":             {"127.0.0.1:1", "is not a file; as a host: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()

@@ -68,7 +68,7 @@ func parseMeasurement(text string) (m ratls.Measurement, err error) {
 		*at = (*[48]byte)(raw)
 	}
 	if !m.NamesSystem() {
-		return m, errors.New("mrtd, rtmr1 and rtmr2 are needed: with one of them open any system may run")
+		return m, errors.New("mrtd, rtmr1 and rtmr2 are needed: without one of them any system may run")
 	}
 	return m, nil
 }
@@ -90,7 +90,7 @@ func (s *subject) know(ctx context.Context, v *ratls.Verifier, want wantedSystem
 		r.known("root", "issuer is the one asked for", want.rootFile, s.checkIssuer(ctx, v, want.roots))
 	}
 	if len(r.knownBy) == 0 {
-		r.open = append(r.open, "system: any is accepted, for nothing names the one that must run; it is the system that names the app")
+		r.open = append(r.open, "system: any is accepted, because none is named; the app is only as certain as the system that names it")
 	}
 }
 
@@ -100,7 +100,7 @@ func (s *subject) checkIssuer(ctx context.Context, v *ratls.Verifier, roots *x50
 	case s.certificate == nil:
 		return errors.New("there is no certificate that a KMS could have issued: name the system by --measurement")
 	case s.published:
-		return errors.New("its certificate is of a public CA, which has judged no machine: name the system by --measurement")
+		return errors.New("its certificate is from a public CA, which verifies no hardware: name the system by --measurement")
 	}
 	_, err := v.AppraisePeer(ctx, append([]*x509.Certificate{s.certificate}, s.above...), ratls.Peer{Roots: roots})
 	return err

@@ -102,7 +102,7 @@ func TestRootOfTheKMSTellsTheSystem(t *testing.T) {
 	v.wantRefused([]string{v.write("self.der", m.Certificate.Certificate[0]), "--root", ours}, "✗ issuer is the one asked for ")
 	v.wantRefused([]string{v.write("quote", m.Quote), "--root", ours}, "there is no certificate that a KMS could have issued")
 	p := newPublisher(t)
-	p.wantRefused([]string{p.serve(p.key("zt-cert", true)), "--root", ours}, "its certificate is of a public CA")
+	p.wantRefused([]string{p.serve(p.key("zt-cert", true)), "--root", ours}, "its certificate is from a public CA")
 	if r := v.json(file, "--root", ours); !slices.Equal(r.KnownBy, []string{"measurement", "root"}) {
 		t.Errorf("known by %v", r.KnownBy)
 	}

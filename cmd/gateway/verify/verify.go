@@ -110,7 +110,7 @@ func (f *flags) verify(ctx context.Context, out io.Writer, what string) error {
 		return err
 	}
 	if opts.insecure {
-		r.open = append(r.open, "hardware: the policy's insecure_root_ca stands for Intel, so anybody with its key can be any machine")
+		r.open = append(r.open, "hardware: the policy's insecure_root_ca replaces Intel's root, so the owner of its key can claim to be any CVM")
 	}
 	if f.asJSON {
 		err = r.writeJSON(out)
