@@ -62,7 +62,7 @@ func (l *loop) admit(fd int32, addr netip.AddrPort) {
 		c.log = &record{began: l.now}
 	}
 	l.stats.open.Add(1)
-	err := l.poller.Add(fd, owner{c: c, side: clientSide}, nonblock.Both)
+	err := l.poller.Add(fd, c, uint8(clientSide), nonblock.Both)
 	if e.open.Add(1)-e.lingering.Load() > int64(e.opts.MaxConnections) && !l.makeRoom() {
 		c.client.writable = true
 		c.reason = ConnectionLimit

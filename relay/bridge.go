@@ -123,12 +123,13 @@ func (l *loop) endOf(b *bridge) *end {
 	if l.bridges[b.fd] != b {
 		return nil
 	}
-	switch o := l.poller.Of(b.fd); o.side {
+	entry := l.poller.Of(b.fd)
+	switch c, s := entry.Owner, side(entry.Role); s {
 	case clientSide:
-		return &o.c.client
+		return &c.client
 	case backendSide:
-		return &o.c.backend
+		return &c.backend
 	default:
-		return &o.c.co.dialing.tries[o.side-trySide].end
+		return &c.co.dialing.tries[s-trySide].end
 	}
 }

@@ -163,7 +163,7 @@ func (s *setup) tryNext() {
 	fd, err := s.l.connect(to)
 	if err == nil {
 		t.fd = fd
-		err = s.l.poller.Add(fd, owner{c: s.c, side: trySide + side(i)}, nonblock.Both)
+		err = s.l.poller.Add(fd, s.c, uint8(trySide)+uint8(i), nonblock.Both)
 	}
 	if err != nil {
 		t.state, t.verdict = failed, ours
@@ -243,7 +243,7 @@ func (e *Engine) limitMSS(fd int32) {
 func (s *setup) won(i int) {
 	c, t, b := s.c, &s.dialing.tries[i], &s.decision.Backends[i]
 	c.backend, c.watch, s.chosen, s.instance = t.end, b.Watch, b, t.secured
-	s.l.poller.Of(t.fd).side = backendSide
+	s.l.poller.Of(t.fd).Role = uint8(backendSide)
 	t.fd = -1
 	if c.log != nil {
 		c.log.instance = b.Name

@@ -88,7 +88,7 @@ func (s *setup) dialed(i int, got dialled, err error) {
 	t := &s.dialing.tries[i]
 	if err == nil {
 		t.fd, t.secured = got.fd, got.tls
-		err = s.l.poller.Add(got.fd, owner{c: s.c, side: trySide + side(i)}, nonblock.Both)
+		err = s.l.poller.Add(got.fd, s.c, uint8(trySide)+uint8(i), nonblock.Both)
 		s.l.cross(got.bridge, &t.end)
 	}
 	if err != nil {

@@ -263,10 +263,11 @@ func TestPanicWhileRelayingEndsOneConnectionOnly(t *testing.T) {
 	mustEcho(t, a)
 	mustEcho(t, b)
 	g.loops[0].inbox.Post(func() {
-		owners := &g.loops[0].poller
-		for fd := range owners.Len() {
-			if o := owners.Of(int32(fd)); o.c != nil && o.side == clientSide && o.c.addr.String() == a.LocalAddr().String() {
-				o.c.tls.conn = nil
+		poller := &g.loops[0].poller
+		for fd := range poller.Len() {
+			c := poller.Of(int32(fd)).Owner
+			if c != nil && c.client.fd == int32(fd) && c.addr.String() == a.LocalAddr().String() {
+				c.tls.conn = nil
 			}
 		}
 	})

@@ -66,8 +66,8 @@ func (l *loop) evict() {
 			e.all = false
 			break
 		}
-		if o := l.poller.Of(int32(e.next)); o.c != nil && (o.side == clientSide || o.c.phase == parting) {
-			o.c.evict(Drained)
+		if entry := l.poller.Of(int32(e.next)); entry.Owner != nil && (side(entry.Role) == clientSide || entry.Owner.phase == parting) {
+			entry.Owner.evict(Drained)
 			left--
 		}
 		e.next++

@@ -16,7 +16,7 @@ func listing(t testing.TB, n int) *loop {
 		c := &conn{loop: l, phase: relaying, watch: &watcher{}}
 		l.evictions.enter(c)
 		// Refused, as there is no epoll instance; the owner is noted all the same.
-		_ = l.poller.Add(int32(i), owner{c: c, side: clientSide}, nonblock.Both)
+		_ = l.poller.Add(int32(i), c, uint8(clientSide), nonblock.Both)
 	}
 	return l
 }

@@ -45,7 +45,7 @@ func (l *loop) listenOn(addr netip.AddrPort) (netip.AddrPort, error) {
 	}
 	ln := &listener{fd: fd}
 	if ln.addr, err = nonblock.Addr(fd); err == nil {
-		err = l.poller.Add(fd, owner{}, nonblock.Incoming)
+		err = l.poller.Add(fd, nil, 0, nonblock.Incoming)
 	}
 	if err != nil {
 		nonblock.Close(fd)

@@ -24,8 +24,8 @@ import (
 type loop struct {
 	engine  *Engine
 	log     *slog.Logger
-	poller  nonblock.Poller[owner]
-	now     int64 // ns since the engine was made, read once a round
+	poller  nonblock.Poller[*conn] // no conn: a listener's, or the inbox's; the role is a side
+	now     int64                  // ns since the engine was made, read once a round
 	timers  [timerKinds]timerList
 	inbox   inbox.Inbox
 	listen  []*listener
@@ -48,12 +48,6 @@ type loop struct {
 	waits int64 // how long the last waits for events were, in the mean; ns
 
 	stats loopStats
-}
-
-// owner is whose a descriptor is.
-type owner struct {
-	c    *conn // nil: a listener's, or the inbox's
-	side side
 }
 
 // side is which of a connection's descriptors an event is for.
@@ -112,11 +106,11 @@ func (l *loop) clock() int64 { return int64(time.Since(l.engine.began)) }
 func (l *loop) dispatch(events []unix.EpollEvent) {
 	for i := range events {
 		ev := &events[i]
-		o := l.poller.Owner(ev)
+		entry := l.poller.For(ev)
 		switch {
-		case o == nil: // the descriptor was closed since
-		case o.c != nil:
-			l.event(o.c, o.side, ev.Events)
+		case entry == nil: // the descriptor was closed since
+		case entry.Owner != nil:
+			l.event(entry.Owner, side(entry.Role), ev.Events)
 		case ev.Fd == l.inbox.FD():
 			l.inbox.Ring()
 		default:
@@ -291,7 +285,7 @@ func (l *loop) openInbox() error {
 	if err := l.inbox.Open(); err != nil {
 		return err
 	}
-	return l.poller.Add(l.inbox.FD(), owner{}, nonblock.Incoming)
+	return l.poller.Add(l.inbox.FD(), nil, 0, nonblock.Incoming)
 }
 
 // close gives back what the loop holds besides connections.

@@ -12,12 +12,8 @@ import (
 func watchedPassing(t testing.TB, l *loop) (c *conn, client, backend int32) {
 	t.Helper()
 	c, client, backend = passing(t, l)
-	for _, s := range []owner{{c: c, side: clientSide}, {c: c, side: backendSide}} {
-		fd := c.client.fd
-		if s.side == backendSide {
-			fd = c.backend.fd
-		}
-		if err := l.poller.Add(fd, s, nonblock.Both); err != nil {
+	for s, e := range map[side]*end{clientSide: &c.client, backendSide: &c.backend} {
+		if err := l.poller.Add(e.fd, c, uint8(s), nonblock.Both); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -76,7 +76,7 @@ func (s *Server) run(cpu int) error {
 	if err := sock.Pin(cpu); err != nil {
 		return err
 	}
-	if err := s.poller.Add(s.listen, nil, nonblock.Incoming); err != nil {
+	if err := s.poller.Add(s.listen, nil, 0, nonblock.Incoming); err != nil {
 		return err
 	}
 	for !s.stopping.Load() {
@@ -120,7 +120,7 @@ func (s *Server) accept() {
 			continue
 		}
 		c := &conn{s: s, fd: fd}
-		if s.poller.Add(fd, c, nonblock.Both) != nil {
+		if s.poller.Add(fd, c, 0, nonblock.Both) != nil {
 			nonblock.Close(fd)
 			continue
 		}

@@ -80,7 +80,7 @@ func (g *group) dial(began int64) {
 	}
 	c := &conn{g: g, fd: fd, state: connecting, began: began, allowed: math.MaxInt}
 	if err == nil {
-		err = g.l.poller.Add(fd, c, nonblock.Both)
+		err = g.l.poller.Add(fd, c, 0, nonblock.Both)
 	}
 	if err != nil {
 		nonblock.Close(fd)

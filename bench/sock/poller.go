@@ -39,7 +39,7 @@ func NewPoller[T any]() (*Poller[T], error) {
 		return nil, err
 	}
 	var nobody T
-	if err := p.Add(p.bell.FD(), nobody, nonblock.Incoming); err != nil {
+	if err := p.Add(p.bell.FD(), nobody, 0, nonblock.Incoming); err != nil {
 		p.Close()
 		return nil, err
 	}
@@ -60,8 +60,8 @@ func (p *Poller[T]) Wait(timeout time.Duration, ready func(owner T, events uint3
 			p.bell.Silence()
 			continue
 		}
-		if owner := p.Owner(ev); owner != nil {
-			ready(*owner, ev.Events)
+		if e := p.For(ev); e != nil {
+			ready(e.Owner, ev.Events)
 		}
 	}
 }

@@ -76,7 +76,7 @@ func TestBytesArriveOverIPv4AndIPv6(t *testing.T) {
 		defer nonblock.Close(near)
 		defer nonblock.Close(far)
 		p := newPoller(t)
-		if err := p.Add(far, "far", nonblock.Both); err != nil {
+		if err := p.Add(far, "far", 0, nonblock.Both); err != nil {
 			t.Fatal(err)
 		}
 		if n, e := nonblock.Send(near, []byte("hello")); n != 5 || e != 0 {
@@ -121,7 +121,7 @@ func TestRefusedConnectIsToldByError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Add(fd, "fd", nonblock.Both); err != nil {
+	if err := p.Add(fd, "fd", 0, nonblock.Both); err != nil {
 		t.Fatal(err)
 	}
 	until(t, p, "fd", Writable|unix.EPOLLERR)

@@ -13,15 +13,16 @@ import (
 // Events carry a generation beside the descriptor: an event for a descriptor that was
 // closed and given out again in the same round is not for its new owner.
 type Poller[T any] struct {
-	epoll int32
-	gen   uint32 // the latest
-	slots []slot[T]
+	epoll   int32
+	gen     uint32 // the latest
+	entries []Entry[T]
 }
 
-// slot is a descriptor's.
-type slot[T any] struct {
-	gen   uint32 // 0: the descriptor is nobody's
-	owner T
+// An Entry is a descriptor's.
+type Entry[T any] struct {
+	Owner T
+	Role  uint8  // which of its owner's descriptors it is: the owner chooses the numbers
+	gen   uint32 // 0: it has no owner
 }
 
 // Events to ask for, edge-triggered.
@@ -46,14 +47,14 @@ func (p *Poller[T]) Close() { Close(p.epoll) }
 // FD is the epoll instance, for a loop that waits on it in its own way.
 func (p *Poller[T]) FD() int { return int(p.epoll) }
 
-// Add registers fd for owner. Where epoll refuses fd, it has its owner all the same, until
+// Add registers fd for owner. Where epoll refuses fd, it has its entry all the same, until
 // Forget.
-func (p *Poller[T]) Add(fd int32, owner T, events uint32) error {
-	for int(fd) >= len(p.slots) {
-		p.slots = append(p.slots, make([]slot[T], max(1024, len(p.slots)))...)
+func (p *Poller[T]) Add(fd int32, owner T, role uint8, events uint32) error {
+	for int(fd) >= len(p.entries) {
+		p.entries = append(p.entries, make([]Entry[T], max(1024, len(p.entries)))...)
 	}
 	p.gen = max(p.gen+1, 1)
-	p.slots[fd] = slot[T]{p.gen, owner}
+	p.entries[fd] = Entry[T]{owner, role, p.gen}
 	return os.NewSyscallError("epoll_ctl", p.control(unix.EPOLL_CTL_ADD, fd, events))
 }
 
@@ -65,33 +66,33 @@ func (p *Poller[T]) Change(fd int32, events uint32) {
 }
 
 func (p *Poller[T]) control(op int, fd int32, events uint32) error {
-	return unix.EpollCtl(int(p.epoll), op, int(fd), &unix.EpollEvent{Events: events, Fd: fd, Pad: int32(p.slots[fd].gen)})
+	return unix.EpollCtl(int(p.epoll), op, int(fd), &unix.EpollEvent{Events: events, Fd: fd, Pad: int32(p.entries[fd].gen)})
 }
 
 // Forget closes fd, which takes it out of epoll.
 func (p *Poller[T]) Forget(fd int32) {
-	p.slots[fd] = slot[T]{}
+	p.entries[fd] = Entry[T]{}
 	Close(fd)
 }
 
 // Len is more than every descriptor that is registered.
-func (p *Poller[T]) Len() int { return len(p.slots) }
+func (p *Poller[T]) Len() int { return len(p.entries) }
 
-// Of returns the owner of a descriptor below Len: the zero T if it has none. It is valid
-// until the next Add.
-func (p *Poller[T]) Of(fd int32) *T { return &p.slots[fd].owner }
+// Of returns the entry of a descriptor below Len: the zero Entry if it has no owner. It is
+// valid until the next Add.
+func (p *Poller[T]) Of(fd int32) *Entry[T] { return &p.entries[fd] }
 
-// Owner returns the owner of the descriptor that an event is for: nil if the descriptor was
-// closed since. It is valid until the next Add.
-func (p *Poller[T]) Owner(ev *unix.EpollEvent) *T {
-	if int(ev.Fd) >= len(p.slots) {
+// For returns the entry that an event is for: nil if the descriptor was closed since. It is
+// valid until the next Add.
+func (p *Poller[T]) For(ev *unix.EpollEvent) *Entry[T] {
+	if int(ev.Fd) >= len(p.entries) {
 		return nil
 	}
-	s := &p.slots[ev.Fd]
-	if s.gen != uint32(ev.Pad) {
+	e := &p.entries[ev.Fd]
+	if e.gen != uint32(ev.Pad) {
 		return nil
 	}
-	return &s.owner
+	return e
 }
 
 // Look reads events, after waiting for the first one for at most so many milliseconds. The

@@ -23,8 +23,8 @@ func seen(p *Poller[string]) map[string]uint32 {
 	events := make([]unix.EpollEvent, 16)
 	all := map[string]uint32{}
 	for i := range events[:p.Look(events, 0)] {
-		if o := p.Owner(&events[i]); o != nil {
-			all[*o] |= events[i].Events
+		if e := p.For(&events[i]); e != nil {
+			all[e.Owner] |= events[i].Events
 		}
 	}
 	return all
@@ -47,7 +47,7 @@ func TestEventsAreForTheOwnerOfTheirDescriptor(t *testing.T) {
 	p := newPoller(t)
 	near, far := pair(t)
 	for fd, owner := range map[int32]string{near: "near", far: "far"} {
-		if err := p.Add(fd, owner, Both); err != nil {
+		if err := p.Add(fd, owner, 0, Both); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -61,24 +61,24 @@ func TestEventsAreForTheOwnerOfTheirDescriptor(t *testing.T) {
 	if got := seen(p); len(got) != 0 {
 		t.Errorf("an edge was reported twice: %v", got)
 	}
-	if *p.Of(far) != "far" || int(far) >= p.Len() {
-		t.Errorf("%d, below %d, is %q's", far, p.Len(), *p.Of(far))
+	if p.Of(far).Owner != "far" || int(far) >= p.Len() {
+		t.Errorf("%d, below %d, is %q's", far, p.Len(), p.Of(far).Owner)
 	}
-	*p.Of(far) = "other"
+	p.Of(far).Owner = "other"
 	Send(near, []byte("x"))
 	if got := awaited(t, p); got["other"]&unix.EPOLLIN == 0 {
 		t.Errorf("after it changed hands %v", got)
 	}
 	p.Forget(far)
-	if *p.Of(far) != "" {
-		t.Errorf("a closed descriptor is %q's", *p.Of(far))
+	if p.Of(far).Owner != "" {
+		t.Errorf("a closed descriptor is %q's", p.Of(far).Owner)
 	}
 }
 
 func TestChangeReportsWhatHappenedBefore(t *testing.T) {
 	p := newPoller(t)
 	near, far := pair(t)
-	if err := p.Add(far, "far", Both&^unix.EPOLLIN); err != nil {
+	if err := p.Add(far, "far", 0, Both&^unix.EPOLLIN); err != nil {
 		t.Fatal(err)
 	}
 	seen(p)
@@ -95,7 +95,7 @@ func TestChangeReportsWhatHappenedBefore(t *testing.T) {
 func TestEventsOfAClosedDescriptorAreNotForItsSuccessor(t *testing.T) {
 	p := newPoller(t)
 	near, far := pair(t)
-	if err := p.Add(near, "near", Both); err != nil {
+	if err := p.Add(near, "near", 0, Both); err != nil {
 		t.Fatal(err)
 	}
 	bell, err := NewBell()
@@ -111,18 +111,18 @@ func TestEventsOfAClosedDescriptorAreNotForItsSuccessor(t *testing.T) {
 		}
 	}
 	p.Forget(near)
-	if o := p.Owner(&events[0]); o != nil {
-		t.Errorf("the event of a closed descriptor is for %q", *o)
+	if e := p.For(&events[0]); e != nil {
+		t.Errorf("the event of a closed descriptor is for %q", e.Owner)
 	}
 	fd, err := unix.FcntlInt(uintptr(bell.FD()), unix.F_DUPFD_CLOEXEC, int(near))
 	if err != nil || fd != int(near) {
 		t.Fatalf("the number %d was not given out again: %d, %v", near, fd, err)
 	}
-	if err := p.Add(near, "successor", Incoming); err != nil {
+	if err := p.Add(near, "successor", 0, Incoming); err != nil {
 		t.Fatal(err)
 	}
-	if o := p.Owner(&events[0]); o != nil {
-		t.Errorf("the event of a closed descriptor is for %q", *o)
+	if e := p.For(&events[0]); e != nil {
+		t.Errorf("the event of a closed descriptor is for %q", e.Owner)
 	}
 }
 
@@ -130,22 +130,22 @@ func TestGenerationsBeginAgainAfterTheLast(t *testing.T) {
 	p := newPoller(t)
 	near, _ := pair(t)
 	p.gen = ^uint32(0)
-	if err := p.Add(near, "near", Both); err != nil {
+	if err := p.Add(near, "near", 0, Both); err != nil {
 		t.Fatal(err)
 	}
 	if got := seen(p); got["near"] == 0 {
 		t.Errorf("no event: %v", got)
 	}
 	p.Forget(near)
-	if o := p.Owner(&unix.EpollEvent{Fd: near, Pad: 1}); o != nil {
-		t.Errorf("a closed descriptor is %q's", *o)
+	if e := p.For(&unix.EpollEvent{Fd: near, Pad: 1}); e != nil {
+		t.Errorf("a closed descriptor is %q's", e.Owner)
 	}
 }
 
 func TestEventsOfUnknownDescriptorsAreNobodys(t *testing.T) {
 	p := newPoller(t)
-	if o := p.Owner(&unix.EpollEvent{Fd: 1 << 20}); o != nil {
-		t.Errorf("it is %q's", *o)
+	if e := p.For(&unix.EpollEvent{Fd: 1 << 20}); e != nil {
+		t.Errorf("it is %q's", e.Owner)
 	}
 }
 
@@ -154,11 +154,11 @@ func TestRefusedDescriptorHasItsOwner(t *testing.T) {
 	p := newPoller(t)
 	near, _ := pair(t)
 	Close(near)
-	if err := p.Add(near, "near", Both); err == nil {
+	if err := p.Add(near, "near", 0, Both); err == nil {
 		t.Fatal("a closed descriptor was taken")
 	}
-	if *p.Of(near) != "near" {
-		t.Errorf("it is %q's", *p.Of(near))
+	if p.Of(near).Owner != "near" {
+		t.Errorf("it is %q's", p.Of(near).Owner)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestBellWakesALook(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer bell.Close()
-	if err := p.Add(bell.FD(), "bell", Incoming); err != nil {
+	if err := p.Add(bell.FD(), "bell", 0, Incoming); err != nil {
 		t.Fatal(err)
 	}
 	if got := seen(p); len(got) != 0 {
