@@ -15,7 +15,7 @@ var ErrNoAttestation = errors.New("no attestation provided")
 
 // Identity identifies the holder of a certificate. Its ids are never zero.
 type Identity struct {
-	AppInfo        // the authority's word; the hardware's where the authority is silent
+	AppInfo        // from the authority; from the evidence if the authority wrote none
 	Usage   string // UsageApp
 	// HasQuote reports whether the certificate carries hardware evidence. Verdict is
 	// what that proves, nil if it was not appraised.

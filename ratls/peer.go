@@ -125,8 +125,8 @@ func (t httpsOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 // issuer if want has Roots, the leaf's evidence (see [Verifier.Appraise]), that the system is
 // known (see [Peer]), and that the app and the instance are those of want and of the
 // certificate. The handshake, not AppraisePeer, proves that the peer holds the leaf's key.
-// The error wraps [ErrNoAttestation] if the leaf has no evidence, and otherwise what Appraise
-// returns.
+// The error wraps [ErrNoAttestation] if the leaf has no evidence, and the error of Appraise if
+// that refuses it.
 func (v *Verifier) AppraisePeer(ctx context.Context, chain []*x509.Certificate, want Peer) (*Verdict, error) {
 	verdict, err := v.appraisePeer(ctx, chain, want, v.Appraise)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,6 +27,18 @@ const (
 // by the clock and not by the answers. Every one must be answered in full. Server and
 // clients share one processor, so the server has less than a core.
 func TestSoakQueriesOfOneCore(t *testing.T) {
+	t.Run("usual", func(t *testing.T) {
+		soak(t, question("aPP-443s.gw.example.", dns.TypeA), question("b.gw.example.", dns.TypeAAAA), question("gw.example.", dns.TypeCAA),
+			question(challengeName+".", dns.TypeTXT), question("x._acme-challenge.www.customer.example.", dns.TypeTXT))
+	})
+	t.Run("names of many labels", func(t *testing.T) {
+		soak(t, question(strings.Repeat("a.", 121)+"gw.example.", dns.TypeMX), question(strings.Repeat("a.", 126), dns.TypeA))
+	})
+}
+
+// soak asks these queries in turn.
+func soak(t *testing.T, queries ...*dns.Msg) {
+	t.Helper()
 	long, err := time.ParseDuration(cmp.Or(os.Getenv("GATEWAY_SOAK"), "10s"))
 	if err != nil {
 		t.Fatalf("GATEWAY_SOAK: %v", err)
@@ -49,7 +62,7 @@ func TestSoakQueriesOfOneCore(t *testing.T) {
 		reading.Go(func() { answers[i] = wholeAnswers(t, c) })
 	}
 	began := time.Now()
-	sent := askAtPace(t, clients, int(long.Seconds()*soakRate))
+	sent := askAtPace(t, clients, queries, int(long.Seconds()*soakRate))
 	took := time.Since(began)
 	for _, c := range clients {
 		c.SetReadDeadline(time.Now().Add(2 * time.Second)) // for the last ones
@@ -72,14 +85,11 @@ func TestSoakQueriesOfOneCore(t *testing.T) {
 	}
 }
 
-// askAtPace sends n queries of several kinds, the clients in turn.
-func askAtPace(t *testing.T, clients []*net.UDPConn, n int) (sent int) {
+// askAtPace sends n queries, the clients in turn.
+func askAtPace(t *testing.T, clients []*net.UDPConn, kinds []*dns.Msg, n int) (sent int) {
 	t.Helper()
 	var queries [][]byte
-	for i, m := range []*dns.Msg{
-		question("aPP-443s.gw.example.", dns.TypeA), question("b.gw.example.", dns.TypeAAAA), question("gw.example.", dns.TypeCAA),
-		question(challengeName+".", dns.TypeTXT), question("x._acme-challenge.www.customer.example.", dns.TypeTXT),
-	} {
+	for i, m := range kinds {
 		if i > 0 { // one without, as some still are
 			m.SetEdns0(1232, true)
 		}

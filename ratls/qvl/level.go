@@ -11,8 +11,8 @@ import (
 // A Level is Intel's rating of the versions of a part of a platform.
 type Level struct {
 	Status     Status
-	Date       time.Time // whose patches it has: it lacks those of later advisories
-	Advisories []string  // what it is open to, such as INTEL-SA-00615
+	Date       time.Time // it has Intel's fixes up to this date
+	Advisories []string  // that apply to it, such as INTEL-SA-00615
 }
 
 // String returns the status, its date and the advisories, for people to read.

@@ -33,7 +33,7 @@ type Result struct {
 // A Step is one rule and its outcome.
 type Step struct {
 	Name  string // unique among the steps of a result
-	Value string // what was judged, for people
+	Value string // the checked value, for people to read
 	Err   error  // nil: the rule holds
 }
 

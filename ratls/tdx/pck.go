@@ -39,7 +39,7 @@ type PCK struct {
 	Certificate   *x509.Certificate
 	CA            CA
 	PPID          [16]byte // the platform's own, lasting id
-	FMSPC         [6]byte  // which kind of platform: for its TCB info
+	FMSPC         [6]byte  // the kind of platform, which selects its TCB info
 	PCEID         [2]byte
 	PCESVN        uint16
 	CPUSVN        [16]byte
