@@ -14,7 +14,6 @@ import (
 	"sallyport/ratls"
 	"sallyport/ratls/pccs"
 	"sallyport/ratls/qvl"
-	"sallyport/ratls/tdx"
 )
 
 // guestAgent is the agent of a simulated CVM, and how to judge what it quotes.
@@ -39,7 +38,9 @@ func (a guestAgent) judging(t *testing.T, p *ratls.Policy) ratls.VerifierOptions
 // verifier judges so, and wants evidence of at most a day.
 func (a guestAgent) verifier(t *testing.T) *ratls.Verifier {
 	t.Helper()
-	v, err := ratls.NewVerifier(a.judging(t, &ratls.Policy{MaxAge: 24 * time.Hour, Measurements: []ratls.Measurement{systemOf(a.World, tdxpki.Guest{})}}))
+	system := a.World.System(tdxpki.Guest{})
+	known := ratls.Measurement{MRTD: &system.MRTD, RTMR0: &system.RTMR0, RTMR1: &system.RTMR1, RTMR2: &system.RTMR2}
+	v, err := ratls.NewVerifier(a.judging(t, &ratls.Policy{MaxAge: 24 * time.Hour, Measurements: []ratls.Measurement{known}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,13 +73,4 @@ func (s ownSite) dialling(client *http.Client) *http.Client {
 	}
 	transport.DisableKeepAlives = true
 	return client
-}
-
-// systemOf is the system that a guest of a world runs.
-func systemOf(world *tdxpki.PKI, g tdxpki.Guest) ratls.Measurement {
-	q, err := tdx.Parse(world.Guest(g).Quote)
-	if err != nil {
-		panic(err)
-	}
-	return ratls.Measurement{MRTD: &q.TD.MRTD, RTMR0: &q.TD.RTMR[0], RTMR1: &q.TD.RTMR[1], RTMR2: &q.TD.RTMR[2]}
 }

@@ -158,7 +158,7 @@ func TestKeyOfAnOrderedCertificateIsProvenToBeInTheMachine(t *testing.T) {
 		}
 	}
 	code, out, stderr := gwtest.Outcome(t, "verify", "--connect", s.clients, "--policy", s.path("policy.toml"), "--app", hex.EncodeToString(agent.World.Guest(tdxpki.Guest{}).AppInfo.AppID[:]),
-		"--measurement", measurementFlag(systemOf(agent.World, tdxpki.Guest{})), "gateway.proof.test")
+		"--measurement", agent.World.System(tdxpki.Guest{}).Flag(), "gateway.proof.test")
 	if code != 0 || !strings.Contains(out, "VERIFIED") || !strings.Contains(out, "/.dstack/acme-info") {
 		t.Errorf("verify: exit code %d\n%s%s", code, out, stderr)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -92,6 +91,16 @@ func (s *attestedSite) write(name, text string) {
 	whole(s.t, s.path(name))
 }
 
+// whole makes a file one that was written some time ago: an allow file that is new may not
+// be whole, and is waited for.
+func whole(t *testing.T, path string) {
+	t.Helper()
+	past := time.Now().Add(-time.Minute)
+	if err := os.Chtimes(path, past, past); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // set adds a line to a section of the configuration.
 func (s *attestedSite) set(section, line string) {
 	s.base = strings.Replace(s.base, section+"\n", section+"\n"+line+"\n", 1)
@@ -169,32 +178,12 @@ func unhexed(text string) []byte {
 // authority's word, or nil.
 func (s *attestedSite) certificate(m *tdxpki.Machine, info *ratls.AppInfo) tls.Certificate {
 	s.t.Helper()
-	r := ratls.Request{AppID: ratls.AppID(m.AppInfo.AppID), AppInfo: info, Client: true, Key: m.Key, ExtraExtensions: evidenceIn(m)}
+	r := ratls.Request{AppID: ratls.AppID(m.AppInfo.AppID), AppInfo: info, Client: true, Key: m.Key, ExtraExtensions: m.Evidence()}
 	cert, err := s.ca.Issue(r)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return cert
-}
-
-// evidenceIn is what a machine's certificate has of evidence.
-func evidenceIn(m *tdxpki.Machine) (list []pkix.Extension) {
-	for _, e := range m.Certificate.Leaf.Extensions {
-		if isEvidence(e) {
-			list = append(list, e)
-		}
-	}
-	return list
-}
-
-// isEvidence knows the extensions .1, .2 and .8.
-func isEvidence(e pkix.Extension) bool {
-	for _, arc := range []int{1, 2, 8} {
-		if e.Id.Equal(tdxpki.Extension(arc, nil).Id) {
-			return true
-		}
-	}
-	return false
 }
 
 // anyGateway checks the certificate of a gateway as a guest that takes any does.

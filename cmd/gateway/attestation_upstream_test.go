@@ -56,18 +56,6 @@ func (s *attestedSite) upstream(m *tdxpki.Machine, cases ...upstreamCase) {
 	}
 }
 
-// anotherSystem is a machine of genuine hardware that measures the ids of another's, in a
-// system of its own.
-func anotherSystem(of tdxpki.Guest) tdxpki.Guest {
-	of.ChangeQuote = func(q *tdxpki.Quote) {
-		q.TD.MRTD[0] ^= 1
-		for i := range 3 {
-			q.TD.RTMR[i][0] ^= 1
-		}
-	}
-	return of
-}
-
 // The gateway speaks TLS to the instance, and believes its evidence alone, below the root of
 // the KMS that has judged its system.
 func TestInstanceMustProveToBeTheAppUpstream(t *testing.T) {
@@ -83,7 +71,7 @@ func TestInstanceMustProveToBeTheAppUpstream(t *testing.T) {
 	stolen := of(s.world, right) // another's evidence beside a key of one's own
 	stolen.PrivateKey = s.world.Key("thief")
 	otherCA, err := s.ca.Issue(ratls.Request{
-		AppID: ratls.AppID(otherApp.AppID), Client: true, Key: s.world.Guest(right).Key, ExtraExtensions: evidenceIn(s.world.Guest(right)),
+		AppID: ratls.AppID(otherApp.AppID), Client: true, Key: s.world.Guest(right).Key, ExtraExtensions: s.world.Guest(right).Evidence(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +85,7 @@ func TestInstanceMustProveToBeTheAppUpstream(t *testing.T) {
 		upstreamCase{"out of date", of(&outdated, right), "TCB status OutOfDate"},
 		upstreamCase{"no evidence", of(s.world, tdxpki.Guest{AppID: right.AppID, InstanceID: right.InstanceID, Form: tdxpki.FormNone}), "no attestation provided"},
 		upstreamCase{"another key", stolen, "tls: "},
-		upstreamCase{"another system", s.world.Guest(anotherSystem(right)).Certificate, "certificate signed by unknown authority"},
+		upstreamCase{"another system", s.world.Guest(tdxpki.InAnotherSystem(right)).Certificate, "certificate signed by unknown authority"},
 		upstreamCase{"not judged by the KMS", s.world.Guest(right).Certificate, "certificate signed by unknown authority"},
 		upstreamCase{"judged as another app's", otherCA, "its issuing CA is of app"},
 	)
@@ -108,13 +96,13 @@ func TestMeasuredInstanceNeedsNoAuthorityUpstream(t *testing.T) {
 	s := newAttestedSite(t, `allow_file = "allow.toml"`)
 	right := testGuest(vm1)
 	m := s.world.Guest(right)
-	s.write("allow.toml", measurementTable(systemOf(s.world, right)))
+	s.write("allow.toml", s.world.System(right).TOML())
 	s.base = strings.Replace(s.base, "[proxy]\n", "[proxy]\nupstream_ratls = [\"*\"]\n", 1)
 	s.attest(`allow_file = "allow.toml"`)
 	s.run()
 	s.upstream(
 		m,
 		upstreamCase{"measured", m.Certificate, ""},
-		upstreamCase{"another system", s.world.Guest(anotherSystem(right)).Certificate, "measurements is not on the list"},
+		upstreamCase{"another system", s.world.Guest(tdxpki.InAnotherSystem(right)).Certificate, "measurements is not on the list"},
 	)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,8 +16,6 @@ import (
 	"sallyport/cmd/gateway/cli"
 	"sallyport/internal/gwtest"
 	"sallyport/internal/gwtest/tdxpki"
-	"sallyport/ratls"
-	"sallyport/ratls/tdx"
 )
 
 // TestMain lets the test binary be a gateway that has this command alone.
@@ -90,26 +87,7 @@ func (v *verification) unknown(more ...string) []string {
 }
 
 // system is a guest's, for --measurement.
-func (v *verification) system(g tdxpki.Guest) string { return measurementFlag(systemOf(v.world, g)) }
-
-// systemOf is the system that a guest of a world runs.
-func systemOf(world *tdxpki.PKI, g tdxpki.Guest) ratls.Measurement {
-	q, err := tdx.Parse(world.Guest(g).Quote)
-	if err != nil {
-		panic(err)
-	}
-	return ratls.Measurement{MRTD: &q.TD.MRTD, RTMR0: &q.TD.RTMR[0], RTMR1: &q.TD.RTMR[1], RTMR2: &q.TD.RTMR[2]}
-}
-
-// measurementFlag is m as --measurement takes it.
-func measurementFlag(m ratls.Measurement) string {
-	return fmt.Sprintf("mrtd=%x,rtmr0=%x,rtmr1=%x,rtmr2=%x", *m.MRTD, *m.RTMR0, *m.RTMR1, *m.RTMR2)
-}
-
-// measurementTable is m as an allow file lists it.
-func measurementTable(m ratls.Measurement) string {
-	return fmt.Sprintf("[[measurement]]\nmrtd = \"%x\"\nrtmr0 = \"%x\"\nrtmr1 = \"%x\"\nrtmr2 = \"%x\"\n", *m.MRTD, *m.RTMR0, *m.RTMR1, *m.RTMR2)
-}
+func (v *verification) system(g tdxpki.Guest) string { return v.world.System(g).Flag() }
 
 // verify runs the command in this process; cli.ErrReported is with a report that does not hold.
 func (v *verification) verify(args ...string) (stdout string, err error) {

@@ -54,18 +54,6 @@ type Guest struct {
 	ChangeCertificate func(*Certificate) // before it is signed
 }
 
-// InAnotherSystem returns a guest of genuine hardware that measures the ids of g, in a
-// system of its own.
-func InAnotherSystem(g Guest) Guest {
-	g.ChangeQuote = func(q *Quote) {
-		q.TD.MRTD[0] ^= 1
-		for i := range 3 {
-			q.TD.RTMR[i][0] ^= 1
-		}
-	}
-	return g
-}
-
 // A Machine is a guest that was made.
 type Machine struct {
 	Key         *ecdsa.PrivateKey
