@@ -19,15 +19,15 @@ import (
 	"sallyport/internal/oneline"
 )
 
-// Source says where the certificate of a base domain comes from: two files, or whoever
-// calls Set.
+// Source says where the certificate of a base domain comes from: two files, or the
+// caller of Set.
 type Source struct {
 	Domain   string // without "*."; the certificate is for *.Domain
 	CertFile string // PEM: the leaf, then its intermediates
 	KeyFile  string // PEM: the private key, not encrypted
 
-	// From names who makes the certificate and hands it to Set: "ratls", "acme". The files
-	// are empty then, and the domain has no certificate until the first Set.
+	// From names the maker of the certificate, which passes it to Set: "ratls", "acme". The
+	// files are empty then, and the domain has no certificate until the first Set.
 	From string
 
 	// Apex: the certificate is for Domain itself. A domain may have such a source beside
@@ -35,7 +35,7 @@ type Source struct {
 	Apex bool
 }
 
-// title is what the source is called in messages.
+// title names the source in messages.
 func (s Source) title() string {
 	if s.Apex {
 		return s.Domain + " itself"
@@ -43,7 +43,7 @@ func (s Source) title() string {
 	return s.Domain
 }
 
-// name is what clients ask for.
+// name is the name that the certificate must cover.
 func (s Source) name() string {
 	if s.Apex {
 		return s.Domain
@@ -218,10 +218,10 @@ type Status struct {
 	NotAfter time.Time // zero, as are the next two: it has none yet
 	Serial   string    // hexadecimal
 	Issuer   string    // distinguished name, RFC 2253
-	Source   string    // the file it came from, or who made it
+	Source   string    // the file it came from, or its maker
 }
 
-// Status tells of every domain, in the order of the sources.
+// Status returns the state of every domain, in the order of the sources.
 func (x *Index) Status() []Status {
 	domains := x.table.Load().domains
 	list := make([]Status, len(domains))

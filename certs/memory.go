@@ -12,7 +12,7 @@ import (
 
 // Certificates that somebody in this process makes: an issuer, or the gateway with its
 // own evidence. They are handed over by Set, at any time, and are held to the rules of
-// files: nobody is served what clients would refuse.
+// files: a certificate that clients would refuse is not served.
 //
 // Until the first one the domain has no certificate. It is routed all the same: a
 // client is refused with an alert, not taken for one of an unknown name.

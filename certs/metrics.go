@@ -23,8 +23,8 @@ func (x *Index) Collectors() []prometheus.Collector {
 	)}}
 }
 
-// expiry tells of the domains that have a certificate now; they come and go. Of those
-// for the domain itself the metrics of their maker tell: the label is the domain.
+// expiry reports the domains that have a certificate now. A certificate for the domain
+// itself is in the metrics of its maker: the label here is the domain.
 type expiry struct {
 	index *Index
 	desc  *prometheus.Desc

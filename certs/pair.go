@@ -34,7 +34,7 @@ type pair struct {
 }
 
 // checkPair makes a pair of files, or returns all that is wrong with them.
-// Warnings are what would work, but should not be so.
+// Warnings are about certificates that work, but not for all clients.
 func checkPair(f files, s Source, now time.Time) (p *pair, warnings []string, err error) {
 	chain, certErr := parseChain(f.cert)
 	key, keyErr := parseKey(f.key)
@@ -130,7 +130,7 @@ func parseKeyDER(block *pem.Block) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// checkLeaf tells why clients of the source's name would refuse the certificate.
+// checkLeaf returns the reasons why clients of the source's name would refuse the certificate.
 func checkLeaf(leaf *x509.Certificate, s Source, now time.Time) []error {
 	var problems []error
 	if !covers(leaf.DNSNames, s.name()) {
@@ -167,7 +167,7 @@ func checkKeyType(pub any) error {
 	return nil
 }
 
-// checkMatch tells whether key is the leaf's.
+// checkMatch returns an error unless key is the leaf's.
 func checkMatch(chain []*x509.Certificate, key crypto.Signer) error {
 	pub, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	if !ok {
@@ -185,8 +185,8 @@ func checkMatch(chain []*x509.Certificate, key crypto.Signer) error {
 	return errors.New("the key is not the certificate's: want the pair that was issued together")
 }
 
-// warnChain tells what strict clients may not accept about the intermediates.
-// It is no error: some clients sort the chain, others know the missing one.
+// warnChain returns what strict clients may not accept about the intermediates.
+// That is not an error: some clients sort the chain, others know the missing one.
 func warnChain(chain []*x509.Certificate, now time.Time) (warnings []string) {
 	for i, c := range chain[1:] {
 		if !bytes.Equal(chain[i].RawIssuer, c.RawSubject) {

@@ -10,10 +10,10 @@ import (
 // comes back with another ALPN would pay a full handshake. So all configs of
 // the process share one list of keys, which only Run changes.
 //
-// Whoever learns a ticket key can read recorded TLS 1.2 sessions whose tickets it
+// An attacker with a ticket key can read recorded TLS 1.2 sessions whose tickets it
 // has encrypted (TLS 1.3 adds a fresh key exchange to each). So a key issues tickets
 // for half a day, is forgotten after a day, and is never written anywhere. Clients
-// are told a week: crypto/tls writes that into every TLS 1.3 ticket. One that comes
+// read a week: crypto/tls writes that into every TLS 1.3 ticket. One that comes
 // later than the key lives pays a full handshake, and no round trip more.
 const (
 	ticketRotation = 12 * time.Hour
@@ -28,7 +28,7 @@ type ticketKey struct {
 	made time.Time
 }
 
-// due tells whether it is time to rotate.
+// due reports whether it is time to rotate.
 func (t tickets) due(now time.Time) bool {
 	return len(t) == 0 || now.Sub(t[0].made) >= ticketRotation
 }

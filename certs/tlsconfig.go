@@ -14,9 +14,9 @@ import (
 // clients are confirmed.
 var ready = [...]string{"", hello.HTTP1, hello.PostgreSQL, hello.HTTP2}
 
-// TLSConfig is what a connection of a name below the domain is terminated with, if
-// the client is confirmed the protocol, "" for none. It is nil for an unknown domain.
-// For the protocols of everyday it does not allocate, and the pointer stays the same
+// TLSConfig returns the configuration that terminates a connection of a name below the
+// domain, if the client is confirmed the protocol, "" for none. It is nil for an unknown
+// domain. For common protocols it does not allocate, and the pointer stays the same
 // for the life of the domain: a new certificate is served by the same config. For
 // another one, which a client chooses, the config is the connection's own, and
 // nothing of it is kept. domain must be lower case; the caller must not change the
@@ -25,8 +25,8 @@ var ready = [...]string{"", hello.HTTP1, hello.PostgreSQL, hello.HTTP2}
 //
 // A config with a protocol still lets a client through that offers no ALPN.
 // crypto/tls also lets one through that offers http/1.1 and not h2 where h2
-// alone is served (Go issue 46310): whoever wants it refused looks at the
-// hello first.
+// alone is served (Go issue 46310): to refuse that, look at the hello
+// first.
 func (x *Index) TLSConfig(domain, protocol string) *tls.Config {
 	return x.table.Load().byName[domain].config(protocol)
 }
@@ -74,7 +74,7 @@ func (d *domain) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return p.cert, nil
 }
 
-// covers tells whether name, a wildcard or not, is one of a certificate's. A wildcard
+// covers reports whether name, a wildcard or not, is one of a certificate's. A wildcard
 // does not cover the domain itself (RFC 9525, 6.3).
 func covers(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })

@@ -11,12 +11,12 @@ import (
 
 // cache remembers answers in a table of a fixed size: a name belongs to one set of
 // a few places, and a new name takes the place of one that is no longer of use,
-// else of a random one. So it is bounded by construction, whoever chooses the
+// else of a random one. So it is bounded by construction, whatever client chooses the
 // names, and is read without a lock: a loop that asks never waits for another one.
 type cache struct {
 	seed maphash.Seed
 	sets []set      // as many as a power of two
-	mu   sync.Mutex // held by who writes
+	mu   sync.Mutex // held by writers
 }
 
 const ways = 8 // one cache line of pointers
@@ -28,11 +28,11 @@ type entry struct {
 	host   string
 	target Target
 	err    error
-	fresh  time.Time // until then it is told without asking
+	fresh  time.Time // until then it is returned without a query
 	kept   time.Time // from fresh until then it will do if asking fails; zero if it will not
 }
 
-// over tells whether e is of no use any more.
+// over reports whether e is no longer of use.
 func (e *entry) over(now time.Time) bool { return !now.Before(e.fresh) && !now.Before(e.kept) }
 
 // newCache makes a cache for size names; about, because the sets fill unevenly.
@@ -45,7 +45,7 @@ func (c *cache) setOf(host []byte) *set {
 	return &c.sets[maphash.Bytes(c.seed, host)&uint64(len(c.sets)-1)]
 }
 
-// get is what is there for host, fresh or not; nil if nothing is.
+// get returns the entry of host, fresh or not; nil if there is none.
 func (c *cache) get(host []byte) *entry {
 	s := c.setOf(host)
 	for i := range s {
@@ -56,7 +56,7 @@ func (c *cache) get(host []byte) *entry {
 	return nil
 }
 
-// put enters e, instead of what is there for its host.
+// put enters e, in place of another entry of its host.
 func (c *cache) put(e *entry, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -52,7 +52,7 @@ func newLimiter(perMinute, perSecond int) limiter {
 	return l
 }
 
-// take counts one lookup, or tells which limit forbids it.
+// take counts one lookup, or returns which limit forbids it.
 func (l *limiter) take(client netip.Addr, now time.Time) error {
 	src := source.Of(client)
 	sourceFull, ok := l.source.take(l.sources[src], now)

@@ -20,7 +20,7 @@ const tryTimeout = 1500 * time.Millisecond
 var errNobody = errors.New("there is no resolver")
 
 // query asks the resolvers in their order until one knows the TXT records of name,
-// or knows that there are none. Those that did not say anything are asked a second
+// or knows that there are none. Resolvers that did not answer are asked a second
 // time: a datagram may get lost.
 func (r *Resolver) query(ctx context.Context, name string) (texts []string, ttl time.Duration, err error) {
 	failure := errNobody
@@ -45,7 +45,7 @@ func (r *Resolver) query(ctx context.Context, name string) (texts []string, ttl 
 	return nil, 0, fmt.Errorf("%w: %w", ErrTemporary, failure)
 }
 
-// try asks one resolver: by UDP, and by TCP what is too large for it. What got lost
+// try asks one resolver: by UDP, and by TCP if the answer is too large for UDP. What got lost
 // is not asked for by TCP, but of the next one: see query.
 func (r *Resolver) try(ctx context.Context, server netip.AddrPort, name string) ([]string, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)

@@ -13,7 +13,7 @@ import (
 
 // The text of a record is <id>:<port>, perhaps in quotes and with blanks around it,
 // which come of pasting it into a provider's form, and nothing else. A name should
-// have one record. Where it has more, servers tell them in changing order, so the first one
+// have one record. Where it has more, servers send them in changing order, so the first one
 // would be a matter of luck: of those that can be read the smallest text counts.
 
 var (
@@ -40,7 +40,7 @@ func choose(texts []string) (Target, error) {
 // isAround reports whether r stands around a record by mistake.
 func isAround(r rune) bool { return r == '"' || unicode.IsSpace(r) }
 
-// parseRecord reads a record without what is around it. The id is folded to lower case; the port is in
+// parseRecord reads a record without the text around it. The id is folded to lower case; the port is in
 // decimal, without sign, space or leading zero.
 func parseRecord(text string) (Target, error) {
 	id, port, ok := strings.Cut(text, ":")

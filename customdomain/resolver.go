@@ -14,7 +14,7 @@ import (
 	"sallyport/internal/vm"
 )
 
-// Options tell a Resolver what it needs. Only Resolvers are required.
+// Options configure a Resolver. Only Resolvers are required.
 type Options struct {
 	// Resolvers are recursive resolvers. All are asked for each name, in this order,
 	// until one has an answer.
@@ -46,13 +46,13 @@ type Options struct {
 	// Timeout is for a whole lookup; 0 is 5 seconds.
 	Timeout time.Duration
 
-	// Log is told of bugs. Nil discards it.
+	// Log receives reports of bugs. Nil discards them.
 	Log *slog.Logger
 }
 
-// Target is what a record says. It is comparable.
+// Target is the meaning of a record. It is comparable.
 type Target struct {
-	ID   vm.Label // of an instance, else of an app: to be looked up, it may be nobody's
+	ID   vm.Label // of an instance, else of an app: it is to be looked up, and may be unknown
 	Port uint16   // of the instance, not 0
 }
 
@@ -62,9 +62,9 @@ var (
 	ErrNotFound = errors.New("no custom domain record")
 	// ErrBroken: there is a record, and it is wrong. The domain's owner must mend it.
 	ErrBroken = errors.New("broken custom domain record")
-	// ErrTemporary: nobody knows. The resolvers do not answer, or not sensibly.
+	// ErrTemporary: the resolvers do not answer, or not sensibly.
 	ErrTemporary = errors.New("custom domain lookup failed")
-	// ErrInternal: the lookup met a bug, which the log tells. It is an ErrTemporary too.
+	// ErrInternal: the lookup met a bug, which is logged. It is an ErrTemporary too.
 	ErrInternal = errors.New("internal error")
 	// ErrLimited: too many unknown names were asked for.
 	ErrLimited = errors.New("too many custom domain lookups")
@@ -80,7 +80,7 @@ const (
 	temporaryFor = time.Second      // ErrTemporary
 
 	// A record whose TTL has passed serves on while its successor cannot be had
-	// (RFC 8767): else whoever uses up the limit, or stops the resolvers, would stop
+	// (RFC 8767): else an attacker who uses up the limit, or stops the resolvers, would stop
 	// all custom domains. It is asked for again every staleFor.
 	maxStale = time.Hour
 	staleFor = 10 * time.Second
@@ -109,7 +109,7 @@ type Resolver struct {
 	running sync.WaitGroup // the flights' goroutines; Add under mu while not closed
 }
 
-// flight is a lookup under way. Whoever else wants the name waits for done.
+// flight is a lookup in progress. Others that want the name wait for done.
 type flight struct {
 	done   chan struct{}
 	answer *entry // written before done is closed
@@ -135,7 +135,7 @@ func New(o Options) *Resolver {
 	return r
 }
 
-// Cached tells what is remembered for name, as package hello gives it: in lower case. It
+// Cached returns what is remembered for name, as package hello gives it: in lower case. It
 // neither blocks, locks nor allocates; if it reports false, Lookup knows more.
 func (r *Resolver) Cached(name []byte) (Target, bool) {
 	if !isHost(name) {
@@ -174,7 +174,7 @@ func (r *Resolver) Lookup(ctx context.Context, name string, client netip.Addr) (
 	}
 }
 
-// Close ends all lookups and waits for them. What is remembered is still told.
+// Close ends all lookups and waits for them. What is remembered is still returned.
 func (r *Resolver) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -216,7 +216,7 @@ func (r *Resolver) join(host string, client netip.Addr) (*flight, error) {
 	return f, nil
 }
 
-// fly does a lookup and tells all who wait for it.
+// fly does a lookup and wakes all that wait for it.
 func (r *Resolver) fly(host string, f *flight) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.timeout)
 	defer cancel()
@@ -263,7 +263,7 @@ func (r *Resolver) stale(host []byte) *entry {
 	return nil
 }
 
-// remember keeps a, and returns what is to be told.
+// remember keeps a, and returns the entry to answer with.
 func (r *Resolver) remember(host string, a answer) *entry {
 	now := time.Now()
 	e := &entry{host: host, target: a.target, err: a.err}

@@ -15,7 +15,7 @@ import (
 //	_dstack-app-address-wildcard.customer.org  one label less, once
 //
 // Only the absence of a record leads to the next name. One that cannot be read, or
-// a resolver that fails, ends the search: else whoever can disturb it could choose
+// a resolver that fails, ends the search: else an attacker that can disturb it could choose
 // which record counts.
 
 const (
@@ -23,7 +23,7 @@ const (
 	wildcardSuffix = "-wildcard"
 )
 
-// answer is what came of asking for a name.
+// answer is the result of asking for a name.
 type answer struct {
 	target Target
 	ttl    time.Duration

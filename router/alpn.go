@@ -5,11 +5,11 @@ import "sallyport/internal/hello"
 // ALPN chooses the protocol to confirm to a client that asked for the mode and offers
 // these, "" for none: the client sent no ALPN at all, or the instance will choose.
 //
-// An instance behind a name without suffix is never spoken HTTP/2 to: it expects
-// what it would get on a plain port. Of what else a client offers the first is
-// confirmed, whatever it is: bytes are moved for any protocol, and a client that
-// offers some and is confirmed none may well go on as if it were spoken (RFC 7301,
-// 3.2, therefore has it refused).
+// For a name without suffix HTTP/2 is never confirmed: the instance expects what it
+// would get on a plain port. Of the other protocols that a client offers, the first is
+// confirmed, whatever it is: the gateway relays any protocol. A client that offers
+// protocols and is confirmed none may go on as if its choice were confirmed, so it is
+// refused (RFC 7301, 3.2).
 func ALPN(m hello.Mode, offered hello.ALPN) (protocol string, r Refusal) {
 	if m == hello.Passthrough {
 		return "", None
@@ -41,9 +41,9 @@ func ALPN(m hello.Mode, offered hello.ALPN) (protocol string, r Refusal) {
 }
 
 // isNotPlain reports whether a protocol must not be confirmed for a name without
-// suffix: HTTP/2, which gRPC once called grpc-exp; the proof that one controls a name
-// (RFC 8737), which is not the instance's to give; and GREASE (RFC 8701), which is
-// offered to find out who confirms what he does not know.
+// suffix: HTTP/2, which gRPC once called grpc-exp; the proof of control of a name
+// (RFC 8737), which an instance must not give; and GREASE (RFC 8701), which clients
+// offer to find servers that confirm protocols they do not know.
 func isNotPlain(p []byte) bool {
 	switch string(p) {
 	case hello.HTTP2, "grpc-exp", hello.ACMETLS1:

@@ -2,13 +2,13 @@ package router
 
 import "sallyport/internal/vm"
 
-// How instances are chosen. Those that may serve the port lie on a line, each as
-// wide as its weight (vm.Group). A random point picks one; its stretch is then left
+// How instances are chosen. The instances that may serve the port lie on a line, each
+// as wide as its weight (vm.Group). A random point picks one; its stretch is then left
 // out and the next point picks another: weighted, without repeats and without
-// retries. Of the first two the one with fewer open connections is dialled, the
+// retries. Of the first two, the one with fewer open connections is dialled; the
 // other one and a third are for hedging. Two random choices keep the fullest
-// instance near the mean without a look at all of them, and do not stampede to the
-// emptiest one (Mitzenmacher, "The Power of Two Choices", 2001).
+// instance near the mean without a look at all of them, and do not send all
+// connections to the emptiest one (Mitzenmacher, "The Power of Two Choices", 2001).
 
 // stretch is a part of the line.
 type stretch struct{ start, end uint32 }
@@ -47,7 +47,7 @@ func (d *Decision) choose(app *vm.App, random func(n uint32) uint32) Refusal {
 }
 
 // take makes the instance that the client asked for by id the only candidate. An
-// ejected one is tried: nobody can stand in for it.
+// ejected instance is tried, because no other can take its place.
 func (d *Decision) take(inst *vm.Instance) Refusal {
 	switch {
 	case !inst.Health.Serves():
@@ -84,7 +84,7 @@ func length(line *vm.Group, port uint16) (sum uint32) {
 	return sum
 }
 
-// draw tells who lies at point of the line as far as it allows the port.
+// draw returns the member at a point of the line as far as it allows the port.
 func draw(line *vm.Group, port uint16, point uint32) (drawn, stretch) {
 	g, before := line, uint32(0)
 	for ; g.Next != nil; g = g.Next { // the last one needs no question
@@ -109,7 +109,7 @@ func (s stretch) around(point uint32) uint32 {
 	return point
 }
 
-// refusal tells why none of the app's instances is a candidate.
+// refusal returns why none of the app's instances is a candidate.
 func refusal(app *vm.App) Refusal {
 	if app.Ready.Total == 0 && app.Spare == nil {
 		return NoHealthyInstance

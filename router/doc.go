@@ -5,6 +5,6 @@
 // dials nothing, waits for nothing, takes no lock and allocates nothing, so that the
 // event loops may call it for every connection.
 //
-// It does not judge who is healthy (package health does), and counts no
-// connections: the app's gauge is in the Decision for whoever serves it.
+// It does not decide which instances are healthy (package health does), and counts no
+// connections: the Decision has the app's gauge for the caller.
 package router

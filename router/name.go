@@ -21,14 +21,14 @@ import (
 // An id has letters and digits only, so that the first '-' ends it. Case does not
 // matter. Ports are 1 to 65535, in decimal.
 
-// Name is what the first label asks for.
+// Name is the meaning of the first label.
 type Name struct {
 	ID   []byte // of an instance, else of an app; a part of the label
 	Port uint16
 	Mode hello.Mode
 }
 
-// What may be wrong with a label.
+// The errors of ParseName.
 var (
 	errID       = errors.New("the id is not 1 to 63 letters and digits")
 	errParts    = errors.New("more than one part after the id")

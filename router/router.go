@@ -13,13 +13,13 @@ import (
 // hedge with.
 const MaxCandidates = 3
 
-// Options tell a Router what it needs.
+// Options configure a Router.
 type Options struct {
 	// Domains are the served domains, without "*.".
 	Domains []string
 
-	// Snapshot tells what there is now. It is called for each connection, by several
-	// threads at once.
+	// Snapshot returns the present apps and instances. It is called for each connection,
+	// by several threads at once.
 	Snapshot func() *vm.Snapshot
 }
 
@@ -30,7 +30,7 @@ type Router struct {
 	random   func(n uint32) uint32 // below n; called by several threads at once
 }
 
-// Decision is what becomes of a connection. Unless it is refused, App and at least
+// Decision says how to serve a connection. Unless it is refused, App and at least
 // one Candidate are set.
 type Decision struct {
 	Refusal Refusal
@@ -93,7 +93,7 @@ func (r *Router) Route(serverName []byte) (d Decision) {
 	return d
 }
 
-// pick chooses among what a lookup has found.
+// pick chooses among the result of a lookup.
 func (r *Router) pick(d *Decision, app *vm.App, inst *vm.Instance) {
 	d.App = app
 	switch {
