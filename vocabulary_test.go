@@ -43,15 +43,12 @@ var (
 	oldDocuments = []string{}
 	oldMessages  = []string{
 		"gateway",
-		"wg",
 	}
 	oldHelp     = []string{}
 	oldComments = []string{
 		"bench",
 		"gateway",
 		"internal/gwtest",
-		"rpc/internal",
-		"wg",
 	}
 )
 

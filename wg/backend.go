@@ -69,8 +69,8 @@ var (
 	// the next mode. Any other error (a name or a port in use) is for the operator.
 	errNotPossible = errors.New("not possible here")
 
-	errNoSockets   = errors.New("wg: only a netstack device has sockets of its own: use the system's")
-	errNoKernelWay = errors.New("wg: in this mode no socket of the system's leads into a tunnel")
+	errNoSockets   = errors.New("wg: only mode netstack has sockets of its own: use those of the system")
+	errNoKernelWay = errors.New("wg: in this mode no socket of the system can be bound to the tunnel")
 )
 
 type opener func(Options) (backend, error)

@@ -150,7 +150,7 @@ func (d *Device) ready() error {
 		return err
 	}
 	if n := len(d.missing); n > 0 {
-		return fmt.Errorf("wg: interface %s was made again, and has %d of its peers not yet", d.o.Interface, n)
+		return fmt.Errorf("wg: interface %s was created again and still lacks %d peers", d.o.Interface, n)
 	}
 	return nil
 }

@@ -62,9 +62,9 @@ func loadEndpoints(path string, log *slog.Logger) (map[vm.WGKey]netip.AddrPort, 
 	case errors.As(err, &damaged):
 		aside := fmt.Sprintf("%s.damaged-%d", path, time.Now().Unix())
 		if err := os.Rename(path, aside); err != nil {
-			return nil, fmt.Errorf("wg: put damaged endpoints file aside: %w", err)
+			return nil, fmt.Errorf("wg: rename damaged endpoints file: %w", err)
 		}
-		log.Warn("endpoints file was damaged: peers are reachable again as soon as each of them speaks",
+		log.Warn("endpoints file is damaged and was renamed; a peer is reachable again once it sends a packet",
 			"file", path, "kept_as", aside, "error", damaged.Error())
 		return none, nil
 	case err != nil:
@@ -114,7 +114,7 @@ func decodeEndpoints(r io.Reader) (map[vm.WGKey]netip.AddrPort, error) {
 			return nil, fmt.Errorf("line %d: %w", len(found)+2, err)
 		}
 		if _, twice := found[key]; twice || len(found) == head.Count {
-			return nil, fmt.Errorf("line %d: one too many", len(found)+2)
+			return nil, fmt.Errorf("line %d: one endpoint too many", len(found)+2)
 		}
 		found[key] = ep
 	}
@@ -141,7 +141,7 @@ func decodeEndpoint(line []byte) (vm.WGKey, netip.AddrPort, error) {
 		return vm.WGKey{}, netip.AddrPort{}, err
 	}
 	if !usableEndpoint(ep) {
-		return vm.WGKey{}, netip.AddrPort{}, fmt.Errorf("endpoint %s cannot be sent to", ep)
+		return vm.WGKey{}, netip.AddrPort{}, fmt.Errorf("no packet can be sent to endpoint %s", ep)
 	}
 	return key, ep, nil
 }

@@ -55,7 +55,7 @@ func (d *Device) observe(s state, now time.Time) {
 		d.sawEndpoint(key, seen)
 	}
 	if lost > 0 {
-		d.o.Log.Warn("wireguard peers were removed by somebody else: registering again sets them again", "peers", lost)
+		d.o.Log.Warn("another program removed wireguard peers; guests add them again when they register next", "peers", lost)
 	}
 }
 

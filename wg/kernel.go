@@ -28,7 +28,7 @@ func adoptKernel(t *tunnel, link netlink.Link) error {
 	if err := t.checkKey(); err != nil {
 		return err
 	}
-	t.o.Log.Info("wireguard interface of an earlier run adopted", "interface", t.o.Interface)
+	t.o.Log.Info("took over the wireguard interface of an earlier run", "interface", t.o.Interface)
 	t.link = link
 	t.later(func() error { return t.removeLink(link.Attrs().Index) })
 	return nil
@@ -45,7 +45,7 @@ func (t *tunnel) checkKey() error {
 		return fmt.Errorf("read interface %s: %w", t.o.Interface, err)
 	}
 	if dev.PrivateKey != wgtypes.Key(t.o.PrivateKey.secret) {
-		return fmt.Errorf("interface %s exists with another private key: if nothing uses it, remove it (ip link del %s), else choose another [wireguard] interface",
+		return fmt.Errorf("interface %s already exists with another private key: if it is unused, remove it (ip link del %s), or choose another [wireguard] interface",
 			t.o.Interface, t.o.Interface)
 	}
 	return nil
@@ -72,7 +72,7 @@ func makeKernel(t *tunnel, index int) error {
 		err = t.nl.LinkAdd(&netlink.Wireguard{LinkAttrs: attrs})
 	}
 	if err != nil {
-		return fmt.Errorf("%w: make interface %s: %w", errNotPossible, t.o.Interface, kernelHint(err))
+		return fmt.Errorf("%w: create interface %s: %w", errNotPossible, t.o.Interface, kernelHint(err))
 	}
 	if err := t.made(); err != nil {
 		return err
@@ -95,7 +95,7 @@ func kernelHint(err error) error {
 
 func nameTaken(link netlink.Link) error {
 	name := link.Attrs().Name
-	return fmt.Errorf("interface %s is there already (type %s): remove it (ip link del %s), or choose another [wireguard] interface",
+	return fmt.Errorf("interface %s already exists (type %s): remove it (ip link del %s), or choose another [wireguard] interface",
 		name, link.Type(), name)
 }
 

@@ -11,11 +11,11 @@ func newMetrics() *metrics {
 	return &metrics{
 		roams: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gateway_wireguard_endpoint_roams_total",
-			Help: "Peers seen at another endpoint than before.",
+			Help: "Times a peer was seen at a new endpoint.",
 		}),
 		dumpFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gateway_wireguard_dump_failures_total",
-			Help: "Times the device did not tell its peers' handshakes.",
+			Help: "Times the state of the device could not be read.",
 		}),
 	}
 }
@@ -24,7 +24,7 @@ func newMetrics() *metrics {
 func (d *Device) Collectors() []prometheus.Collector {
 	peers := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gateway_wireguard_peers",
-		Help: "Peers that are set on the device.",
+		Help: "Peers of the device.",
 	}, func() float64 { return float64(d.count.Load()) })
 	return []prometheus.Collector{peers, d.metrics.roams, d.metrics.dumpFailures}
 }

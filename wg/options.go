@@ -83,9 +83,9 @@ func (o *Options) check() error {
 	case !slices.Contains([]Mode{ModeAuto, ModeKernel, ModeUserspace, ModeNetstack}, o.Mode):
 		return fmt.Errorf("wg: unknown mode %q", o.Mode)
 	case !interfaceName.MatchString(o.Interface) || slices.Contains(reservedNames, o.Interface):
-		return fmt.Errorf("wg: interface name %q: want 1 to 15 of a-z, A-Z, 0-9, _=+.- and no reserved name", o.Interface)
+		return fmt.Errorf("wg: interface name %q: want 1 to 15 of a-z, A-Z, 0-9, _=+.- and not a reserved name", o.Interface)
 	case o.PrivateKey.IsZero():
-		return errors.New("wg: no private key")
+		return errors.New("wg: the private key is missing")
 	case o.ListenPort < 0 || o.ListenPort > 65535:
 		return fmt.Errorf("wg: listen port %d: want 0 to 65535", o.ListenPort)
 	case o.MTU < minMTU || o.MTU > maxMTU:

@@ -33,7 +33,7 @@ func (t *tunnel) checkAddresses() error {
 		if err != nil || link.Attrs().Name == t.o.Interface {
 			continue // gone meanwhile, or ours of before
 		}
-		return fmt.Errorf("address %s overlaps with %s on interface %s: choose another [wireguard] address, or take that one away",
+		return fmt.Errorf("address %s overlaps with %s on interface %s: choose another [wireguard] address, or remove that one",
 			t.o.Address, p, link.Attrs().Name)
 	}
 	return nil
@@ -84,7 +84,7 @@ func (t *tunnel) tellRival() {
 		}
 	}
 	if rival != "" && rival != t.rival {
-		t.o.Log.Warn("another interface's route leads into the tunnel network: the gateway does not use it, but guests' answers may be dropped (net.ipv4.conf.*.rp_filter = 1); take one of the two networks away",
+		t.o.Log.Warn("a route of another interface leads into the tunnel network; the gateway does not use it, but the kernel may drop guests' answers (net.ipv4.conf.*.rp_filter = 1): change one of the two networks",
 			"interface", t.o.Interface, "network", t.o.Address.Masked().String(), "other", rival)
 	}
 	t.rival = rival

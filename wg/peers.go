@@ -66,7 +66,7 @@ func (d *Device) RemovePeersExcept(ctx context.Context, keep []vm.WGKey) error {
 func (d *Device) check(p Peer) error {
 	switch {
 	case p.Key.IsZero():
-		return errors.New("no key")
+		return errors.New("the key is missing")
 	case d.mode == ModeNone:
 		return nil
 	case p.Key == d.public:
@@ -76,7 +76,7 @@ func (d *Device) check(p Peer) error {
 	case p.Address == d.o.Address.Addr():
 		return fmt.Errorf("address %s is the gateway's own", p.Address)
 	case p.Endpoint != netip.AddrPort{} && !usableEndpoint(p.Endpoint):
-		return fmt.Errorf("endpoint %s cannot be sent to", p.Endpoint)
+		return fmt.Errorf("no packet can be sent to endpoint %s", p.Endpoint)
 	}
 	return nil
 }
@@ -92,7 +92,7 @@ func (d *Device) setPeer(p Peer) error {
 	c := change{key: p.Key, address: p.Address}
 	if known == nil {
 		if len(d.peers) >= MaxPeers {
-			return fmt.Errorf("the device has its %d peers", MaxPeers)
+			return fmt.Errorf("the device already has %d peers, which is the limit", MaxPeers)
 		}
 		if c.endpoint = d.endpoints[p.Key]; !c.endpoint.IsValid() {
 			c.endpoint = p.Endpoint
@@ -155,7 +155,7 @@ func (d *Device) setMissing() error {
 				c.endpoint = p.given
 			}
 			if err := d.backend.apply(c); err != nil {
-				return fmt.Errorf("wg: set peer %s again, one of %d: %w", key, len(d.missing), err)
+				return fmt.Errorf("wg: add peer %s again, one of %d that are missing: %w", key, len(d.missing), err)
 			}
 		}
 		delete(d.missing, key)

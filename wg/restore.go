@@ -35,7 +35,7 @@ func (t *tunnel) restore() (r restored, err error) {
 	}
 	if link == nil {
 		if err := t.rebuild(); err != nil {
-			return r, fmt.Errorf("make interface %s again: %w", t.o.Interface, err)
+			return r, fmt.Errorf("create interface %s again: %w", t.o.Interface, err)
 		}
 		return restored{what: []string{"interface"}, made: true}, nil
 	}

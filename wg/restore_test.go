@@ -327,7 +327,7 @@ func TestPeersOfANewInterfaceAreAllSetInTheEnd(t *testing.T) {
 		return nil
 	}
 	d.guard(t.Context())
-	if err := d.Ready(); err == nil || !strings.Contains(err.Error(), "of its peers not yet") {
+	if err := d.Ready(); err == nil || !strings.Contains(err.Error(), "still lacks") {
 		t.Errorf("ready: %v", err)
 	}
 	_, err := d.Handshakes(t.Context())

@@ -55,7 +55,7 @@ func (d *Device) Run(ctx context.Context) error {
 			guard.Reset(d.look)
 		case <-save.C:
 			if err := d.keepEndpoints(ctx, lookEvery); err != nil && ctx.Err() == nil {
-				d.o.Log.Warn("peers' endpoints are not kept: after a restart peers are reachable only when they speak",
+				d.o.Log.Warn("peers' endpoints cannot be saved; after a restart, a peer is reachable only once it sends a packet",
 					"file", d.o.EndpointsFile, "error", err.Error())
 			}
 		case <-ctx.Done():
@@ -68,7 +68,7 @@ func (d *Device) Run(ctx context.Context) error {
 func (d *Device) watch(ctx context.Context, w watch, changes chan<- struct{}) {
 	defer func() {
 		if p := recover(); p != nil {
-			d.o.Log.Error("a bug: the tunnel is looked at each second alone", "interface", d.o.Interface, "panic", p, "stack", string(debug.Stack()))
+			d.o.Log.Error("bug: the tunnel is now only checked once a second", "interface", d.o.Interface, "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
 	err := w(ctx, func() {
@@ -78,7 +78,7 @@ func (d *Device) watch(ctx context.Context, w watch, changes chan<- struct{}) {
 		}
 	})
 	if err != nil {
-		d.o.Log.Warn("changes of the tunnel are not told by the kernel: it is looked at each second alone", "interface", d.o.Interface, "error", err.Error())
+		d.o.Log.Warn("the kernel does not report changes of the tunnel; it is only checked once a second", "interface", d.o.Interface, "error", err.Error())
 	}
 }
 
@@ -106,7 +106,7 @@ func (d *Device) tellMended(what []string) {
 	if parts == d.mendedParts && time.Since(d.mendedTold) < mendedEvery {
 		return
 	}
-	d.o.Log.Warn("parts of the tunnel were taken away by somebody else, and are back",
+	d.o.Log.Warn("another program removed parts of the tunnel; they are restored",
 		"interface", d.o.Interface, "parts", parts, "times", d.mended)
 	d.mended, d.mendedParts, d.mendedTold = 0, parts, time.Now()
 }
@@ -125,7 +125,7 @@ func (d *Device) tell(fault error) {
 		d.o.Log.Info("the tunnel is ready again", "interface", d.o.Interface)
 		return
 	}
-	d.o.Log.Error("the tunnel is not ready: until it is, no new connection is made through it", "interface", d.o.Interface, "error", now)
+	d.o.Log.Error("the tunnel is not ready; until it is, no new connections are made through it", "interface", d.o.Interface, "error", now)
 }
 
 // keepEndpoints looks at the device if the last look is older than stale, and

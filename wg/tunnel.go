@@ -113,7 +113,7 @@ func (t *tunnel) holdName() (err error) {
 
 func (t *tunnel) openSockets() (err error) {
 	if t.inside, err = kernel.Current(); err != nil { // /proc may be hidden
-		t.o.Log.Debug("the network namespace is not known: all threads are taken to be in one", "error", err.Error())
+		t.o.Log.Debug("the network namespace is unknown; all threads are assumed to be in the same one", "error", err.Error())
 		t.inside = &kernel.Namespace{}
 	}
 	if t.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
@@ -153,7 +153,7 @@ func (t *tunnel) make(index int) error {
 func (t *tunnel) made() error {
 	link, err := t.nl.LinkByName(t.o.Interface)
 	if err != nil {
-		return fmt.Errorf("find interface %s just made: %w", t.o.Interface, err)
+		return fmt.Errorf("find interface %s after creating it: %w", t.o.Interface, err)
 	}
 	t.link = link
 	return nil
@@ -207,7 +207,7 @@ func (t *tunnel) addresses(link netlink.Link) (all []netlink.Addr, err error) {
 func (t *tunnel) disableIPv6() error {
 	path := "/proc/sys/net/ipv6/conf/" + t.o.Interface + "/disable_ipv6"
 	if err := os.WriteFile(path, []byte("1"), 0); err != nil {
-		t.o.Log.Debug("IPv6 stays on the interface, filtered", "interface", t.o.Interface, "error", err.Error())
+		t.o.Log.Debug("IPv6 stays enabled on the interface; its packets are dropped", "interface", t.o.Interface, "error", err.Error())
 	}
 	return nil
 }
@@ -228,7 +228,7 @@ func (t *tunnel) portError(err error) error {
 		return portInUse(t.o.ListenPort, err)
 	}
 	if errors.Is(err, unix.EAFNOSUPPORT) {
-		return fmt.Errorf("%w: open UDP sockets; the WireGuard of old kernels needs IPv6 (no ipv6.disable=1): %w", errNotPossible, err)
+		return fmt.Errorf("%w: open UDP sockets (the WireGuard of old kernels needs IPv6: remove ipv6.disable=1): %w", errNotPossible, err)
 	}
 	if err != nil {
 		return fmt.Errorf("configure device: %w", err)

@@ -31,7 +31,7 @@ func makeUserspace(t *tunnel, index int) error {
 		return fmt.Errorf("interface %s is in use by another process: choose another [wireguard] interface: %w", t.o.Interface, err)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: make TUN interface %s (needs %s and CAP_NET_ADMIN): %w", errNotPossible, t.o.Interface, userspace.Path, err)
+		return fmt.Errorf("%w: create TUN interface %s (needs %s and CAP_NET_ADMIN): %w", errNotPossible, t.o.Interface, userspace.Path, err)
 	}
 	wgo := userspace.NewDevice(dev, t.o.Log)
 	t.control = processControl{wgo}

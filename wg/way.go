@@ -67,7 +67,7 @@ func (t *tunnel) checkBind() error {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, t.link.Attrs().Index); err != nil {
-		return fmt.Errorf("%w: tie a socket to interface %s (needs Linux 5.7, or Linux 5.0 and CAP_NET_RAW): %w", errNotPossible, t.o.Interface, err)
+		return fmt.Errorf("%w: bind a socket to interface %s (needs Linux 5.7, or Linux 5.0 and CAP_NET_RAW): %w", errNotPossible, t.o.Interface, err)
 	}
 	return nil
 }
@@ -111,7 +111,7 @@ func (t *tunnel) checkLink() error {
 		return fmt.Errorf("interface %s has lost its address %s", name, own)
 	}
 	if err := t.hasRoute(link); err != nil {
-		return fmt.Errorf("no route leads to the guests through interface %s (want %s): %w", name, own.Masked(), err)
+		return fmt.Errorf("the route %s through interface %s is missing: %w", own.Masked(), name, err)
 	}
 	return nil
 }

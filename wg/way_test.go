@@ -45,7 +45,7 @@ var faults = map[string]struct {
 		_, network, err := net.ParseCIDR("10.8.0.0/16")
 		must(t, err)
 		must(t, netlink.RouteDel(&netlink.Route{LinkIndex: tunnel.Attrs().Index, Dst: network, Scope: netlink.SCOPE_LINK}))
-	}, "no route leads"},
+	}, "the route 10.8.0.0/16"},
 	"beside an overlapping network": {func(t *testing.T, _, elsewhere netlink.Link) {
 		addr, err := netlink.ParseAddr("10.8.0.9/24")
 		must(t, err)
@@ -103,8 +103,8 @@ func TestDialNeverLeavesTheTunnel(t *testing.T) {
 			if err := s.device.Ready(); f.ready == "" {
 				must(t, err)
 				must(t, s.device.Ready())
-				if n := strings.Count(log.String(), "another interface's route"); n != 1 {
-					t.Errorf("the log tells %d times of the other route: %s", n, log.String())
+				if n := strings.Count(log.String(), "a route of another interface"); n != 1 {
+					t.Errorf("the log has %d lines about the other route: %s", n, log.String())
 				}
 			} else if err == nil || !strings.Contains(err.Error(), f.ready) {
 				t.Errorf("ready: %v", err)

@@ -141,10 +141,10 @@ func Key(path string, log *slog.Logger) (io.Closer, error) {
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
-		err = fmt.Errorf("private key %s is used by %s: stop it, or give this one a key of its own", path, lockerOf(f))
+		err = fmt.Errorf("private key %s is used by %s: stop it, or use another private key here", path, lockerOf(f))
 		return nil, oneline.Join(err, f.Close())
 	case err != nil: // some network file systems have no locks
-		log.Warn("the private key's file cannot be locked: let no second process use it", "file", path, "error", err.Error())
+		log.Warn("cannot lock the file of the private key; make sure that no other process uses it", "file", path, "error", err.Error())
 	}
 	return f, nil
 }

@@ -38,7 +38,7 @@ type Isolation struct {
 
 // ErrNoFilter reports that the kernel, or the process's privileges, do not allow
 // an isolation.
-var ErrNoFilter = errors.New("no packet filter to isolate the tunnel with")
+var ErrNoFilter = errors.New("the tunnel cannot be isolated")
 
 // Open opens the sockets to the kernel. It writes nothing yet.
 func Open(inside *kernel.Namespace, o Options) (*Isolation, error) {

@@ -48,10 +48,10 @@ func Serve(name string, serve func(net.Conn)) (*Socket, error) {
 	path := filepath.Join(SocketDir, name+".sock")
 	l, err := listen(path)
 	if errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EROFS) {
-		return nil, fmt.Errorf("make %s (a systemd unit needs RuntimeDirectory=wireguard): %w", path, err)
+		return nil, fmt.Errorf("create %s (a systemd unit needs RuntimeDirectory=wireguard): %w", path, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make %s: %w", path, err)
+		return nil, fmt.Errorf("create %s: %w", path, err)
 	}
 	s := &Socket{
 		listener: l, path: path, serve: serve,
