@@ -55,15 +55,16 @@ func (r *Registry) SetAuthorities(roots []Fingerprint) {
 	}
 }
 
-// authorize asks whether q may register. A denial revokes the authority of its instance.
+// authorize asks whether q may register. A denial revokes the authority of its instance. What is
+// revoked from here on, this registration does not restore.
 func (r *Registry) authorize(ctx context.Context, q *registration) error {
+	q.revocations = r.table.revocations(q.Instance)
 	if r.o.Authorize == nil {
 		return nil
 	}
 	if r.table.lacksEvidence(q) { // it may not be the instance that has shown some
 		return ErrNoEvidence
 	}
-	q.revocations = r.table.revocations(q.Instance)
 	err := r.o.Authorize(ctx, q.Request)
 	switch {
 	case err == nil:
@@ -132,7 +133,7 @@ func (r *Registry) askAgain(ctx context.Context, all []Request) error {
 			return nil
 		})
 	}
-	_ = asking.Wait() // of the errors, which are in failed
+	_ = asking.Wait() // nil: the errors are in failed
 	if err := failed.Load(); err != nil {
 		return *err
 	}

@@ -265,6 +265,28 @@ func TestInstanceIsRefusedAfterTheGraceOfItsProof(t *testing.T) {
 	}
 }
 
+// The gateway need not have a webhook, and need not be restarted, for an instance to come back.
+func TestInstanceComesBackWithANewProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, _ := newGateRig(t, func(o *Options) { o.Authorize = nil })
+		g.SetAuthorities([]Fingerprint{{1}})
+		defer g.run(t)()
+		was := g.register(t, known("app", "one", 1, time.Now().Add(time.Hour))).Spec
+		pass(2 * time.Hour)
+		if s, _ := g.board.get("one"); s.Refused == "" {
+			t.Errorf("its chain has expired, but it is %+v", s)
+		}
+		again := known("app", "one", 1, inYears())
+		if got := g.register(t, again).Spec; got != was {
+			t.Errorf("back as %+v, was %+v", got, was)
+		}
+		if g.register(t, again).Changed {
+			t.Error("the same registration again is a change")
+		}
+		g.consistent(t)
+	})
+}
+
 func TestRegistrationUnderARootInForceKeepsTheInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, _ := newGateRig(t, nil)

@@ -103,8 +103,8 @@ func (r *Registry) rest(ctx context.Context, wait time.Duration) bool {
 	return true
 }
 
-// reappraise appraises the stored evidence of one instance again, and puts the verdict into force. After an
-// error the evidence is due again later.
+// reappraise appraises the stored evidence of one instance again, and puts the verdict into force.
+// After an error the evidence is due again later.
 func (r *Registry) reappraise(ctx context.Context, id vm.InstanceID) error {
 	leave, err := r.lanes.enter(ctx, id)
 	if err != nil {
@@ -128,6 +128,7 @@ func (r *Registry) reappraise(ctx context.Context, id vm.InstanceID) error {
 	return err
 }
 
+// reappraiseRecord makes one try of it; c has the record as it is now.
 func (r *Registry) reappraiseRecord(ctx context.Context, c change) (err error) {
 	if c.next.Refused, err = r.appraiseStored(ctx, c.id, c.old, c.rev); err != nil {
 		return err

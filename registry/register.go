@@ -38,7 +38,7 @@ type registration struct {
 
 	digest      record.Digest // of Evidence, from admit on
 	facts       string        // Facts as a record has them, from admit on
-	revocations uint64        // of the instance before Authorize was asked
+	revocations uint64        // of the instance before the decision of admit
 
 	appraised bool   // Evidence was appraised and accepted, from prove on
 	asOf      uint64 // in answer to this demand
