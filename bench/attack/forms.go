@@ -56,7 +56,7 @@ func (r *run) share() pace {
 }
 
 // stream writes records that crypto/tls would not write. What the target answers is read
-// and dropped: whoever does not read stops only himself.
+// and dropped: a peer that does not read stops only itself.
 func (r *run) stream(ctx context.Context, c net.Conn) error {
 	out, err := shake(ctx, c, r.opts.ServerName)
 	if err != nil {

@@ -16,7 +16,7 @@ func shake(ctx context.Context, c net.Conn, serverName string) (*sealer, error) 
 	var secret clientSecret
 	client := tls.Client(c, &tls.Config{
 		ServerName: serverName, MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519},
-		InsecureSkipVerify: true, // it tells the server nothing that is secret
+		InsecureSkipVerify: true, // it sends the server nothing secret
 		KeyLogWriter:       &secret,
 	})
 	if err := client.HandshakeContext(ctx); err != nil {

@@ -55,7 +55,7 @@ func TestEchoComesBackWithoutTheHello(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := dial(t)
 			write(t, c, head)
-			for _, text := range []string{"Echo", "and again", "Reply is no command here"} {
+			for _, text := range []string{"Echo", "and again", "Reply is not a command here"} {
 				write(t, c, []byte(text))
 				got := make([]byte, len(text))
 				if _, err := io.ReadFull(c, got); err != nil || string(got) != text {

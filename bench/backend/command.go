@@ -9,7 +9,7 @@ import (
 const CommandSize = 16
 
 // A Mode is what a connection is for. It is the connection's first byte; every
-// byte that is no mode means echo, and is echoed.
+// byte that is not a mode means echo, and is echoed.
 type Mode byte
 
 // The modes.

@@ -4,7 +4,7 @@
 //
 // It takes a recorded ClientHello before the command and passes over it, so that a
 // passthrough can be measured without TLS. It speaks no TLS itself, and it trusts
-// whoever connects: it serves nothing but zeros and what it was sent.
+// any client: it serves nothing but zeros and what it was sent.
 //
 // How to read it: command.go is the protocol; [Server] in server.go the event
 // loop; conn.go one connection.

@@ -104,7 +104,7 @@ func (s *Server) event(c *conn, events uint32) {
 }
 
 // accept takes what waits. Without a descriptor to spare it pauses until a
-// connection ends: the edge is not told again.
+// connection ends: the edge is not reported again.
 func (s *Server) accept() {
 	s.paused = false
 	for len(s.conns) < maxConns {

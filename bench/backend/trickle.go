@@ -14,7 +14,7 @@ type queue struct {
 	begun uint32 // connections that have had a phase
 }
 
-// phase tells when in its first interval a new connection's first message is due. Those
+// phase returns when in its first interval a new connection's first message is due. Those
 // of many clients are spread: if all began together, the messages of an interval would
 // come as one burst, and their latency would be the length of the queue. Steps of the
 // golden ratio spread any number of connections evenly.

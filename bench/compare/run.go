@@ -109,7 +109,7 @@ type comparison struct {
 	results *report.Results
 }
 
-// findPeers finds out who can take part.
+// findPeers finds the peers that can take part.
 func (c *comparison) findPeers(ctx context.Context) {
 	c.results.Versions[peers.Gateway] = c.Version
 	if c.Before != "" {

@@ -13,7 +13,7 @@ import (
 type workload struct {
 	report.Workload
 	load   load.Options
-	forms  []string // who takes part: forms that only repeat another one do not
+	forms  []string // those that take part: forms that only repeat another one do not
 	share  float64  // of the best peer's peak that is the rate; 0: as fast as it goes
 	others int      // registered instances, which get no traffic
 	settle int      // warm-ups until it is steady; 0: one
@@ -46,7 +46,7 @@ func Comparison() Suite {
 		line(report.PassConnect, "passthrough, connect, 64 B, reply of 100 B, close", report.Operation, connect, forms),
 		line(report.PassBulk1, "passthrough, bulk down, 1 connection", report.Gigabyte, conns(download, 1), all),
 		line(report.PassBulk16, "passthrough, bulk down, 16 connections", report.Gigabyte, conns(download, 16), all),
-		// As fast as it goes, who moves more pays more for each byte: the smaller are the
+		// As fast as it goes, a proxy that moves more pays more for each byte: the smaller are the
 		// pieces. At one rate for all, which each of them keeps, bytes cost what they cost.
 		{
 			Workload: report.Workload{Name: report.PassEvenBulk, Title: "passthrough, bulk down, 16 connections, 800 MB/s in all", Unit: report.Gigabyte},

@@ -9,7 +9,7 @@ import (
 	"sallyport/bench/peers"
 )
 
-// An assault is one line of the comparison: an attack, and who it is against.
+// An assault is one line of the comparison: an attack, and its target.
 type assault struct {
 	Attack
 	attack attack.Options

@@ -69,7 +69,7 @@ func (a *attacker) begin() error {
 	})
 }
 
-// end ends the attack and tells what it has done.
+// end ends the attack and returns what it has done.
 func (a *attacker) end() (*attack.Result, error) {
 	if a.process == nil || a.process.PID == 0 {
 		return nil, nil

@@ -40,7 +40,7 @@ are not in p50 and p99; from %.0f %% on, the verdict is about them. "Level": the
 	}
 }
 
-// writeAttacks tells what the attacks have done, and what it cost.
+// writeAttacks writes what the attacks have done, and what it cost.
 func (r *Results) writeAttacks(w io.Writer) {
 	fmt.Fprint(w, "### What the attacks did\n\nEach is `gateway bench load` with these flags. \"Cut\" connections were ended by the proxy, \"failed\" ones not made. CPU is the "+
 		"proxy's share of\na core, and that of all else on the machine: clients, backend and attackers have one core, and near 100 % wait for themselves.\n\n")

@@ -124,7 +124,7 @@ func (r *Results) Beside(attack, proxy string, k Kind) Seen {
 	return r.seen(attack, proxy, k, func(run *OneRun) *Honest { return run.Beside })
 }
 
-// A Verdict is whether an honest client of the gateway is no worse off than one of HAProxy.
+// A Verdict is whether an honest client of the gateway is as well off as one of HAProxy.
 type Verdict string
 
 // The verdicts.

@@ -22,8 +22,8 @@ const (
 	ownName       = "gateway." + domain
 )
 
-// attackers is where attacks come from: another address than honest clients have, who
-// would share its limits.
+// attackers is where attacks come from. It is not the address of honest clients, because a
+// proxy's limits count by address.
 var attackers = netip.MustParseAddr("127.0.0.2")
 
 // attackTime is more than any attack takes: it is ended.

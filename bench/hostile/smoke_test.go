@@ -20,7 +20,7 @@ import (
 var addr = netip.MustParseAddrPort("127.0.0.1:443")
 
 // TestSmoke makes every attack for a moment: honest clients work before it, the attack
-// takes place, and what they see beside it is told. What they see it does not judge.
+// takes place, and what they see beside it is reported. What they see it does not judge.
 func TestSmoke(t *testing.T) {
 	if why := gwtest.Missing(); why != "" {
 		t.Skip(why)
@@ -109,6 +109,6 @@ func TestDroppedPortAnswersNothing(t *testing.T) {
 	}
 	s.dropped.close()
 	if err := dial(s.dropped.port, time.Minute); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("when it is no more: %v", err)
+		t.Errorf("when it is closed: %v", err)
 	}
 }

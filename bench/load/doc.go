@@ -8,14 +8,14 @@
 // On one core, with the gateway of this repository on another, it took 7 to 8.5 µs for
 // a request where the gateway took 12.5 to 15, 48 for a connection (75), 8 for a
 // request over TLS (14.5). A full TLS 1.3 handshake costs a client as much as a server,
-// 300 µs both: two X25519 multiplications and a signature to verify. Each summary tells the cost.
+// 300 µs both: two X25519 multiplications and a signature to verify. Each summary has the cost.
 //
-// Every error is counted by its kind and told; a run in which nothing works is an error.
+// Every error is counted by its kind and reported; a run in which nothing works is an error.
 // It refuses to follow names to more than one address, and to send anything but zeros;
 // certificates are verified only if asked for.
 //
 // How to read it: [Run] in run.go goes through a run's phases, [Options] say what it
 // does. loop.go is one thread, group.go the schedule, pace.go that of bulk, jobs.go the workloads, conn.go
 // and tls.go one connection. result.go, failure.go and histogram.go
-// are what is left at the end, summary.go tells it.
+// are what is left at the end, summary.go prints it.
 package load

@@ -122,7 +122,7 @@ func TestRunWithoutSuccessTellsWhatFailed(t *testing.T) {
 	}
 }
 
-// What fails for good is endured where that is wanted, and told: as failures, and as
+// What fails for good is endured where that is wanted, and reported: as failures, and as
 // operations that did not end.
 func TestTargetThatFailsIsEndured(t *testing.T) {
 	var fails atomic.Bool

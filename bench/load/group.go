@@ -40,10 +40,10 @@ type job interface {
 	begin(c *conn)
 	// received takes what came; p is valid during the call.
 	received(c *conn, p []byte)
-	// drained is told when the socket has taken everything. It may send more, and
+	// drained is called when the socket has taken everything. It may send more, and
 	// reports whether it did.
 	drained(c *conn) bool
-	// ended is told that the peer has ended the stream, and reports whether it
+	// ended is called when the peer has ended the stream, and reports whether it
 	// was right to do so.
 	ended(c *conn) bool
 }
@@ -109,7 +109,7 @@ func (g *group) established(c *conn) {
 	}
 }
 
-// begin starts operations that may start now, and tells when the next one may; 0 is
+// begin starts operations that may start now, and returns when the next one may; 0 is
 // when an event comes.
 func (g *group) begin(now int64) int64 {
 	start := g.l.phase.start.Load()
@@ -210,7 +210,7 @@ func (g *group) drop(c *conn) {
 // than the median; without one, younger than any that has ended.
 func (g *group) settle(until int64) {
 	start := g.l.phase.start.Load()
-	if start == 0 || g.idle || g.limited() { // a piece that is late is no operation
+	if start == 0 || g.idle || g.limited() { // a late piece is not an operation
 		return
 	}
 	usual := int64(g.l.main.Quantile(0.5))

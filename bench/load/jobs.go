@@ -128,7 +128,7 @@ func (j *idles) received(c *conn, p []byte) {
 	}
 }
 
-// trickles receives messages that tell when they were due.
+// trickles receives messages that say when they were due.
 type trickles struct {
 	command []byte
 	size    int

@@ -91,7 +91,7 @@ func latency(h *Histogram) Latency {
 	}
 }
 
-// use tells what was used between two moments.
+// use returns what was used between two moments.
 func use(a, b moment) CPU {
 	from, until := a.target, b.target
 	c := CPU{

@@ -79,7 +79,7 @@ func (r *run) collect(result *Result) {
 	result.Latency = latency(&all)
 }
 
-// watch tells the progress each second.
+// watch reports the progress each second.
 func (r *run) watch(ctx context.Context) {
 	if r.opts.Progress == nil {
 		return

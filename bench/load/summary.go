@@ -59,7 +59,7 @@ func (r *Result) writeCPU(w io.Writer) {
 // saturated is the share of its threads' time from which a generator is taken for the bottleneck.
 const saturated = 0.95
 
-// perUnit tells what one operation or GB costs; in Mixed, which has both, neither can be told.
+// perUnit returns what one operation or GB costs. Mixed has both, so its cost is that of neither.
 func (r *Result) perUnit(seconds float64) string {
 	switch {
 	case r.Workload == Mixed || r.Workload == Idle:

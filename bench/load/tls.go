@@ -29,7 +29,7 @@ func newTLSMaker(o *Options) tlsMaker {
 		MaxVersion: o.TLS,
 		// One key share, so that a run measures the one that was asked for.
 		CurvePreferences: []tls.CurveID{o.Curve},
-		// It tells the server nothing that is secret, and believes nothing that it
+		// It sends the server nothing secret, and believes nothing that it
 		// says: unless somebody asks, checking the chain is only the generator's own cost.
 		InsecureSkipVerify: o.Roots == nil,
 		RootCAs:            o.Roots,

@@ -28,7 +28,7 @@ const tick = 10 * time.Millisecond
 // maxProcesses bounds a process with its descendants.
 const maxProcesses = 1024
 
-// Take samples pid with its descendants, and the machine. Pid 0 is no process. Of
+// Take samples pid with its descendants, and the machine. Pid 0 stands for none. Of
 // a descendant that ends in between only its own time is missing.
 func Take(pid int) (Sample, error) {
 	s := Sample{At: time.Now()}
@@ -77,7 +77,7 @@ func (s *Sample) add(pid int) error {
 	return err
 }
 
-// descriptors counts what pid has open. Since Linux 6.2 the size of its directory tells;
+// descriptors counts what pid has open. Since Linux 6.2 the size of its directory is that;
 // reading thousands of entries takes milliseconds, in which a load on this CPU stands
 // still.
 func descriptors(pid int) (int, error) {

@@ -49,7 +49,7 @@ func (n *Namespace) path() string {
 	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.handle.Fd())
 }
 
-// Close lets go of n: it is no more when nothing runs in it. A nil n has nothing to close.
+// Close lets go of n, which ends when nothing runs in it. A nil n has nothing to close.
 func (n *Namespace) Close() error {
 	if n == nil || n.handle == nil {
 		return nil

@@ -66,7 +66,7 @@ func (m Metric) idle(i *load.Idling) (float64, bool) {
 }
 
 // A Figure is a metric over the rounds. In place of the median, UserShare has the share
-// of all rounds together: the kernel tells it in ticks of 10 ms, of which user space has
+// of all rounds together: the kernel counts it in ticks of 10 ms, of which user space has
 // a dozen in a round.
 type Figure struct {
 	Median, Min, Max float64

@@ -63,7 +63,7 @@ type Run struct {
 	// Registrations of new instances that the gateway served meanwhile.
 	Registrations int          `json:"registrations,omitempty"`
 	Result        *load.Result `json:"result,omitempty"`
-	Error         string       `json:"error,omitempty"` // then there is no Result
+	Error         string       `json:"error,omitempty"` // without a Result
 }
 
 // MadeBy notes by which command the results were made, and whether in a hurry.

@@ -7,7 +7,7 @@ type Verdict struct {
 	Goal    Goal
 	Figure  float64 // the gateway's
 	Against float64 // the other's; 0 if the limit is absolute
-	Peer    string  // who the other was
+	Peer    string  // the other
 	State   State
 }
 

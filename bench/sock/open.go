@@ -16,7 +16,7 @@ import (
 // cuts it to net.core.somaxconn.
 const backlog = 16 << 10
 
-// Listen opens a non-blocking listener and tells its address.
+// Listen opens a non-blocking listener and returns its address.
 func Listen(at netip.AddrPort) (int32, netip.AddrPort, error) {
 	fd, err := socket(at)
 	if err != nil {

@@ -67,7 +67,7 @@ func until(t *testing.T, p *Poller[string], owner string, want uint32) {
 			return
 		}
 	}
-	t.Fatalf("%s was not told %#x", owner, want)
+	t.Fatalf("%s got no event %#x", owner, want)
 }
 
 func TestBytesArriveOverIPv4AndIPv6(t *testing.T) {
@@ -110,7 +110,7 @@ func TestNagleIsOffAtBothEnds(t *testing.T) {
 	}
 }
 
-func TestRefusedConnectIsToldByError(t *testing.T) {
+func TestErrorSaysWhyAConnectFailed(t *testing.T) {
 	ln, addr, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"))
 	if err != nil {
 		t.Fatal(err)

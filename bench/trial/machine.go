@@ -16,7 +16,7 @@ func NewHead() report.Head {
 	return report.Head{Machine: machine(), Started: time.Now().UTC().Truncate(time.Second), Versions: map[string]string{}}
 }
 
-// machine tells where the figures come from. What cannot be read is left out.
+// machine returns where the figures come from. What cannot be read is left out.
 func machine() report.Machine {
 	m := report.Machine{CPUs: runtime.NumCPU()}
 	var u unix.Utsname

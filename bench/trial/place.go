@@ -65,7 +65,7 @@ func pinThreads(set *unix.CPUSet) error {
 const enough = 1 << 16
 
 // RaiseLimit raises the limit of descriptors, of this process and of those that it
-// starts, as far as it may, and tells how many connections a gateway then has room for:
+// starts, as far as it may, and returns how many connections a gateway then has room for:
 // two descriptors each, and its shares for other things.
 func RaiseLimit() (connections int, err error) {
 	var l syscall.Rlimit

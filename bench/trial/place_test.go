@@ -35,7 +35,7 @@ func TestEveryThreadIsConfinedAndReleased(t *testing.T) {
 	}
 }
 
-// threads tells on how many CPUs each thread of this process may run.
+// threads returns on how many CPUs each thread of this process may run.
 func threads(t *testing.T) map[int]int {
 	t.Helper()
 	tasks, err := os.ReadDir("/proc/self/task")

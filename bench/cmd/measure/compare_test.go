@@ -69,14 +69,14 @@ func TestInterruptedComparisonLeavesNothing(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	for lines.Scan() { // to its end: whoever is left would hold the pipe
+	for lines.Scan() { // to its end: a process that is left would hold the pipe
 	}
 	var exit *exec.ExitError
 	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitFailed {
 		t.Errorf("it ended with %v", err)
 	}
 	if !strings.Contains(out.String(), "| gateway |") {
-		t.Errorf("what there was is not told:\n%s", out.String())
+		t.Errorf("what there was is not printed:\n%s", out.String())
 	}
 	if left, _ := os.ReadDir(temporary); len(left) > 0 {
 		t.Errorf("files are left: %v", left)

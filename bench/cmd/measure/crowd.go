@@ -90,7 +90,7 @@ func openCrowd(dir, url string) (*crowd, error) {
 }
 
 // register registers new instances, rate a second, until ctx ends. A gateway that does
-// not keep up has fewer, which the number tells.
+// not keep up has fewer, which the number shows.
 func (c *crowd) register(ctx context.Context, rate float64) (int, error) {
 	tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
 	defer tick.Stop()
