@@ -45,7 +45,7 @@ func TestQueriesAreCountedByTransportAndCode(t *testing.T) {
 	}
 }
 
-// What the kernel drops because nobody read in time is told.
+// The kernel reports what it drops because nobody read in time.
 func TestLostQueriesAreCounted(t *testing.T) {
 	s := newTestServer(t, Options{Zones: []Zone{base()}, Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}})
 	bound, err := s.Listen(t.Context())
@@ -76,6 +76,6 @@ func TestLostQueriesAreCounted(t *testing.T) {
 		t.Error(err)
 	}
 	if lost := testutil.ToFloat64(s.metrics.overflowed); lost < 1 || lost > n {
-		t.Errorf("%v of %d are told as lost, %d were answered", lost, n, answered)
+		t.Errorf("%v of %d are reported as lost, %d were answered", lost, n, answered)
 	}
 }

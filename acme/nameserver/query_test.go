@@ -74,7 +74,7 @@ func TestQueriesThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestNoQueryIsNotAnswered(t *testing.T) {
+func TestOtherMessagesAreNotAnswered(t *testing.T) {
 	s := both(t)
 	plain := packed(t, func(*dns.Msg) {})
 	for _, b := range [][]byte{nil, plain[:11], packed(t, func(m *dns.Msg) { m.Response = true })} {

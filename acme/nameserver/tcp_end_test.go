@@ -26,8 +26,8 @@ func messages(t testing.TB, b []byte) (list []*dns.Msg) {
 	return list
 }
 
-// What a connection brings is answered up to where it is no query.
-func TestQueriesBeforeNoQueryAreAnswered(t *testing.T) {
+// Queries are answered up to the first message that is not one.
+func TestQueriesBeforeAnotherMessageAreAnswered(t *testing.T) {
 	plain := framed(packed(t, func(*dns.Msg) {}))
 	for what, bad := range map[string][]byte{
 		"short":    framed(make([]byte, 11)),
@@ -44,7 +44,7 @@ func TestQueriesBeforeNoQueryAreAnswered(t *testing.T) {
 	}
 }
 
-// ending is a connection whose server is told to end as soon as it has read.
+// ending is a connection whose server ends as soon as it has read.
 type ending struct {
 	recorded
 	end context.CancelFunc

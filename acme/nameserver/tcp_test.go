@@ -94,7 +94,7 @@ func TestQueriesArePipelined(t *testing.T) {
 	}
 }
 
-func TestConnectionEndsWithWhatIsNoQuery(t *testing.T) {
+func TestConnectionEndsAfterAnotherMessage(t *testing.T) {
 	_, at := start(t, Options{Zones: []Zone{base()}})
 	plain := packed(t, func(*dns.Msg) {})
 	for _, bad := range [][]byte{
@@ -203,7 +203,7 @@ func TestConnectionEndsWithTheServer(t *testing.T) {
 	})
 }
 
-// recorded is a client's connection that has said all, and keeps what it is told.
+// recorded is a client's connection that has sent everything and keeps the answers.
 type recorded struct {
 	net.Conn
 	in     bytes.Reader

@@ -104,7 +104,7 @@ func TestNetworkThatDrawsTooMuchIsSentToTCP(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoQueryIsDropped(t *testing.T) {
+func TestOtherMessagesAreDropped(t *testing.T) {
 	s, at := start(t, Options{Zones: []Zone{base()}})
 	c := dialUDP(t, at)
 	for _, b := range [][]byte{{1}, make([]byte, 11), packed(t, func(m *dns.Msg) { m.Response = true }), make([]byte, maxQuery+1)} {
@@ -118,7 +118,7 @@ func TestWhatIsNoQueryIsDropped(t *testing.T) {
 
 // A panic on the goroutine of a socket or of a connection would end the process, and
 // with it the test.
-func TestPanicIsNoAnswer(t *testing.T) {
+func TestPanicGetsNoAnswer(t *testing.T) {
 	s, at := start(t, Options{Zones: []Zone{base()}})
 	query := packed(t, func(*dns.Msg) {})
 	good := s.view.Swap(nil) // a bug
@@ -146,7 +146,7 @@ func TestPanicIsNoAnswer(t *testing.T) {
 	exchange(t, u, query)
 }
 
-func TestPortThatIsTakenIsToldAtTheStart(t *testing.T) {
+func TestTakenPortIsReportedAtTheStart(t *testing.T) {
 	_, at := start(t, Options{})
 	s := newTestServer(t, Options{Listen: []netip.AddrPort{at}})
 	_, err := s.Listen(t.Context())
@@ -160,7 +160,7 @@ func TestPortThatIsTakenIsToldAtTheStart(t *testing.T) {
 	defer packets.Close()
 	at = packets.LocalAddr().(*net.UDPAddr).AddrPort()
 	if _, err := newTestServer(t, Options{Listen: []netip.AddrPort{at}}).Listen(t.Context()); err == nil {
-		t.Error("the port is taken by UDP alone, and nobody says so")
+		t.Error("the port is taken by UDP alone, and no error says so")
 	}
 	s = newTestServer(t, Options{Listen: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:0")}})
 	if _, err := s.Listen(t.Context()); err == nil || !strings.Contains(err.Error(), "no such address") {
@@ -168,7 +168,7 @@ func TestPortThatIsTakenIsToldAtTheStart(t *testing.T) {
 	}
 }
 
-// The interface is not told to the kernel again: a reply may leave by another one.
+// A reply does not name the interface of its query: it may leave by another one.
 func TestReplyIsBoundToAnAddressAlone(t *testing.T) {
 	four := unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: 7, Spec_dst: [4]byte{192, 0, 2, 1}})
 	six := unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: 7, Addr: [16]byte{0x20, 1}})

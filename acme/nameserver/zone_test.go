@@ -58,7 +58,7 @@ func TestZonesThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestEveryProblemOfTheZonesIsTold(t *testing.T) {
+func TestEveryProblemOfTheZonesIsReported(t *testing.T) {
 	_, err := New(Options{Zones: []Zone{base(), {Name: "bad name"}, base(), {Name: "c.example", TTL: time.Nanosecond}}})
 	for _, want := range []string{`name "bad name"`, "zone gw.example: is listed twice", "zone c.example: ", "1ns", "0 name servers"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
