@@ -18,7 +18,7 @@ func (g *Gateway) openAdmin(ctx context.Context) error {
 		return nil
 	}
 	if !at.Addr().IsLoopback() {
-		g.log.Warn("[admin] listen is not a loopback address: whoever reaches it can read the names of apps and their traffic", "address", at.String())
+		g.log.Warn("[admin] listen is not a loopback address: all hosts that reach it can read the names of apps and their traffic", "address", at.String())
 	}
 	l, err := listenat.TCP(ctx, at)
 	if err != nil {

@@ -47,7 +47,7 @@ func (g *Gateway) openBudget(context.Context) (err error) {
 	}
 	g.log.LogAttrs(context.Background(), slog.LevelInfo, "descriptors divided", attrs...)
 	if g.cfg.Proxy.MaxConnections > g.budget.Room {
-		g.log.Warn("[proxy] max_connections is more than the limit of descriptors has room for; raise it (ulimit -n, LimitNOFILE=)",
+		g.log.Warn("the limit of descriptors is too low for [proxy] max_connections; raise the limit (ulimit -n, LimitNOFILE=)",
 			"max_connections", g.cfg.Proxy.MaxConnections, "in_force", g.budget.Connections)
 	}
 	return nil

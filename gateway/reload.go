@@ -52,15 +52,15 @@ func (g *Gateway) ReloadConfig(file string) {
 	g.routes.SetProxyTLVs(cfg.Proxy.ProxyTLVs)
 	g.appraise.Reload(cfg.Attestation)
 	if !reflect.DeepEqual(cfg.ACME, g.cfg.ACME) {
-		g.log.Warn("[acme] has changed: that needs a restart; until then the old section is in force")
+		g.log.Warn("[acme] has changed, which takes effect after a restart; until then the previous section stays in force")
 	}
 	g.log.Info("configuration read", "file", file, "domains", len(cfg.Domains), "upstream_ratls", len(cfg.Proxy.UpstreamRATLS.IDs), "upstream_ratls_all", cfg.Proxy.UpstreamRATLS.All)
 }
 
 // What a restart is for.
 var (
-	errFirstACME = errors.New("[[domain]] acme: the first domain of that kind needs a restart")
-	errRATLS     = errors.New("[[domain]] ratls: domains of that kind are added and removed by a restart")
+	errFirstACME = errors.New("[[domain]] acme: the first domain with acme = true needs a restart")
+	errRATLS     = errors.New("[[domain]] ratls: adding or removing a domain with ratls = true needs a restart")
 )
 
 // setDomains takes over the domains of another configuration. An error changes
@@ -97,7 +97,7 @@ func (g *Gateway) setDomains(cfg *config.Config) error {
 	}
 	g.routes.SetDomains(now)
 	if now[0].Name != old[0].Name {
-		g.log.Warn("guests are told the first domain of the start until a restart", "now", now[0].Name)
+		g.log.Warn("guests get the first domain of the start until the gateway is restarted", "now", now[0].Name)
 	}
 	return g.certs.SetSources(issue.Sources(now))
 }

@@ -19,7 +19,7 @@ func table(m ratls.Measurement) string {
 func TestUpstreamWithoutRootAndMeasurementsStopsTheStart(t *testing.T) {
 	zero := new([48]byte)
 	some := ratls.Measurement{MRTD: zero, RTMR0: zero, RTMR1: zero, RTMR2: zero}
-	const unknown = "nothing tells which system runs in an instance"
+	const unknown = "the system in an instance would be unknown"
 	for name, c := range map[string]struct {
 		rpc, allow, want string
 	}{

@@ -184,7 +184,7 @@ func testPins(t *testing.T, w *acmeWorld) {
 	if code, said := s.run("acme", "caa"); code != 1 || !strings.Contains(said, want) || !strings.Contains(said, "REFUSED: CAA records cannot be looked up") {
 		t.Errorf("caa, from the store, while nobody answers for the domain: %d, %s", code, said)
 	}
-	if code, said := s.run("acme", "caa", "--set"); !strings.Contains(said, "publishes them itself") {
+	if code, said := s.run("acme", "caa", "--set"); !strings.Contains(said, "the gateway itself publishes") {
 		t.Errorf("caa --set: %d, %s", code, said)
 	}
 }

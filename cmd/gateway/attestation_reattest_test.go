@@ -177,12 +177,12 @@ func TestReloadSaysWhatTakesARestart(t *testing.T) {
 	g := s.run()
 	s.reload(g)
 	s.said(1, "attestation policy read", "changed=false")
-	if s.lines("take a restart") != 0 || s.lines("judged again") != 0 {
+	if s.lines("takes effect after a restart") != 0 || s.lines("judged again") != 0 {
 		t.Error("nothing has changed, and something is done")
 	}
 	s.attest(`reattest_interval = "1h"`)
 	s.reload(g)
-	s.said(1, "level=WARN", "take a restart")
+	s.said(1, "level=WARN", "takes effect after a restart")
 }
 
 func TestInstanceIsJudgedAgainAtTheInterval(t *testing.T) {

@@ -38,7 +38,7 @@ type budget struct {
 	since time.Time
 }
 
-var errRefusedTooOften = errors.New("attested peer: its evidence was refused too often: it is judged again in a few seconds")
+var errRefusedTooOften = errors.New("attested peer: its evidence was refused too often; it is appraised again in a few seconds")
 
 // judge has judge decide about a chain that an instance shows, if its budget allows.
 func (r *budgets) judge(ctx context.Context, id vm.InstanceID, chain []*x509.Certificate, judge func() error) error {
@@ -48,7 +48,7 @@ func (r *budgets) judge(ctx context.Context, id vm.InstanceID, chain []*x509.Cer
 	case b.turns <- struct{}{}:
 		defer func() { <-b.turns }()
 	case <-ctx.Done():
-		return fmt.Errorf("attested peer: others of this instance are being judged: %w", ctx.Err())
+		return fmt.Errorf("attested peer: waiting for other appraisals of this instance: %w", ctx.Err())
 	}
 	if r.exhausted(b, time.Now()) {
 		return errRefusedTooOften

@@ -92,7 +92,7 @@ func (p *policies) read(reason string) {
 		policy, err = newPolicy(p.section, allow)
 	}
 	if p.problem.IsNew(err) {
-		p.log.Error("the attestation policy cannot be used: the previous one stays in force", "error", err)
+		p.log.Error("cannot use the attestation policy; the previous one stays in force", "error", err)
 	}
 	if err != nil {
 		return
@@ -111,7 +111,7 @@ func (p *policies) warnOfRestart(c config.Attestation) {
 	was := p.section
 	if c.InsecureRootCA != was.InsecureRootCA || c.CollateralFile != was.CollateralFile || c.ReattestInterval != was.ReattestInterval || c.UndecidedFor != was.UndecidedFor ||
 		!slices.EqualFunc(c.PCCS, was.PCCS, func(a, b *url.URL) bool { return a.String() == b.String() }) {
-		p.log.Warn("[attestation] pccs, collateral_file, insecure_root_ca, reattest_interval and undecided_for have changed in the file: they take a restart")
+		p.log.Warn("[attestation] pccs, collateral_file, insecure_root_ca, reattest_interval or undecided_for has changed, which takes effect after a restart")
 	}
 }
 
@@ -179,7 +179,7 @@ func newPolicy(c config.Attestation, read follow.Reading) (*ratls.Policy, error)
 func parseAllow(name string, data []byte) (*config.Allow, error) {
 	allow, err := config.ParseAllow(name, data)
 	if err == nil && reflect.DeepEqual(allow, &config.Allow{}) {
-		return nil, errors.New(name + ": lists nothing, and so would allow all: list what may run, or remove allow_file")
+		return nil, errors.New(name + ": lists nothing and would allow everything: list what may run, or remove allow_file")
 	}
 	return allow, err
 }

@@ -17,7 +17,7 @@ import (
 
 // ErrUnknownSystems is returned where upstream_ratls lists apps and no instance's system
 // would be known.
-var ErrUnknownSystems = errors.New("[proxy] upstream_ratls: nothing tells which system runs in an instance, and any system can claim any app: " +
+var ErrUnknownSystems = errors.New("[proxy] upstream_ratls: the system in an instance would be unknown, and any system can claim to be any app: " +
 	"set [rpc] client_ca to the KMS's root, or list each system by mrtd, rtmr1 and rtmr2 as [[measurement]] in [attestation] allow_file")
 
 // kmsRoots are the roots that guests are known by: those of the guests' API if there is

@@ -41,7 +41,7 @@ func openControl(ctx context.Context, dir string, i *Issuer, log *slog.Logger) *
 	c := &control{issuer: i, log: log, path: filepath.Join(dir, ControlSocket)}
 	err := c.listen(ctx, dir)
 	if err != nil {
-		log.Warn("gateway acme cannot ask this gateway: its socket cannot be opened", "socket", c.path, "error", err)
+		log.Warn("cannot open the socket for the command gateway acme", "socket", c.path, "error", err)
 		return nil
 	}
 	return c
@@ -84,7 +84,7 @@ func (c *control) serve(ctx context.Context) {
 	err := srv.Serve(c.listener)
 	_ = os.Remove(c.path) // the next gateway replaces it anyway
 	if !errors.Is(err, http.ErrServerClosed) {
-		c.log.Warn("gateway acme cannot ask this gateway any more", "socket", c.path, "error", err)
+		c.log.Warn("the socket for the command gateway acme has failed", "socket", c.path, "error", err)
 	}
 }
 
@@ -166,7 +166,7 @@ func askGateway(ctx context.Context, dir, method, path string, v any) error {
 		err = json.Unmarshal(body, v)
 	}
 	if err != nil {
-		return fmt.Errorf("the gateway that runs: %w", err)
+		return fmt.Errorf("the running gateway: %w", err)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ const attestTimeout = 2 * time.Minute
 func newAttest(ctx context.Context, cfg *config.Config, log *slog.Logger) (attestFunc, error) {
 	source, err := attester.Find(ctx, attester.Options{DstackSocket: cfg.RPC.DstackAgent})
 	if errors.Is(err, attester.ErrNoSource) {
-		log.Info("keys of certificates get no evidence: that takes a confidential VM, and the guest agent's socket in [rpc] dstack_agent or /var/run/dstack.sock, or the kernel's reports", "reason", err)
+		log.Info("keys of certificates get no evidence: it takes a confidential VM, with the guest agent's socket in [rpc] dstack_agent or /var/run/dstack.sock, or with the kernel's reports", "reason", err)
 		return nil, nil
 	}
 	if err != nil {
@@ -50,7 +50,7 @@ type keyAttester struct{ source attester.Attester }
 func (k keyAttester) attest(ctx context.Context, s acme.Subject) (acme.Evidence, error) {
 	tag := attestation.Tag(s.Kind)
 	if tag != attestation.TagZTCert && tag != attestation.TagACMEAccount { // a quote for another would speak for that
-		return acme.Evidence{}, fmt.Errorf("no evidence is made of a %q", s.Kind)
+		return acme.Evidence{}, fmt.Errorf("cannot make evidence of a %q", s.Kind)
 	}
 	ctx, cancel := context.WithTimeout(ctx, attestTimeout)
 	defer cancel()
@@ -70,7 +70,7 @@ func keyEvidence(q attestation.QuoteAnswer) (acme.Evidence, error) {
 	out := acme.Evidence{Quote: string(quote), Attestation: `{"attestation":"` + hex.EncodeToString(q.Attestation) + `"}`}
 	stored, err := json.Marshal(out)
 	if err == nil && len(stored) > maxKeyEvidence {
-		err = fmt.Errorf("the evidence has %d bytes, above the %d that are kept of a key: is the event log that long?", len(stored), maxKeyEvidence)
+		err = fmt.Errorf("the evidence of a key has %d bytes, more than %d; check the length of the event log", len(stored), maxKeyEvidence)
 	}
 	if err != nil {
 		return acme.Evidence{}, err

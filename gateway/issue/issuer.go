@@ -179,7 +179,7 @@ func (i *Issuer) listen(ctx context.Context) error {
 func (i *Issuer) load(ctx context.Context) error {
 	missing, err := i.manager.Load(ctx)
 	for _, domain := range missing {
-		i.log.Info("no certificate yet: it is ordered as soon as the gateway runs", "domain", domain)
+		i.log.Info("no certificate yet; the gateway orders it as soon as it runs", "domain", domain)
 	}
 	return err
 }
@@ -222,7 +222,7 @@ func (i *Issuer) keepPins(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if err := i.zones.pin(ctx); err != nil && ctx.Err() == nil {
-			i.log.Warn("CAA records were not brought up to date", "error", err)
+			i.log.Warn("cannot update the CAA records", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -269,7 +269,7 @@ func (i *Issuer) preflight(ctx context.Context, o acme.Order) error {
 		Name: domain, Wildcard: wild, Identities: caa.Identities(o.Directory, o.Identities), AccountURI: o.Account, Method: o.Challenge,
 	})
 	if errors.Is(err, caa.ErrUnidentified) { // a private authority: it may look at none
-		i.log.Warn("there are CAA records, and nobody can say whether they permit the order", "name", o.Name, "error", err)
+		i.log.Warn("cannot find out whether the CAA records permit the order", "name", o.Name, "error", err)
 		return nil
 	}
 	return err

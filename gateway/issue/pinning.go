@@ -49,7 +49,7 @@ func NewPinning(ctx context.Context, cfg *config.Config) (*Pinning, error) {
 		}
 	}
 	if len(p.accounts) == 0 {
-		return nil, errors.New("there is no account yet, so nothing to pin: the gateway makes one with its first order; run it (gateway run), see gateway status, then try again")
+		return nil, errors.New("there is no account to pin yet: the gateway makes one with its first order; start it (gateway run), wait for a certificate (gateway status), then try again")
 	}
 	return p, nil
 }
@@ -99,7 +99,7 @@ func (p *Pinning) Now(ctx context.Context, name string) (string, bool) {
 }
 
 // ErrSelfPublished is returned by Set for domains whose records the gateway publishes itself.
-var ErrSelfPublished = errors.New("of a domain that is delegated to it the gateway publishes them itself: nothing to set")
+var ErrSelfPublished = errors.New("nothing to set: the gateway itself publishes the records of a domain that is delegated to it")
 
 // Set puts the records of a domain in place of those that are there, and returns the zone
 // that has changed.
@@ -109,7 +109,7 @@ func (p *Pinning) Set(ctx context.Context, domain string) (zone string, err erro
 	case p.issuer.server != nil && p.cfg.ACME.Embedded.Zone == config.ZoneDomain:
 		return "", ErrSelfPublished
 	case !ok:
-		return "", fmt.Errorf("--set: records cannot be changed by dns = %q; set those that gateway acme caa prints at your DNS provider", p.cfg.ACME.DNS)
+		return "", fmt.Errorf("--set: dns = %q cannot change records; set the records that gateway acme caa prints at your DNS provider", p.cfg.ACME.DNS)
 	}
 	records, err := p.Records(domain)
 	if err != nil {

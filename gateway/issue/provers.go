@@ -159,7 +159,7 @@ func readSecret(file string) (string, error) {
 		return "", err
 	}
 	if secret == "" || strings.ContainsAny(secret, " \t\r\n\x00") {
-		return "", fmt.Errorf("%s: want the secret and nothing else: one word", file)
+		return "", fmt.Errorf("%s: want one word, the secret", file)
 	}
 	return secret, nil
 }

@@ -29,8 +29,8 @@ func TestSecretsMustBeClosedToOthers(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"open": "is open to others (mode 0640): run chmod 600 on it", "empty": "want the secret and nothing else",
-		"two": "want the secret and nothing else", "none": "no such file",
+		"open": "is open to others (mode 0640): run chmod 600 on it", "empty": "want one word, the secret",
+		"two": "want one word, the secret", "none": "no such file",
 	} {
 		if got, err := readSecret(filepath.Join(dir, name)); err == nil || !strings.Contains(err.Error(), want) || got != "" {
 			t.Errorf("%s: %q, %v, want %s", name, got, err, want)

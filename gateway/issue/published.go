@@ -86,9 +86,9 @@ func (p Published) servedInfo(s certs.Status) *gatewaypb.AcmeInfoResponse {
 	key := cert.Leaf.RawSubjectPublicKeyInfo
 	out.ActiveCert, out.HistKeys = chain.String(), [][]byte{key}
 	out.QuotedHistKeys = []*gatewaypb.QuotedPublicKey{{PublicKey: key}}
-	out.Evidence = "none: the certificate and its key are from files, and nobody here knows where the key was made"
+	out.Evidence = "none: the certificate and its key are from files; the gateway does not know where the key was made"
 	if s.Source == "ratls" {
-		out.Evidence = "certificate: the gateway made it, with the evidence in it; verify that (RA-TLS, report data of ratls-cert)"
+		out.Evidence = "certificate: the gateway made the certificate, which contains the evidence; verify that (RA-TLS, report data of ratls-cert)"
 	}
 	return out
 }
@@ -119,11 +119,11 @@ func issuedInfo(info acme.Info) *gatewaypb.AcmeInfoResponse {
 	case quoted == all:
 		out.Evidence = "all"
 	case first > 0:
-		out.Evidence = fmt.Sprintf("partial: of %d keys %d are told with quotes; the oldest %d do not fit in", all, quoted, first)
+		out.Evidence = fmt.Sprintf("partial: %[2]d of %[1]d keys are listed with quotes; the oldest %[3]d do not fit", all, quoted, first)
 	case quoted == 0:
 		out.Evidence = "none: no quote source answered when the keys were made"
 	default:
-		out.Evidence = fmt.Sprintf("partial: of %d keys %d have quotes; no quote source answered when the others were made", all, quoted)
+		out.Evidence = fmt.Sprintf("partial: %[2]d of %[1]d keys have quotes; no quote source answered when the others were made", all, quoted)
 	}
 	return out
 }

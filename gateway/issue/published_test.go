@@ -31,10 +31,10 @@ func TestPublishedEvidenceSaysWhatIsMissing(t *testing.T) {
 		{[]int{1}, 1, "all"},
 		{[]int{1, 1, 1}, 3, "all"},
 		{[]int{0, 0}, 2, "none: no quote source answered when the keys were made"},
-		{[]int{0, 1}, 2, "partial: of 2 keys 1 have quotes; no quote source answered when the others were made"},
+		{[]int{0, 1}, 2, "partial: 1 of 2 keys have quotes; no quote source answered when the others were made"},
 		{[]int{big, big}, 2, "all"},
-		{[]int{1, big, big}, 2, "partial: of 3 keys 2 are told with quotes; the oldest 1 do not fit in"},
-		{[]int{maxPublished + 1}, 0, "partial: of 1 keys 0 are told with quotes; the oldest 1 do not fit in"},
+		{[]int{1, big, big}, 2, "partial: 2 of 3 keys are listed with quotes; the oldest 1 do not fit"},
+		{[]int{maxPublished + 1}, 0, "partial: 0 of 1 keys are listed with quotes; the oldest 1 do not fit"},
 	} {
 		info := keys(c.quotes...)
 		got := issuedInfo(info)

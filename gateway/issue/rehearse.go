@@ -42,7 +42,7 @@ func Rehearse(ctx context.Context, cfg *config.Config, log *slog.Logger) ([]Rehe
 		names = append(names, r.Name)
 	}
 	if want := Names(cfg.Domains); !slices.Equal(names, want) {
-		return nil, fmt.Errorf("the gateway that runs has another configuration: it keeps %v, and the file says %v; send it SIGHUP or restart it, then try again", names, want)
+		return nil, fmt.Errorf("the running gateway has another configuration: it has certificates for %v, and the file lists %v; send it SIGHUP or restart it, then try again", names, want)
 	}
 	return list, nil
 }
@@ -103,7 +103,7 @@ func answerChallenges(ctx context.Context, parts *errgroup.Group, c config.Proxy
 		if cert, ok := challenges.Certificate(h.ServerName); ok && slices.Equal(h.SupportedProtos, []string{hello.ACMETLS1}) {
 			return acme.ALPNConfig(cert), nil
 		}
-		return nil, errors.New("only validations are answered")
+		return nil, errors.New("this port answers validations only")
 	}}
 	listeners, err := listenat.TCPs(ctx, c.Listen)
 	if err != nil {

@@ -30,7 +30,7 @@ type upstreams struct {
 	apps     appList
 }
 
-var errNoVerifier = errors.New("[proxy] upstream_ratls: nothing here can verify an instance's certificate; remove it, or the apps could not be reached")
+var errNoVerifier = errors.New("[proxy] upstream_ratls: this gateway cannot verify the certificates of instances; remove the list")
 
 // set makes apps the list for connections to come. Open ones stay as they are.
 func (u *upstreams) set(apps config.AppSet) error {
