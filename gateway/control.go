@@ -22,8 +22,8 @@ import (
 	"sallyport/wg/hold"
 )
 
-// The control plane: who is registered, in which tunnel, by which evidence, and who of them
-// may receive connections. It publishes the snapshot that the data plane reads.
+// The control plane: which instances are registered, in which tunnel, by which evidence, and
+// which of them may receive connections. It publishes the snapshot that the data plane reads.
 
 // openStore opens what must survive a restart.
 func (g *Gateway) openStore(context.Context) (err error) {
@@ -37,7 +37,7 @@ func (g *Gateway) openStore(context.Context) (err error) {
 	return nil
 }
 
-// openTunnel makes the gateway's end of the tunnel, with a key that no other process uses.
+// openTunnel opens the gateway's end of the tunnel, with a key that no other process uses.
 func (g *Gateway) openTunnel(ctx context.Context) (err error) {
 	c := g.cfg.WireGuard
 	opts := wg.Options{
@@ -66,7 +66,7 @@ func (g *Gateway) openHealth(context.Context) error {
 	opts := health.Options{
 		MaxAge:    g.cfg.Health.MaxHandshakeAge,
 		MaxPerApp: int64(g.cfg.Proxy.MaxConnectionsPerApp),
-		// Only what was served can be gone, and relay is there before anybody is.
+		// Only an instance that was served can be gone, and relay is open before the first is.
 		OnGone: func(inst *vm.Instance, _ health.Gone) { g.relay.CloseBackend(inst.Live) },
 		Log:    g.log,
 	}
@@ -98,8 +98,8 @@ func (g *Gateway) openAppraiser(context.Context) (err error) {
 	return err
 }
 
-// openRegistry brings back everybody who was registered, and the static
-// instances: their peers are set and they are published.
+// openRegistry restores the registered and the static instances: it sets their peers and
+// publishes them.
 func (g *Gateway) openRegistry(ctx context.Context) error {
 	opts := registry.Options{
 		Store:     g.store,

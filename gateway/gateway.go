@@ -67,8 +67,8 @@ type part struct {
 	close func() error                    // what is open and has not been run; nil: nothing is
 }
 
-// New opens a gateway. It serves nobody before Run, although clients may connect already.
-// ctx bounds the opening alone. After an error nothing is left open.
+// New opens a gateway. Clients may connect from now on; Run serves them. ctx bounds the
+// opening alone. After an error nothing is left open.
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Gateway, error) {
 	g := &Gateway{cfg: cfg, log: log, started: time.Now()}
 	for _, open := range []func(context.Context) error{ // in the order in which they need each other

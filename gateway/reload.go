@@ -66,9 +66,8 @@ var (
 // setDomains takes over the domains of another configuration. An error changes
 // nothing.
 //
-// The order is such that no client meets a domain half there: what is new is prepared
-// before it is routed, and what has gone is routed no more before its certificate
-// goes.
+// The order is such that no client finds half a domain: a new one is prepared before it is
+// routed, and a removed one is no longer routed before its certificate goes.
 func (g *Gateway) setDomains(cfg *config.Config) error {
 	old, now := g.routes.Domains(), cfg.Domains
 	isRATLS := func(d config.Domain) bool { return d.RATLS }
@@ -80,7 +79,7 @@ func (g *Gateway) setDomains(cfg *config.Config) error {
 	case !slices.Equal(only(old, isRATLS), only(now, isRATLS)):
 		return errRATLS
 	}
-	// Of a domain that goes the certificate stays until nobody is led to it.
+	// The certificate of a removed domain stays until no client is routed to the domain.
 	both := slices.Clone(now)
 	for _, d := range old {
 		if !slices.ContainsFunc(now, func(n config.Domain) bool { return n.Name == d.Name }) {

@@ -119,7 +119,7 @@ func testRehearsal(t *testing.T, w *acmeWorld) {
 	if code, said := s.run("acme", "test"); code != 0 || !strings.Contains(said, "ok: a test certificate was issued") {
 		t.Errorf("beside a gateway, which has the port: %d, %s", code, said)
 	}
-	if code, said := s.run("acme", "caa"); code != 1 || !strings.Contains(said, "there is no account yet") {
+	if code, said := s.run("acme", "caa"); code != 1 || !strings.Contains(said, "there is no account to pin yet") {
 		t.Errorf("caa without an account: %d, %s", code, said)
 	}
 	s.configure("[[domain]]\nname = \"other.test\"\nacme = true\n", s.embedded()+staging)

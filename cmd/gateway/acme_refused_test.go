@@ -66,7 +66,7 @@ func testRefusedByCAA(t *testing.T, w *acmeWorld) {
 	if code, said := s.run("acme", "caa"); code != 1 || !strings.Contains(said, "REFUSED") {
 		t.Errorf("caa: %d, %s", code, said)
 	}
-	if code, said := s.run("acme", "caa", "--set"); code != 1 || !strings.Contains(said, "set those that gateway acme caa prints") {
+	if code, said := s.run("acme", "caa", "--set"); code != 1 || !strings.Contains(said, "set the records that gateway acme caa prints") {
 		t.Errorf("caa --set: %d, %s", code, said)
 	}
 }

@@ -1,4 +1,4 @@
-// Package appraise decides whose evidence the gateway accepts: it joins the section
+// Package appraise decides which evidence the gateway accepts: it joins the section
 // [attestation] to package ratls. It asks for collateral, follows the policy, and bounds
 // what instances can cost with evidence that is refused.
 //
@@ -52,8 +52,7 @@ type Options struct {
 	Log        *slog.Logger
 }
 
-// New makes an Appraiser. It reads the files that the configuration names, and asks
-// nobody for anything before Run.
+// New makes an Appraiser. It reads the files that the configuration names. It asks no server.
 func New(o Options) (*Appraiser, error) {
 	section := o.Config.Attestation
 	a := &Appraiser{policies: newPolicies(section, o.Log), log: o.Log}
@@ -207,7 +206,7 @@ func (a *Appraiser) Appraise(ctx context.Context, e ratls.Evidence) (*ratls.Verd
 // fetch collateral, until ctx ends.
 //
 // Where the policy does not name each system that it accepts, the KMS's root must have
-// issued the certificate: a policy that changes meanwhile lets nobody in without either.
+// issued the certificate, also where the policy changes meanwhile.
 func (a *Appraiser) InstanceTLS(ctx context.Context, app vm.AppID, id vm.InstanceID) *tls.Config {
 	want, ok := peer(app, id)
 	if !ok {

@@ -10,10 +10,9 @@ import (
 	"sallyport/rpc"
 )
 
-// What tells which system runs in an instance that the gateway speaks RA-TLS with: the
-// measurements of the policy, or the KMS, which has judged the system before it
-// issued the certificate. Genuine hardware alone proves nothing about the app: any system
-// may measure any ids.
+// The system in an instance that the gateway speaks RA-TLS with is known by the measurements
+// of the policy, or by the KMS, which checked the system before it issued the certificate.
+// Genuine hardware alone proves nothing about the app: any system can measure any ids.
 
 // ErrUnknownSystems is returned where upstream_ratls lists apps and no instance's system
 // would be known.

@@ -88,7 +88,7 @@ func Open(ctx context.Context, o Options) (*API, error) {
 	})}, nil
 }
 
-// fingerprints are those of the roots that are in force.
+// fingerprints returns those of the roots in force.
 func fingerprints(roots []*x509.Certificate) []registry.Fingerprint {
 	all := make([]registry.Fingerprint, len(roots))
 	for i, c := range roots {
@@ -97,7 +97,7 @@ func fingerprints(roots []*x509.Certificate) []registry.Fingerprint {
 	return all
 }
 
-// nodes are the gateways that a guest connects to: this one.
+// nodes returns the gateways that a guest connects to: this one.
 func (o Options) nodes() []rpc.Node {
 	c := o.Config
 	n := rpc.Node{Key: o.TunnelKey, Address: c.WireGuard.Address, Endpoint: c.WireGuard.Endpoint.String()}

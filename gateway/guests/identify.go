@@ -13,7 +13,7 @@ import (
 	"sallyport/rpc"
 )
 
-// identifier finds out who a guest is, by its certificate.
+// identifier identifies a guest by its certificate.
 type identifier struct{ ratls.Options }
 
 func (i identifier) identify(ctx context.Context, state *tls.ConnectionState) (rpc.Caller, error) {
@@ -40,14 +40,14 @@ func (i identifier) identify(ctx context.Context, state *tls.ConnectionState) (r
 	}, nil
 }
 
-// proof is what is known of a caller besides its ids.
+// proof is what a caller's certificate proves besides its ids.
 type proof struct {
 	info     ratls.AppInfo
 	chain    registry.Proof
 	evidence []byte // its certificate, if there is hardware evidence in it
 }
 
-// proofOf is what the registry keeps of a verified chain, from leaf to root.
+// proofOf returns what the registry keeps of a verified chain, from leaf to root.
 func proofOf(chain []*x509.Certificate) registry.Proof {
 	p := registry.Proof{Root: sha256.Sum256(chain[len(chain)-1].Raw), Until: chain[0].NotAfter}
 	for _, c := range chain[1:] {

@@ -12,7 +12,7 @@ import (
 	"sallyport/rpc"
 )
 
-// registrar is the registry as guests' requests see it.
+// registrar makes requests of guests requests of the registry.
 type registrar struct {
 	*registry.Registry
 	log *slog.Logger
@@ -40,7 +40,7 @@ func (r registrar) Register(ctx context.Context, c rpc.Caller, in rpc.Registrati
 	return rpc.Grant{Address: grant.Spec.Addr}, err
 }
 
-// facts are what the webhook is told besides.
+// facts returns what the webhook gets besides the ids.
 func facts(info ratls.AppInfo) registry.Facts {
 	f := registry.Facts{
 		DeviceID: info.DeviceID[:], MRSystem: info.MRSystem[:], MRAggregated: info.MRAggregated[:],

@@ -19,14 +19,14 @@ import (
 	"sallyport/internal/oneline"
 )
 
-// What `gateway acme` asks of a gateway that runs: it alone has the store, and port 53
-// or 443, by which a rehearsal proves control. The socket is in the store's directory
-// and belongs to the gateway's user alone, as the store does.
+// The command `gateway acme` asks a running gateway, which holds the store, and port 53 or
+// 443, where a rehearsal proves control. The socket is in the store's directory, and only
+// the gateway's user may connect to it.
 
 // ControlSocket is its name in [store] path.
 const ControlSocket = "acme.sock"
 
-// control answers at the socket.
+// control answers the command at the socket.
 type control struct {
 	issuer    *Issuer
 	log       *slog.Logger
@@ -35,8 +35,8 @@ type control struct {
 	rehearsal sync.Mutex // one at a time
 }
 
-// openControl opens the socket in dir, nil if it cannot: certificates do not suffer
-// by it.
+// openControl opens the socket in dir. It returns nil if it cannot: certificates do not
+// need it.
 func openControl(ctx context.Context, dir string, i *Issuer, log *slog.Logger) *control {
 	c := &control{issuer: i, log: log, path: filepath.Join(dir, ControlSocket)}
 	err := c.listen(ctx, dir)
@@ -47,9 +47,9 @@ func openControl(ctx context.Context, dir string, i *Issuer, log *slog.Logger) *
 	return c
 }
 
-// listen makes the socket in a directory that nobody else may enter and moves it to its
-// place: at no time can another user connect. One of a gateway that was killed is
-// replaced; there is no other gateway, since this one has the store.
+// listen makes the socket in a directory that no other user may enter and moves it to its
+// place: at no time can another user connect. It replaces the socket of a gateway that was
+// killed. No other gateway runs, since this one holds the store.
 func (c *control) listen(ctx context.Context, dir string) error {
 	private, err := os.MkdirTemp(dir, ".s") // a socket's path has 107 bytes at most
 	if err != nil {
@@ -69,7 +69,7 @@ func (c *control) listen(ctx context.Context, dir string) error {
 	return nil
 }
 
-// serve answers until ctx is done. Its failure is not the gateway's.
+// serve answers until ctx is done. Its failure does not stop the gateway.
 func (c *control) serve(ctx context.Context) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /rehearse", c.rehearse)
@@ -88,7 +88,7 @@ func (c *control) serve(ctx context.Context) {
 	}
 }
 
-// Rehearsal is how the rehearsal of one name went, as it goes over the socket.
+// Rehearsal is the result of one name's rehearsal, in the form in which the socket sends it.
 type Rehearsal struct {
 	Name      string  `json:"name"`
 	Directory string  `json:"directory"`
@@ -131,13 +131,13 @@ func rehearsals(list []acme.Rehearsal) []Rehearsal {
 	return out
 }
 
-// errNotRunning: nobody answers at the socket.
+// errNotRunning is returned where no gateway answers at the socket.
 var errNotRunning = errors.New("no gateway runs with this [store] path")
 
 // maxControl bounds an answer: 1,024 domains with two names and errors of 2 kB.
 const maxControl = 8 << 20
 
-// askGateway asks the gateway that has the store in dir.
+// askGateway asks the gateway that holds the store in dir.
 func askGateway(ctx context.Context, dir, method, path string, v any) error {
 	socket := filepath.Join(dir, ControlSocket)
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

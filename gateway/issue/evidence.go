@@ -15,22 +15,22 @@ import (
 	"sallyport/ratls/attester"
 )
 
-// Evidence for keys whose certificates come from an authority: what quotes on this machine
-// is asked once per key, and what it says is kept and published as dstack publishes it, so
-// that whoever sees the certificate can find out that its key was made in here. How it is
-// published: published.go.
+// Evidence for keys whose certificates come from an authority: the quote source of this CVM is
+// asked once for each key. Its evidence is stored and published (published.go) in dstack's
+// form, so that a client that sees the certificate can verify that its key was made in
+// this CVM.
 
 // maxKeyEvidence bounds the evidence of one key in bytes, as JSON: it is stored with
 // the key's record, in a value of at most 200 KiB, and published with up to 63 others.
-// That of a dstack machine has some 60 kB.
+// The evidence of a dstack CVM has about 60 kB.
 const maxKeyEvidence = 128 << 10
 
 // attestTimeout is for one quote; the kernel may wait 30 s for the host, more than once.
 const attestTimeout = 2 * time.Minute
 
-// newAttest makes an acme.Options.Attest of what quotes on this machine. It is nil
-// where nothing does: certificates are had without evidence too. A source that is there
-// and does not work is an error.
+// newAttest returns an acme.Options.Attest that asks the quote source of this CVM. It returns
+// nil where there is none: certificates do not need evidence. A source that does not work is
+// an error.
 func newAttest(ctx context.Context, cfg *config.Config, log *slog.Logger) (attestFunc, error) {
 	source, err := attester.Find(ctx, attester.Options{DstackSocket: cfg.RPC.DstackAgent})
 	if errors.Is(err, attester.ErrNoSource) {
@@ -44,7 +44,7 @@ func newAttest(ctx context.Context, cfg *config.Config, log *slog.Logger) (attes
 	return keyAttester{source}.attest, nil
 }
 
-// keyAttester asks source.
+// keyAttester makes evidence of keys and accounts.
 type keyAttester struct{ source attester.Attester }
 
 func (k keyAttester) attest(ctx context.Context, s acme.Subject) (acme.Evidence, error) {
@@ -61,7 +61,7 @@ func (k keyAttester) attest(ctx context.Context, s acme.Subject) (acme.Evidence,
 	return keyEvidence(e)
 }
 
-// keyEvidence writes evidence as it is published: two texts, which are JSON again.
+// keyEvidence returns evidence in the published form: two texts, each of them JSON.
 func keyEvidence(q attestation.QuoteAnswer) (acme.Evidence, error) {
 	quote, err := json.Marshal(q)
 	if err != nil {

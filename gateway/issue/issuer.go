@@ -37,8 +37,8 @@ const (
 	methodTLS = "tls-alpn-01"
 )
 
-// pinInterval is how often the accounts are looked at, which change by orders; those
-// look themselves.
+// pinInterval is how often Run brings the CAA records up to date. Orders, which change the
+// accounts, do so too.
 const pinInterval = 10 * time.Minute
 
 // Options configure an Issuer.
@@ -46,8 +46,8 @@ type Options struct {
 	Config *config.Config
 	// Store is the gateway's; an Issuer that is only checked needs none.
 	Store store.Store
-	// Served makes a certificate the one that is served for a domain: for the domain itself
-	// (apex), or for the names below it. nil: nothing is served.
+	// Served makes a certificate the one that is served for the domain itself (apex), or for
+	// the names below it. nil: nothing is served.
 	Served func(domain string, apex bool, cert *tls.Certificate) error
 	// MaxDNSConnections bounds the TCP connections of the name server in this process;
 	// 0 is its default.
@@ -60,16 +60,16 @@ func HasACME(domains []config.Domain) bool {
 	return slices.ContainsFunc(domains, func(d config.Domain) bool { return d.ACME })
 }
 
-// Check returns what of the configuration would stop New: files are read, and nothing is
-// opened or asked.
+// Check returns the problem of the configuration that would stop Open, or nil. It reads
+// files, opens nothing and asks no server.
 func Check(cfg *config.Config) error {
 	_, err := newIssuer(Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}, nil)
 	return err
 }
 
-// Open makes an Issuer, opens its name server and its socket, and has the stored
-// certificates served. It is nil where no domain has certificates of an authority.
-// Nothing is ordered before Run. After an error nothing stays open.
+// Open makes an Issuer, opens its name server and its socket, and serves the stored
+// certificates. It returns nil where no domain has certificates of an authority. It orders
+// nothing: Run does. After an error nothing stays open.
 func Open(ctx context.Context, o Options) (*Issuer, error) {
 	if !HasACME(o.Config.Domains) {
 		return nil, nil
@@ -96,8 +96,8 @@ func Open(ctx context.Context, o Options) (*Issuer, error) {
 // attestFunc returns evidence of a key: see acme.Options.
 type attestFunc = func(context.Context, acme.Subject) (acme.Evidence, error)
 
-// newIssuer makes the parts; it is nil where no domain needs them. attest may be nil.
-// Nothing is opened and nobody is asked.
+// newIssuer makes the parts, or returns nil where no domain needs them. attest may be nil.
+// It opens nothing and asks no server.
 func newIssuer(o Options, attest attestFunc) (*Issuer, error) {
 	if !HasACME(o.Config.Domains) {
 		return nil, nil
@@ -119,7 +119,8 @@ func newIssuer(o Options, attest attestFunc) (*Issuer, error) {
 	return i, i.assemble(o.Config, opts)
 }
 
-// options are the manager's, but for the store and whoever is told.
+// options returns the manager's options, except for the store and the functions that it
+// calls.
 func (i *Issuer) options(from Options) (o acme.Options, err error) {
 	cfg := from.Config
 	if i.provers, err = newProvers(cfg, from.MaxDNSConnections, i.log); err != nil {
@@ -148,7 +149,7 @@ func (i *Issuer) assemble(cfg *config.Config, o acme.Options) (err error) {
 	return nil
 }
 
-// issuedDomains are the domains as package acme wants them.
+// issuedDomains returns the domains in the form of package acme.
 func issuedDomains(domains []config.Domain) []acme.Domain {
 	var list []acme.Domain
 	for _, d := range domains {
@@ -175,7 +176,7 @@ func (i *Issuer) listen(ctx context.Context) error {
 	return nil
 }
 
-// load has the stored certificates served.
+// load serves the stored certificates.
 func (i *Issuer) load(ctx context.Context) error {
 	missing, err := i.manager.Load(ctx)
 	for _, domain := range missing {
@@ -184,7 +185,7 @@ func (i *Issuer) load(ctx context.Context) error {
 	return err
 }
 
-// Run keeps the certificates, and answers, until ctx is done.
+// Run orders and renews certificates, and answers queries, until ctx is done.
 func (i *Issuer) Run(ctx context.Context) error {
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return i.manager.Run(ctx) })
@@ -203,8 +204,7 @@ func (i *Issuer) Run(ctx context.Context) error {
 	return parts.Wait()
 }
 
-// Close closes what Open opened. It is for an Issuer that was never run; Run closes all
-// of it itself.
+// Close closes what Open opened, for an Issuer that was never run. Run closes it itself.
 func (i *Issuer) Close() {
 	if i.control != nil {
 		_ = i.control.listener.Close()
@@ -216,7 +216,7 @@ func (i *Issuer) Close() {
 	}
 }
 
-// keepPins publishes CAA records as the accounts are known.
+// keepPins keeps the published CAA records up to date with the accounts.
 func (i *Issuer) keepPins(ctx context.Context) error {
 	tick := time.NewTicker(pinInterval)
 	defer tick.Stop()
@@ -275,7 +275,7 @@ func (i *Issuer) preflight(ctx context.Context, o acme.Order) error {
 	return err
 }
 
-// Status returns how it stands with each name's certificate.
+// Status returns the state of each name's certificate.
 func (i *Issuer) Status() []acme.Status { return i.manager.Status() }
 
 // Addresses returns where the name server in this process listens.

@@ -20,12 +20,12 @@ import (
 	"sallyport/internal/secretfile"
 )
 
-// What [acme] says, made into the parts that prove control of domains and the
-// authorities that are asked. Files are read, nothing is opened and nobody is asked:
-// `gateway check` does the same.
+// The section [acme] becomes the parts that prove control of domains, and the authorities
+// that are asked. Files are read; no socket is opened, and no server is asked, so that
+// `gateway check` may do the same.
 
-// provers are the parts that prove control of domains: one of provider, server and
-// challenges is there.
+// provers are the parts that prove control of domains. Exactly one of provider, server and
+// challenges is set.
 type provers struct {
 	resolver   dnsquery.Resolver
 	provider   dns01.Provider       // changes the records of others' zones
@@ -85,7 +85,7 @@ func newCloudflare(c config.Cloudflare) (dns01.Provider, error) {
 	return cloudflare.New(cloudflare.Options{Token: token, BaseURL: text(c.BaseURL)})
 }
 
-// solve gives o what solves its challenges.
+// solve sets the solver of o.
 func (p provers) solve(o *acme.Options, c config.ACME) error {
 	if p.challenges != nil {
 		o.TLSALPN01 = p.challenges
@@ -106,15 +106,15 @@ func (p provers) solve(o *acme.Options, c config.ACME) error {
 	return nil
 }
 
-// immediate solves by what the name server in this process answers. Everybody sees it
-// from Present on, so there is nothing to wait for; and its public address, where
-// dns01 would look, is often not reached from behind the same NAT.
+// immediate solves by the answers of the name server in this process. They are visible from
+// Present on, so there is nothing to wait for; and the server's public address, where dns01
+// would look, is often not reachable from behind the same NAT.
 type immediate struct{ *dns01.Solver }
 
-// Wait is there so that dns01's is not: with it this would be an acmez.Waiter.
+// Wait hides the method of dns01.Solver: with that one this would be an acmez.Waiter.
 func (immediate) Wait() {}
 
-// authorities are those that [acme] names.
+// authorities returns those that [acme] names.
 func authorities(c config.ACME) (first, second acme.Authority, err error) {
 	first, err1 := authority(c.Authority)
 	second, err2 := authority(c.Fallback)
@@ -144,7 +144,7 @@ func authority(c config.Authority) (a acme.Authority, err error) {
 	return a, nil
 }
 
-// text is u as it was written, "" if there is none.
+// text returns u as it was written, "" for nil.
 func text(u *url.URL) string {
 	if u == nil {
 		return ""
@@ -152,7 +152,7 @@ func text(u *url.URL) string {
 	return u.String()
 }
 
-// readSecret reads a file that holds a secret of one word and nothing else.
+// readSecret reads a file that holds one word, the secret.
 func readSecret(file string) (string, error) {
 	secret, err := secretfile.Read(file)
 	if err != nil {

@@ -12,24 +12,23 @@ import (
 	"sallyport/rpc/gatewaypb"
 )
 
-// What is told of the certificates of a domain, by AcmeInfo and at
-// https://gateway.<domain>/.dstack/acme-info: dstack's members, those of its older
-// versions too, and in "evidence" how it stands with the quotes. Its first word is for
-// programs:
+// AcmeInfo and https://gateway.<domain>/.dstack/acme-info publish the certificates of a
+// domain: dstack's members, those of its older versions too, and in "evidence" which keys
+// have quotes. The first word of that text is for programs:
 //
 //	all          each key in hist_keys has a quote
 //	partial: …   some have none
 //	none: …      no key has one
 //	certificate: the certificate has its own evidence in it (RA-TLS)
 //
-// A key without a quote is listed with empty texts: who demands a quote of each key shall
-// notice.
+// A key without a quote is listed with empty texts, so that a client that requires a quote
+// of each key notices.
 
-// maxPublished bounds the evidence of one answer in bytes. Older keys that are beyond it
-// are told in hist_keys alone.
+// maxPublished bounds the evidence of one answer in bytes. Older keys beyond it are in
+// hist_keys alone.
 const maxPublished = 3 << 20
 
-// issuedCertificates is what is known of certificates from an authority.
+// issuedCertificates knows the certificates of an authority: acme.Manager.
 type issuedCertificates interface {
 	Info(domain string) (acme.Info, bool)
 }
@@ -68,7 +67,7 @@ func (p Published) ACMEInfo(domain string) (*gatewaypb.AcmeInfoResponse, bool) {
 	return nil, false
 }
 
-// servedInfo tells of a certificate that no authority gave to this gateway.
+// servedInfo describes a certificate that no authority issued to this gateway.
 func (p Published) servedInfo(s certs.Status) *gatewaypb.AcmeInfoResponse {
 	out := &gatewaypb.AcmeInfoResponse{BaseDomain: s.Domain, Evidence: "none: there is no certificate yet"}
 	conf := p.certs.TLSConfig(s.Domain, "")
@@ -93,7 +92,8 @@ func (p Published) servedInfo(s certs.Status) *gatewaypb.AcmeInfoResponse {
 	return out
 }
 
-// issuedInfo tells of an authority's. The newest keys have the first claim to room.
+// issuedInfo describes a certificate of an authority. The newest keys come first where not
+// all evidence fits.
 func issuedInfo(info acme.Info) *gatewaypb.AcmeInfoResponse {
 	out := &gatewaypb.AcmeInfoResponse{
 		AccountUri: info.AccountURI, AccountQuote: info.AccountQuote, AccountAttestation: info.AccountAttestation,

@@ -61,8 +61,8 @@ func Names(domains []config.Domain) (names []string) {
 	return names
 }
 
-// rehearseHere needs no gateway. The account at the staging directory lives as long as
-// the command does.
+// rehearseHere rehearses without a gateway. The account at the staging directory lives as
+// long as the command does.
 func rehearseHere(ctx context.Context, cfg *config.Config, log *slog.Logger) (list []Rehearsal, err error) {
 	dir, err := os.MkdirTemp("", "gateway-acme-")
 	if err != nil {
@@ -97,7 +97,7 @@ func rehearseHere(ctx context.Context, cfg *config.Config, log *slog.Logger) (li
 	return rehearsals(done), oneline.Join(err, parts.Wait())
 }
 
-// answerChallenges answers validations, and nobody else, where clients would be.
+// answerChallenges answers validations alone, at the addresses for clients.
 func answerChallenges(ctx context.Context, parts *errgroup.Group, c config.Proxy, challenges *acme.ALPNChallenges) error {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 		if cert, ok := challenges.Certificate(h.ServerName); ok && slices.Equal(h.SupportedProtos, []string{hello.ACMETLS1}) {
@@ -110,7 +110,7 @@ func answerChallenges(ctx context.Context, parts *errgroup.Group, c config.Proxy
 		return fmt.Errorf("[proxy] listen, where control of the domain is proved: %w", err)
 	}
 	for _, l := range listeners {
-		// Of HTTP only the handshakes and the limits are used.
+		// The HTTP server makes handshakes and has limits; it serves no request.
 		srv := &http.Server{Handler: http.NotFoundHandler(), ReadTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
 		context.AfterFunc(ctx, func() { _ = srv.Close() })
 		parts.Go(func() error {

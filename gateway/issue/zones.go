@@ -13,16 +13,13 @@ import (
 	"sallyport/internal/dnsquery"
 )
 
-// The zones of [acme] dns = "embedded": one for each domain with acme = true. In a
-// whole domain the gateway answers for CAA as well, and once it has an account it says
-// that this account alone may have certificates, by DNS-01 alone: whoever can answer
-// for the domain on another way, or has an account of his own, gets none.
-//
-// It never refuses itself. Each authority that is configured is permitted, one
-// without an account yet by its name and the method; and as long as one of them has
-// told no name by which it goes in CAA records, nothing is said at all.
+// The zones of [acme] dns = "embedded": one for each domain with acme = true. Where a whole
+// domain is delegated to the gateway, it publishes CAA records as well: once it has an
+// account, that account alone gets certificates, by DNS-01 alone (caa.Pins). The records
+// never refuse the gateway itself: while an authority has told no name by which it goes in
+// CAA records, there are none.
 
-// zones are those of the domains. caa are the records of each that is a whole domain.
+// zones returns the zones of the domains. caa are the records of each whole domain.
 func zones(c config.Embedded, domains []config.Domain, caa []nameserver.CAA) []nameserver.Zone {
 	var list []nameserver.Zone
 	for _, d := range domains {
@@ -47,7 +44,7 @@ func zone(c config.Embedded, domain string, caa []nameserver.CAA) nameserver.Zon
 	return z
 }
 
-// zoneKeeper gives the name server its zones, when domains or accounts change.
+// zoneKeeper gives the name server its zones whenever domains or accounts change.
 type zoneKeeper struct {
 	embedded config.Embedded
 	server   *nameserver.Server

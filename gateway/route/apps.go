@@ -8,7 +8,7 @@ import (
 )
 
 // appList is a list of apps in the configuration that a reload replaces. Its methods
-// may be called concurrently; before the first set nobody is on it.
+// may be called concurrently; before the first set no app is on it.
 type appList struct{ inForce atomic.Pointer[listedApps] }
 
 type listedApps struct {

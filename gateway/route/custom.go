@@ -10,8 +10,8 @@ import (
 	"sallyport/router"
 )
 
-// decideCustom asks what the name's owner says in DNS: what is remembered at once,
-// anything else on a goroutine.
+// decideCustom looks up the record of the name's owner: in memory at once, in DNS on a
+// goroutine.
 func (r *Decider) decideCustom(names *router.Router, name []byte, client netip.AddrPort, d *relay.Decision) {
 	if target, ok := r.o.Custom.Cached(name); ok {
 		r.decideTarget(names, target, d)
@@ -24,7 +24,7 @@ func (r *Decider) decideCustom(names *router.Router, name []byte, client netip.A
 			r.decideTarget(names, target, d)
 			return
 		}
-		d.Detail = err.Error() // which quotes what strangers wrote, and bounds it
+		d.Detail = err.Error() // it quotes text of strangers, and bounds it
 		switch {
 		case errors.Is(err, customdomain.ErrLimited):
 			d.Refuse = relay.LookupLimit
@@ -38,7 +38,7 @@ func (r *Decider) decideCustom(names *router.Router, name []byte, client netip.A
 	}
 }
 
-// decideTarget decides for a connection whose name's owner says that target serves it.
+// decideTarget decides for a name whose owner's record names target.
 func (r *Decider) decideTarget(names *router.Router, target customdomain.Target, d *relay.Decision) {
 	decided := names.RouteTarget(target.ID.Bytes(), target.Port)
 	r.pass(&decided, d)

@@ -9,10 +9,10 @@ import (
 	"sallyport/router"
 )
 
-// The domains that names are looked up in. A reload replaces them as a whole: a
-// connection sees all of the old ones or all of the new.
+// A reload replaces the served domains as a whole: a connection sees all of the old ones or
+// all of the new ones.
 
-// domains are those in force. They are not changed.
+// domains are the served domains. They are not changed.
 type domains struct {
 	all    []config.Domain
 	router *router.Router
@@ -36,13 +36,13 @@ func newDomains(all []config.Domain, snapshot func() *vm.Snapshot) *domains {
 	return d
 }
 
-// apex is the domain that name itself is, if it is served; else "".
+// apex returns name where it is a domain that is served itself, else "".
 func (d *domains) apex(name []byte) string {
 	return d.apexes[string(name)]
 }
 
-// isOurs reports whether name is a served domain or anything below it: what is not
-// found there is not worth a query. It looks for each end of the name that has no more
+// isOurs reports whether name is a served domain or a name below one, which is never looked
+// up in DNS. It looks for each end of the name that has no more
 // labels than a domain has, so its cost does not grow with the number of domains:
 // strangers choose the name, and a loop's thread asks.
 func (d *domains) isOurs(name []byte) bool {

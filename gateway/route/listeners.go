@@ -7,9 +7,8 @@ import (
 )
 
 // The gateway never dials itself. With [wireguard] mode "none" an instance's address may
-// be one of this machine's, and the name chooses the port: <app>-9901 was [admin] for
-// the whole internet. The other modes dial tunnel addresses alone, and are held to the
-// same.
+// be one of this host's, and the client chooses the port: without this rule <app>-9901 would
+// reach [admin]. The other modes dial tunnel addresses alone; the rule holds for them too.
 
 // leaveOutOwn takes those candidates out of a decision whose address and port are a
 // listener of this process. It reports whether others are left.

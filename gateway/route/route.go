@@ -119,8 +119,8 @@ func (r *Decider) decideApp(decided *router.Decision, h *hello.Hello, d *relay.D
 	r.upstreams.secure(decided, h.ServerName, protocol, d)
 }
 
-// pass decides for a connection as if it were passed through: who may receive it, and who
-// that is.
+// pass decides for a connection as if it were passed through: whether an instance may
+// receive it, and which.
 func (r *Decider) pass(decided *router.Decision, d *relay.Decision) {
 	d.Mode = decided.Mode
 	if decided.App != nil {
@@ -147,20 +147,20 @@ func (r *Decider) pass(decided *router.Decision, d *relay.Decision) {
 	}
 }
 
-// end has a connection to a name below the domain end here.
+// end ends a connection to a name below the domain here.
 func (r *Decider) end(domain, protocol string, d *relay.Decision) {
 	if d.TLS = r.o.Certificates.TLSConfig(domain, protocol); d.TLS == nil {
 		d.Refuse, d.Detail = relay.UnknownDomain, "[[domain]] wildcard = false: there is no certificate for such names"
 	}
 }
 
-// otherName says which name serves what a client offers that offers nothing that the
-// name it asks for serves.
+// otherName returns which name serves the client, where the name that it asks for serves
+// none of the protocols that it offers.
 func otherName(h *hello.Hello) string {
 	label, _, _ := bytes.Cut(h.ServerName, []byte("."))
 	name, err := router.ParseName(label)
 	switch {
-	case err != nil: // a name that is refused before anybody looks at ALPN
+	case err != nil: // such a name is refused before ALPN counts
 		return ""
 	case h.ALPN.Only(hello.ACMETLS1):
 		return noValidation

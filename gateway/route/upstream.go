@@ -11,22 +11,21 @@ import (
 	"sallyport/router"
 )
 
-// Which connections are encrypted again, up to inside the instance: those that end
-// here and whose app [proxy] upstream_ratls lists. The instance must prove in the
-// handshake that it is the app's and the very one that the router picked; so the
-// tunnel's key alone does not make a machine the app. Since the ids are the word of the
-// system that is measured, that system must be known too (package appraise). Passed
-// through connections have the instance's own TLS and are never touched.
+// A connection that ends here is encrypted again, up to inside the instance, if [proxy]
+// upstream_ratls lists its app. The instance must prove in the handshake that it belongs to
+// the app and is the one that the router chose; so the tunnel's key alone does not make a
+// machine the app. The measured system states the ids, so that system must be known too
+// (package appraise). Connections that are passed through have the instance's own TLS.
 
 // InstanceTLS returns the configuration of one connection to an instance: it accepts an
 // RA-TLS certificate of exactly that app and instance, and no other. Its
-// VerifyConnection may fetch what it needs to judge, until ctx ends. nil: nobody can
-// be judged. It is called by several goroutines at once.
+// VerifyConnection may fetch collateral, until ctx ends. It returns nil where no certificate
+// can prove the ids. It is called by several goroutines at once.
 type InstanceTLS func(ctx context.Context, app vm.AppID, instance vm.InstanceID) *tls.Config
 
-// upstreams is the list in force, and who judges. set may be called at any time.
+// upstreams is the list in force. set may be called at any time.
 type upstreams struct {
-	attested InstanceTLS // nil: nobody judges, and the list must be empty
+	attested InstanceTLS // nil: no certificate can be verified, and the list must be empty
 	apps     appList
 }
 
@@ -41,9 +40,8 @@ func (u *upstreams) set(apps config.AppSet) error {
 	return nil
 }
 
-// secure has a connection that ends here encrypted again, if its app is listed. The
-// instance sees the name that the client asked for and the protocol that is confirmed
-// to it.
+// secure encrypts a connection that ends here again, if its app is listed. The instance
+// sees the name that the client asked for and the protocol that the gateway confirmed.
 func (u *upstreams) secure(decided *router.Decision, serverName []byte, protocol string, d *relay.Decision) {
 	app := decided.App.ID
 	if !u.apps.has(app) {

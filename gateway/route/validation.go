@@ -10,11 +10,11 @@ import (
 	"sallyport/relay"
 )
 
-// tls-alpn-01 (RFC 8737) on the port for clients. Who proves control of a name offers
-// acme-tls/1 and nothing else. For names that end here, only a challenge of ours is
-// answered, and otherwise the hello is refused: an instance behind such a name must
-// not be able to prove anything about it, nor is the certificate shown. What is passed
-// through, custom domains too, is the instance's affair and never looked at.
+// tls-alpn-01 (RFC 8737) on the port for clients. An authority that validates a name offers
+// acme-tls/1 and no other protocol. For names that end here, only a challenge of the gateway
+// is answered, and any other such hello is refused: an instance behind such a name must
+// not be able to prove control of it. Connections that are passed through, to custom domains
+// too, are left to the instance.
 //
 // It runs on the loops' threads: the challenges are looked up in memory, under a lock
 // that is never held for longer than that.
@@ -37,7 +37,7 @@ func (r *Decider) answerValidation(name string, d *relay.Decision) {
 	d.Refuse, d.Detail = relay.NoProtocol, noValidation
 }
 
-// nothing is a relay.Backend's dial that leads nowhere: the handshake is the answer,
+// nothing is a relay.Backend's Dial that leads nowhere: the handshake is the answer,
 // and the connection ends after it (RFC 8737, 3).
 func nothing(context.Context) (net.Conn, error) {
 	near, far := net.Pipe()
