@@ -28,8 +28,8 @@ func cpus(n int, root fs.FS) int {
 	return max(1, min(n, int(min(quota, 1<<20))))
 }
 
-// quota is how many CPUs the control group may use, in the mean; +Inf is no limit, or none
-// that can be read.
+// quota returns how many CPUs the control group may use, in the mean; +Inf if it has no
+// limit, or none that can be read.
 func quota(root fs.FS) float64 {
 	least := math.Inf(1)
 	for _, g := range groups(root) {

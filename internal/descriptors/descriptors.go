@@ -27,8 +27,8 @@ type Needs struct {
 	Connections int
 }
 
-// Budget is who may have how many. All but Own are counts of what they are named for,
-// which hold one or more descriptors each.
+// Budget is the share of each part of the process. All fields but Own count the things
+// that they are named for, which hold one or more descriptors each.
 type Budget struct {
 	Limit int // of the process
 	Own   int // descriptors for what the process needs itself; see own
@@ -62,10 +62,10 @@ func Limit() (int, error) {
 // AdminConnections is how many the operators' server may have at once.
 const AdminConnections = 64
 
-// own is what the process needs itself.
+// own returns how many descriptors the process needs itself.
 func own(n Needs) int {
 	const (
-		files     = 64 // logs, store, files that are read anew, the tunnel, netlink, orders of certificates
+		files     = 64 // logs, store, files that are read again, the tunnel, netlink, orders of certificates
 		loop      = 3  // epoll, inbox, the reserve for a connection that finds none
 		webhook   = 32 // registry/webhook
 		verifying = 64 // ratls/pccs: 32 fetches of collateral

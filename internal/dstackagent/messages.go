@@ -36,9 +36,9 @@ type TLSKey struct {
 	Chain []string `json:"certificate_chain"`
 }
 
-// GetTLSKey has the agent make a key, and the KMS sign it.
+// GetTLSKey asks the agent for a key that the KMS certifies.
 func (c *Client) GetTLSKey(ctx context.Context, r TLSKeyRequest) (TLSKey, error) {
-	r.AltNames = append([]string{}, r.AltNames...) // null is no list for the agent
+	r.AltNames = append([]string{}, r.AltNames...) // the agent does not take null for a list
 	var k TLSKey
 	if err := c.Call(ctx, "GetTlsKey", r, &k); err != nil {
 		return TLSKey{}, err
@@ -46,7 +46,7 @@ func (c *Client) GetTLSKey(ctx context.Context, r TLSKeyRequest) (TLSKey, error)
 	return k, nil
 }
 
-// Info is what the agent says about this VM.
+// Info describes this VM as the agent does.
 type Info struct {
 	AppID           Hex    `json:"app_id"`
 	InstanceID      Hex    `json:"instance_id"`

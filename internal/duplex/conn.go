@@ -7,23 +7,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is asked of a connection beyond net.Conn. Those of the kernel answer by system
-// calls; others may have methods.
+// What Join needs of a connection beyond net.Conn. A connection of the kernel is asked by
+// system calls; others may have methods.
 
-// Resetter closes so that the peer sees a reset and no end.
+// A Resetter closes so that the peer sees a reset instead of EOF.
 type Resetter interface{ Reset() }
 
-// Sender tells how many bytes its peer has not acknowledged.
+// A Sender reports how many bytes its peer has not acknowledged.
 type Sender interface{ Unsent() int }
 
-// Mortal knows when its peer has gone without an end.
+// A Mortal knows when its peer has gone without an end of its stream.
 type Mortal interface {
 	Gone() bool
 	// WaitGone waits until Gone, and returns false if the connection is closed before.
 	WaitGone() bool
 }
 
-// Reset closes c so that its peer sees a reset and no end.
+// Reset closes c so that its peer sees a reset instead of EOF.
 func Reset(c net.Conn) {
 	switch c := c.(type) {
 	case Resetter:

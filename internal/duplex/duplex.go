@@ -18,11 +18,11 @@ import (
 )
 
 // Join copies both ways until both directions have ended, and closes a and b. EOF is
-// passed on as EOF. What else ends a direction has cut its stream off: it is passed on
-// as a reset, once that has taken what came before. When ctx ends, both are reset at once.
+// passed on as EOF. Any other end of a direction has cut its stream off: it is passed on
+// as a reset, once the receiver has taken the bytes before it. When ctx ends, both are reset at once.
 //
 // A panic in one of the connections resets both, and comes out of Join when both
-// directions have ended: whoever calls it can recover, whichever goroutine it was on.
+// directions have ended: so the caller can recover, whichever goroutine panicked.
 func Join(ctx context.Context, a, b net.Conn) {
 	j := &joint{a: end{Conn: a}, b: end{Conn: b}}
 	stop := context.AfterFunc(ctx, func() {
@@ -52,7 +52,7 @@ type joint struct {
 type end struct {
 	net.Conn
 	writing sync.Mutex // held while it is written to
-	broken  bool       // a write has been told that it was reset
+	broken  bool       // a write has failed because of a reset
 }
 
 const (
@@ -98,7 +98,7 @@ func (j *joint) oneWay(from, to *end) {
 	}
 }
 
-// outcome is what ended a move.
+// outcome is the reason why a move ended.
 type outcome uint8
 
 const (
@@ -150,8 +150,8 @@ func deliver(p []byte, from, to *end) bool {
 	return true
 }
 
-// write writes what e takes of p before it is time to look. An error that tells of a
-// reset is told once, and who reads then is told EOF. EPIPE tells of none: it comes of a
+// write writes what e takes of p before it is time to look. The kernel reports a
+// reset once; a read after that returns EOF. EPIPE is not such a report: it comes of a
 // reset behind the FIN that ended e's stream.
 func (e *end) write(p []byte) (int, error) {
 	e.writing.Lock()
@@ -162,7 +162,7 @@ func (e *end) write(p []byte) (int, error) {
 	return n, err
 }
 
-// wasReset reports whether the EOF that was read of e is none.
+// wasReset reports whether the EOF that was read of e was a reset.
 func (e *end) wasReset() bool {
 	if !gone(e.Conn) {
 		return false
@@ -177,8 +177,8 @@ func late(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// passEnd tells to that its stream has come to its end. From is watched on: nobody reads
-// it any more, and it may be reset while the other direction is silent.
+// passEnd ends the stream towards to. It goes on to watch from: nothing is read from it
+// any more, and it may be reset while the other direction is silent.
 func (j *joint) passEnd(from, to *end) {
 	w, ok := to.Conn.(interface{ CloseWrite() error })
 	if !ok { // it knows no half-close

@@ -1,6 +1,6 @@
 package hello
 
-// Numbers of extensions with lists of which a gateway reads nothing, but which whoever
+// Numbers of extensions with lists that a gateway does not read, and that the server which
 // ends the TLS goes through.
 const (
 	extGroups         = 10 // RFC 8446, 4.2.7

@@ -1,6 +1,6 @@
 package hello
 
-// Error says why a stream is refused and which alert tells the client so. All
+// Error says why a stream is refused and which alert to send to the client. All
 // values are fixed: refusing allocates nothing.
 type Error struct {
 	// Alert is the AlertDescription to send (RFC 8446, 6.2). 0: send none, the

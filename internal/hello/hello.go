@@ -2,7 +2,7 @@ package hello
 
 import "encoding/binary"
 
-// Hello is what a ClientHello says, as far as a gateway asks. Its slices are
+// Hello is the part of a ClientHello that a gateway needs. Its slices are
 // views on the stream that was parsed, or on a copy if the message came in
 // several records: they hold while the caller leaves the stream's bytes alone.
 type Hello struct {

@@ -3,7 +3,7 @@ package hello
 import "bytes"
 
 // LooksLikeHTTP reports whether stream begins like a plain HTTP/1 request or
-// the HTTP/2 preface: a method and a space. It tells a caller that got
+// the HTTP/2 preface: a method and a space. It shows a caller that got
 // [ErrNotTLS] that a 400 will be understood. A client that sends less than the
 // method in its first segment is not recognised; that costs it only the reply.
 func LooksLikeHTTP(stream []byte) bool {

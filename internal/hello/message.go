@@ -1,8 +1,8 @@
 package hello
 
 // The ClientHello (RFC 8446, 4.1.2). Only the frame of each extension and the
-// three extensions that a gateway decides by are checked: the others belong to
-// whoever terminates TLS, and may be of a kind that we do not know.
+// three extensions that a gateway decides by are checked: the others are for
+// the server that terminates TLS, and may be unknown here.
 
 import (
 	"bytes"
@@ -200,8 +200,8 @@ func decodeVersions(data []byte) ([]byte, *Error) {
 	return list, nil
 }
 
-// decodeMaxFragment returns 512 to 4096, or 0 for what has no meaning: to refuse that is
-// for whoever honours the extension.
+// decodeMaxFragment returns 512 to 4096, or 0 for a value without meaning: the server that
+// honours the extension refuses it.
 func decodeMaxFragment(data []byte) int {
 	if len(data) != 1 || data[0] < 1 || data[0] > 4 {
 		return 0

@@ -2,7 +2,7 @@
 // program listens: 0.0.0.0 is IPv4 alone, and [::] is IPv6 and IPv4, whatever the
 // system's default is. On a kernel without IPv6 (ipv6.disable=1), [::] is IPv4.
 //
-// The system and net.Listen mean other things: net.Listen takes IPv6 too for
+// The system and net.Listen give them other meanings: net.Listen takes IPv6 too for
 // 0.0.0.0, and fails for [::] without IPv6; a bare socket has IPv4 or not as the
 // sysctl bindv6only says.
 package listenat

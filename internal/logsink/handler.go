@@ -43,7 +43,7 @@ func newHandler(s *Sink, r *ring, f Format) *Handler {
 }
 
 // Own returns a handler with a ring of its own: for a thread that must not wait for
-// others who log, nor lose its lines because of theirs.
+// others that log, nor lose its lines because of theirs.
 func (h *Handler) Own() *Handler { return newHandler(h.sink, h.sink.newRing(), h.format) }
 
 // Dropped is the Sink's.
@@ -54,8 +54,8 @@ func (h *Handler) Enabled(ctx context.Context, level slog.Level) bool {
 	return h.enabled.Enabled(ctx, level)
 }
 
-// Handle implements slog.Handler. The error is about rendering; that a line was
-// dropped is no error.
+// Handle implements slog.Handler. The error is about rendering; a dropped
+// line is not an error.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	p := h.pens.Get().(*pen)
 	p.text.Reset()

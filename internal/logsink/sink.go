@@ -25,8 +25,8 @@ const (
 	againPause = 10 * time.Millisecond
 	// errorPause is after an error, such as a full disk or a reader that has closed.
 	errorPause = time.Second
-	// tellEvery is between lines about dropped lines.
-	tellEvery = time.Minute
+	// reportEvery is between lines about dropped lines.
+	reportEvery = time.Minute
 )
 
 // Sink writes what its handlers render. Its methods may be called concurrently.
@@ -43,11 +43,11 @@ type Sink struct {
 	until   time.Time // when the patience of Close is over; set before closing is
 
 	// The writer's own.
-	batch  []line
-	out    []byte
-	broken bool // what was written last is a part of a line
-	told   uint64
-	toldAt time.Time
+	batch      []line
+	out        []byte
+	broken     bool // what was written last is a part of a line
+	reported   uint64
+	reportedAt time.Time
 }
 
 // New returns a Sink that writes to w lines as f makes them, and begins to. w may
@@ -60,7 +60,7 @@ func New(w io.Writer, f Format) *Sink {
 	return s
 }
 
-// Handler returns the handler that everybody shares who has none of their own.
+// Handler returns the handler for all that have none of their own.
 func (s *Sink) Handler() *Handler { return s.handler }
 
 // Dropped is how many lines were dropped so far.
@@ -94,7 +94,7 @@ func (s *Sink) newRing() *ring {
 	return r
 }
 
-// wake tells the writer that there is a line. It does not wait.
+// wake wakes the writer for a line. It does not wait.
 func (s *Sink) wake() {
 	select {
 	case s.bell <- struct{}{}:
@@ -110,15 +110,15 @@ func (s *Sink) run() {
 	for {
 		select {
 		case <-s.bell:
-		case <-timer.C: // to tell of dropped lines, or for nothing
+		case <-timer.C: // to report dropped lines, or for nothing
 		case <-s.closing:
 			s.writeAll()
-			s.tell()
+			s.report()
 			return
 		}
 		s.writeAll()
 		s.pause(gather)
-		if wait := tellEvery - time.Since(s.toldAt); s.Dropped() != s.told {
+		if wait := reportEvery - time.Since(s.reportedAt); s.Dropped() != s.reported {
 			timer.Reset(max(wait, errorPause))
 		}
 	}
@@ -127,12 +127,12 @@ func (s *Sink) run() {
 // writeAll writes until the rings are empty.
 func (s *Sink) writeAll() {
 	for s.writeBatch() {
-		if time.Since(s.toldAt) >= tellEvery {
-			s.tell()
+		if time.Since(s.reportedAt) >= reportEvery {
+			s.report()
 		}
 	}
-	if time.Since(s.toldAt) >= tellEvery {
-		s.tell()
+	if time.Since(s.reportedAt) >= reportEvery {
+		s.report()
 	}
 }
 
@@ -208,20 +208,20 @@ func (s *Sink) again() bool {
 	return time.Now().Before(s.until)
 }
 
-// tell writes a line about the lines that were dropped since the last one.
-func (s *Sink) tell() {
+// report writes a line about the lines that were dropped since the last one.
+func (s *Sink) report() {
 	total := s.Dropped()
-	if total == s.told {
+	if total == s.reported {
 		return
 	}
 	var text bytes.Buffer
 	r := slog.NewRecord(time.Now(), slog.LevelWarn, "log lines were dropped; the log's reader is too slow, or its disk is full", 0)
-	r.AddAttrs(slog.Uint64("lines", total-s.told), slog.Uint64("lines_since_start", total))
+	r.AddAttrs(slog.Uint64("lines", total-s.reported), slog.Uint64("lines_since_start", total))
 	if err := s.handler.format(&text).Handle(context.Background(), r); err != nil {
 		return
 	}
 	if s.write(text.Bytes()) == 0 {
-		s.told, s.toldAt = total, time.Now()
+		s.reported, s.reportedAt = total, time.Now()
 	}
 }
 

@@ -179,7 +179,7 @@ func TestDroppedLinesAreToldOfOnceAMinute(t *testing.T) {
 		if n := told(); n != 1 {
 			t.Errorf("told %d times within a minute, want once", n)
 		}
-		<-time.After(tellEvery) // nothing is logged meanwhile
+		<-time.After(reportEvery) // nothing is logged meanwhile
 		synctest.Wait()
 		if n := told(); n != 2 {
 			t.Errorf("told %d times after a minute, want twice", n)

@@ -10,7 +10,7 @@ import (
 // 64 KiB; this leaves room for a client certificate in a TLV, 1 to 2 KiB.
 const MaxSize = 4096
 
-// Header is what a PROXY header says.
+// Header is the content of a PROXY header.
 type Header struct {
 	// Local: the sender speaks for itself (a health check). There are no
 	// addresses; those of the connection hold.
@@ -32,7 +32,7 @@ var (
 	ErrNotProxy = errors.New("proxy header: none")
 	// ErrTooLarge: a line over 107 bytes or a binary header over MaxSize.
 	ErrTooLarge = errors.New("proxy header: too large")
-	// ErrMalformed is what every other refusal wraps.
+	// ErrMalformed is wrapped by every other refusal.
 	ErrMalformed = errors.New("proxy header: malformed")
 )
 

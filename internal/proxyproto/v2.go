@@ -83,9 +83,9 @@ func knownFamily(family byte) bool {
 }
 
 // parseAddresses reads the address block and returns what follows it. UDP and
-// Unix sockets fall back to "no address", as the specification asks of who does
-// not support them: a Unix name is no address to us, and the source of a
-// datagram is not proven by a handshake, so a policy must not go by it.
+// Unix sockets fall back to "no address", as the specification asks of
+// receivers that do not support them: a Unix name is not an address here, and no handshake
+// proves the source of a datagram, so no policy may depend on it.
 func parseAddresses(family byte, content []byte) (h Header, rest []byte, err error) {
 	size := 0
 	switch family {
@@ -119,7 +119,7 @@ func endpoint(address, port []byte) netip.AddrPort {
 // AppendV2 appends h as a version 2 header to dst. Two IPv4 addresses are sent
 // as such, others as IPv6, mapped where needed; if one is not valid, or h is
 // local, none is sent. A local header has no TLVs either; the others are sent
-// with a CRC32C among them computed anew.
+// with a CRC32C among them computed again.
 func AppendV2(dst []byte, h Header) []byte {
 	start := len(dst)
 	dst = append(dst, signatureV2...)

@@ -18,8 +18,8 @@ type Listeners struct {
 }
 
 // New makes an empty set. tunnel is this machine's own address in the tunnel, with the
-// network's length: of that network no other address is this machine's, and nobody
-// needs to be asked. The zero Prefix is no tunnel.
+// network's length: no other address of that network is this machine's, so the
+// kernel need not be asked. The zero Prefix means that there is no tunnel.
 func New(tunnel netip.Prefix) *Listeners { return &Listeners{tunnel: tunnel} }
 
 // Add adds an address as it is bound: with the port that the kernel chose, and

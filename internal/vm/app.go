@@ -48,7 +48,8 @@ type Member struct {
 	Live     *Live
 }
 
-// At tells who lies at point, which must be below Total, and from where to where.
+// At returns the member at point, which must be below Total, and where its stretch begins
+// and ends.
 func (g *Group) At(point uint32) (m *Member, start, end uint32) {
 	if g.width > 0 { // the usual case: all weights are equal
 		i := point / g.width

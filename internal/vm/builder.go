@@ -159,7 +159,7 @@ func (b *Builder) insert(id string, r ref) {
 	}
 }
 
-// reindex makes the index anew, twice as large, from all ids. It reports false
+// reindex makes the index again, twice as large, from all ids. It reports false
 // if that was still too small.
 func (b *Builder) reindex() bool {
 	b.index = newIndexEditor(b.index.seed, b.index.shift-1)

@@ -5,8 +5,8 @@ import "hash/maphash"
 // The index is one hash table for both kinds of id, because a name does not say
 // which it holds. It is paged: the top bits of the hash choose a page, the low ones
 // where in it to start, and probing stays in the page. The slots hold no ids:
-// whoever finds a slot compares the id where the slot points, which it is about to read
-// anyway. The hash is keyed per process, since guests have a say in their ids.
+// a lookup compares the id where the slot points, which it is about to read anyway. The
+// hash is keyed per process, since guests influence their ids.
 
 // slot points to an app or an instance by number. A slot that is free ends a
 // probe; each page has some.
@@ -43,7 +43,7 @@ func newIndexEditor(seed maphash.Seed, shift uint8) *indexEditor {
 }
 
 // insert adds an id that is not there yet. It reports false if its page is full:
-// then the index must be made anew with twice the pages.
+// then the index must be made again with twice the pages.
 func (e *indexEditor) insert(id string, r ref) bool {
 	hash := maphash.String(e.seed, id)
 	page := e.slots.page(uint32(hash >> e.shift))
@@ -60,7 +60,7 @@ func (e *indexEditor) insert(id string, r ref) bool {
 	return true
 }
 
-// remove takes out an id that is there. The rest of its page is laid out anew,
+// remove takes out an id that is there. The rest of its page is laid out again,
 // so that no probe ends early at the gap.
 func (e *indexEditor) remove(id string, r ref) {
 	hash := maphash.String(e.seed, id)

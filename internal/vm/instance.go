@@ -2,7 +2,7 @@ package vm
 
 import "net/netip"
 
-// Spec is what the control plane says about an instance. It is comparable: equal
+// Spec describes an instance as the control plane knows it. It is comparable: equal
 // specs mean that a registration changed nothing.
 type Spec struct {
 	Policy  PortPolicy
@@ -12,13 +12,13 @@ type Spec struct {
 	Addr    netip.Addr // in the tunnel
 	Compose ComposeHash
 
-	// Refused tells why the instance may have no traffic, though it is registered; "":
-	// it may. Refused or not, it is the same machine (SameTunnel).
+	// Refused is the reason why the instance may have no traffic, though it is registered;
+	// "": it may. Refused or not, it is the same CVM (SameTunnel).
 	Refused string
 }
 
-// SameTunnel reports whether o is reached exactly as s is: the same app's machine
-// behind the same key and address. If not, nothing learnt about s holds for o.
+// SameTunnel reports whether o is reached exactly as s is: the same app's CVM behind the
+// same key and address. If not, nothing learnt about s holds for o.
 func (s Spec) SameTunnel(o Spec) bool {
 	return s.ID == o.ID && s.App == o.App && s.Key == o.Key && s.Addr == o.Addr
 }
@@ -30,12 +30,12 @@ type Instance struct {
 	Live  *Live
 
 	app    uint32 // number of its App
-	Weight uint16 // its share of its app's new connections; 0: only if nobody else is there
+	Weight uint16 // its share of its app's new connections; 0: only if there is no other
 	Health Health
 	Spec
 }
 
-// Health is what the gateway believes about an instance.
+// Health is the state of an instance as the gateway sees it.
 type Health uint8
 
 // The states. Package health holds the rules that lead to them.
@@ -46,7 +46,7 @@ const (
 	Stale                 // WireGuard has dropped the session; a dial waits for a new handshake
 	Ejected               // dials fail
 	Down                  // no handshake for longer than the limit
-	Refused               // the control plane does not let it have traffic
+	Refused               // the control plane allows it no traffic
 	HealthStates
 )
 

@@ -6,7 +6,7 @@ import (
 )
 
 // WGKey is a WireGuard public key. It is comparable and may be a map key: it
-// is no secret, so no constant-time comparison is needed.
+// is not secret, so no constant-time comparison is needed.
 type WGKey [32]byte
 
 var errKey = errors.New("want 44 characters of standard base64 (32 bytes), as `wg pubkey` prints")

@@ -27,7 +27,7 @@ func (g *Gauge) Acquire() bool {
 // Release takes back one Acquire that returned true.
 func (g *Gauge) Release() { g.n.Add(-1) }
 
-// Load tells the number that is open.
+// Load returns the number that is open.
 func (g *Gauge) Load() int64 { return g.n.Load() }
 
 // Live is the mutable side of one instance: what the data plane learns while it
@@ -40,7 +40,7 @@ func (g *Gauge) Load() int64 { return g.n.Load() }
 type Live struct {
 	open atomic.Int32
 
-	// OnDial, if not nil, is told how each dial to a port of the instance ended. It runs
+	// OnDial, if not nil, is called with the outcome of each dial to a port of the instance. It runs
 	// on the data plane's threads, by several at once: it must not block. It is set
 	// before the Live is published.
 	OnDial func(port uint16, ok bool)
@@ -55,9 +55,9 @@ func (l *Live) Closed() { l.open.Add(-1) }
 // Open is the number of connections to the instance.
 func (l *Live) Open() int32 { return l.open.Load() }
 
-// Dialled tells how a dial to a port of the instance ended. Only what may speak against
-// the instance is a failure: silence, or a refused port while another candidate took the
-// same connection.
+// Dialled reports how a dial to a port of the instance ended. Only evidence against the
+// instance is a failure: silence, or a refused port while another candidate took the same
+// connection.
 func (l *Live) Dialled(port uint16, ok bool) {
 	if l.OnDial != nil {
 		l.OnDial(port, ok)

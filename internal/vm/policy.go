@@ -11,7 +11,7 @@ import (
 // handful; the bound keeps 100,000 instances from costing gigabytes.
 const MaxPortRules = 4096
 
-// PolicyState tells what is known about an instance's ports.
+// PolicyState is what is known about an instance's ports.
 type PolicyState uint8
 
 // The states. A policy that was never read is Unknown and allows nothing: what
@@ -32,7 +32,7 @@ type PortRule struct {
 	Proxy bool
 }
 
-// PortPolicy tells which ports of an instance clients may reach. The zero value
+// PortPolicy says which ports of an instance clients may reach. The zero value
 // is the unknown policy. It is immutable and comparable: equal rules in any order
 // make equal policies.
 type PortPolicy struct {
@@ -72,7 +72,7 @@ func NewPortPolicy(restricted bool, rules []PortRule) (PortPolicy, error) {
 	return PortPolicy{state: state, rules: string(text)}, nil
 }
 
-// State tells whether the policy is known and whether it restricts.
+// State returns whether the policy is known and whether it restricts.
 func (p PortPolicy) State() PolicyState { return p.state }
 
 // Allows reports whether clients may reach port. Unknown allows none.

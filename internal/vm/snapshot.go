@@ -64,5 +64,5 @@ func (s *Snapshot) Apps() iter.Seq[*App] {
 	}
 }
 
-// Len tells how many apps and instances there are.
+// Len returns how many apps and instances there are.
 func (s *Snapshot) Len() (apps, instances int) { return s.nApps, s.nInst }
