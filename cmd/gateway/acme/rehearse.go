@@ -35,7 +35,7 @@ Exit code 0: the real orders should succeed. 1: one would fail.`,
 			if err != nil {
 				return err
 			}
-			ctx, stop := cli.UntilSignal(cmd.Context(), func() {})
+			ctx, stop := cli.UntilSignal(cmd.Context(), nil)
 			defer stop()
 			log, _, flush := cli.NewLogger(cmd.ErrOrStderr(), cfg.Log)
 			defer flush()

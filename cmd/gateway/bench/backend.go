@@ -35,7 +35,7 @@ SIGINT or SIGTERM.`,
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), server.Addr())
-			ctx, stop := cli.UntilSignal(cmd.Context(), func() {})
+			ctx, stop := cli.UntilSignal(cmd.Context(), nil)
 			defer stop()
 			return server.Run(ctx, cpu)
 		},

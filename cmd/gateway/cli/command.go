@@ -21,7 +21,7 @@ func (e UsageError) Error() string { return e.Err.Error() }
 func (e UsageError) Unwrap() error { return e.Err }
 
 // Root makes cmd the root of a program: Group, and every error of the command line is a
-// UsageError, which nobody but Main prints.
+// UsageError, which Main alone prints.
 func Root(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	cmd.CompletionOptions.HiddenDefaultCmd = true

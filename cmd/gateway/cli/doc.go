@@ -6,5 +6,6 @@
 //	log.go      the logger
 //	runtime.go  the Go runtime of a process that relays
 //
-// It knows no command, and no part of a gateway.
+// It does not know the commands, or the parts of a gateway. Folder asguest makes a process
+// a guest, for the commands that do.
 package cli

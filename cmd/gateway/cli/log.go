@@ -17,7 +17,7 @@ import (
 const flushTime = 2 * time.Second
 
 // NewLogger makes the logger that the configuration asks for. It writes to w, on a
-// goroutine of its own, so that nobody who logs waits for w. The level may be changed
+// goroutine of its own, so that no caller waits for w. The level may be changed
 // while it is used; flush writes the last lines.
 func NewLogger(w io.Writer, c config.Log) (log *slog.Logger, level *slog.LevelVar, flush func()) {
 	level = new(slog.LevelVar)
@@ -42,7 +42,7 @@ func NewLogger(w io.Writer, c config.Log) (log *slog.Logger, level *slog.LevelVa
 func LogForLong(log *slog.Logger) {
 	slog.SetLogLoggerLevel(slog.LevelDebug)
 	slog.SetDefault(log)
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // that nobody reads it does no harm
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a full channel drops signals
 }
 
 // ToggleDebug switches between the configured level and debug.

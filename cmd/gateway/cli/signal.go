@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// UntilSignal returns a context that ends at the first SIGINT or SIGTERM, and
-// calls again at the second one. The returned function gives the signals back.
+// UntilSignal returns a context that ends at the first SIGINT or SIGTERM. It calls again,
+// unless that is nil, at each further one. The returned function gives the signals back.
 func UntilSignal(ctx context.Context, again func()) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := OnSignal(func() {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && again != nil {
 			again()
 		}
 		cancel()
@@ -44,7 +44,7 @@ func OnSignal(f func(), sigs ...os.Signal) (stop func()) {
 	}
 }
 
-// lastResort is how long the parts may take to stop when nothing may be waited for: in
+// lastResort is how long a process may take to stop when it is asked to end at once: in
 // kernel mode the interface and its isolation are taken down.
 const lastResort = 10 * time.Second
 

@@ -1,9 +1,9 @@
-// Package demo is the command demo: a gateway and two machines in one process, joined by
+// Package demo is the command demo: a gateway and two CVMs in one process, joined by
 // real tunnels, and what to try with them.
 //
-//	demo.go     the command, and what it prints
-//	machine.go  a machine: a guest, and the servers of an app
-//	ca.go       the certificates that clients see
+//	demo.go  the command, and what it prints
+//	cvm.go   a CVM: a guest, and the servers of an app
+//	ca.go    the certificates that clients see
 package demo
 
 import (
@@ -28,7 +28,7 @@ import (
 	"sallyport/ratls"
 )
 
-// The demo's world: one domain, one app, two machines that run it.
+// The demo's world: one domain, one app, two CVMs that run it.
 const (
 	baseDomain = "gw.localhost"
 	appID      = "deadbeef111111111111111111111111deadbeef"
@@ -88,14 +88,14 @@ func demonstrate(ctx context.Context, listen netip.AddrPort, out, logs io.Writer
 
 // demonstration is one run of the demo.
 type demonstration struct {
-	dir      string
-	out      io.Writer
-	log      *slog.Logger
-	ca       *authority       // of the certificates that clients see
-	kms      *ratls.Authority // of those by which machines and gateway know each other
-	machines []*machine
-	config   *config.Config
-	gateway  *gateway.Gateway
+	dir     string
+	out     io.Writer
+	log     *slog.Logger
+	ca      *authority       // of the certificates that clients see
+	kms     *ratls.Authority // of those by which CVMs and gateway know each other
+	cvms    []*cvm
+	config  *config.Config
+	gateway *gateway.Gateway
 }
 
 // prepare writes what an operator would: certificates and a configuration.
@@ -113,11 +113,11 @@ func (d *demonstration) prepare(listen netip.AddrPort) (err error) {
 		return err
 	}
 	for i := range 2 {
-		m, err := newMachine(i, d.ca, d.kms)
+		m, err := newCVM(i, d.ca, d.kms)
 		if err != nil {
 			return err
 		}
-		d.machines = append(d.machines, m)
+		d.cvms = append(d.cvms, m)
 	}
 	port, err := freeUDPPort()
 	if err != nil {
@@ -168,7 +168,7 @@ listen = "127.0.0.1:0"
 `))
 
 // prepareKMS makes the authority that stands for dstack's KMS, and the certificate
-// by which machines know the gateway.
+// by which CVMs know the gateway.
 func (d *demonstration) prepareKMS() (err error) {
 	if d.kms, err = ratls.NewAuthority(); err != nil {
 		return err
@@ -185,19 +185,13 @@ func (d *demonstration) prepareKMS() (err error) {
 	if err != nil {
 		return err
 	}
-	chain, key, err := ratls.EncodePEM(cert)
-	if err != nil {
+	if err := os.WriteFile(d.path("kms.pem"), root, 0o600); err != nil {
 		return err
 	}
-	for name, data := range map[string][]byte{"kms.pem": root, "rpc.pem": chain, "rpc.key": key} {
-		if err := os.WriteFile(d.path(name), data, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
+	return ratls.WriteFiles(cert, d.path("rpc.pem"), d.path("rpc.key"))
 }
 
-// freeUDPPort is one that nobody uses now. The configuration has to name it before
+// freeUDPPort returns a port that is free now. The configuration has to name it before
 // the gateway can take it.
 func freeUDPPort() (int, error) {
 	c, err := net.ListenUDP("udp4", &net.UDPAddr{})
@@ -207,24 +201,24 @@ func freeUDPPort() (int, error) {
 	return c.LocalAddr().(*net.UDPAddr).Port, c.Close()
 }
 
-// run serves until ctx is done: the gateway, the machines, and whoever tells the user.
+// run serves until ctx is done: the gateway, the CVMs, and the text that says what to try.
 func (d *demonstration) run(ctx context.Context) error {
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return d.gateway.Run(ctx) })
 	url := "https://" + d.gateway.Addresses().Guests.String()
-	for _, m := range d.machines {
+	for _, m := range d.cvms {
 		parts.Go(func() error { return m.run(ctx, url, d.kms.Root(), d.log) })
 	}
 	parts.Go(func() error {
 		if !d.waitReady(ctx) {
 			return nil
 		}
-		return d.tell()
+		return d.printHelp()
 	})
 	return parts.Wait()
 }
 
-// waitReady waits until every machine's tunnel is up.
+// waitReady waits until every CVM's tunnel is up.
 func (d *demonstration) waitReady(ctx context.Context) bool {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -235,7 +229,7 @@ func (d *demonstration) waitReady(ctx context.Context) bool {
 				ready++
 			}
 		}
-		if ready == len(d.machines) {
+		if ready == len(d.cvms) {
 			return true
 		}
 		select {
@@ -246,11 +240,11 @@ func (d *demonstration) waitReady(ctx context.Context) bool {
 	}
 }
 
-// tell prints what to try.
-func (d *demonstration) tell() error {
+// printHelp prints what to try.
+func (d *demonstration) printHelp() error {
 	at := d.gateway.Addresses().Clients[0]
 	return helpText.Execute(d.out, map[string]any{
-		"At": at, "Dir": d.dir, "App": appID, "Domain": baseDomain, "Machines": d.machines,
+		"At": at, "Dir": d.dir, "App": appID, "Domain": baseDomain, "CVMs": d.cvms,
 		"Curl":  fmt.Sprintf("curl --cacert %s --connect-to ::%s", d.path("ca.pem"), at),
 		"Admin": d.gateway.Addresses().Operators,
 	})
@@ -270,7 +264,7 @@ A gateway listens on {{.At}} for *.{{.Domain}}. Two CVMs run the app
 {{.Curl}} https://{{.App}}-443s.{{.Domain}}/
 
 # one instance by its own id
-{{.Curl}} https://{{(index .Machines 1).ID}}.{{.Domain}}/
+{{.Curl}} https://{{(index .CVMs 1).ID}}.{{.Domain}}/
 
 # send bytes and get them back
 {{.Curl}} --data-binary 'bytes there and back' https://{{.App}}.{{.Domain}}/echo

@@ -1,4 +1,4 @@
-// Package join is the command join: this machine becomes a guest of a gateway, without
+// Package join is the command join: this VM becomes a guest of a gateway, without
 // the dstack agent. Package guest decides; this package reads the command line.
 package join
 
@@ -97,7 +97,7 @@ open.`,
 	return cmd
 }
 
-// join registers the machine and serves until ctx is done.
+// join registers this VM and serves until ctx is done.
 func join(ctx context.Context, f flags, log *slog.Logger) error {
 	asked, err := f.check()
 	if err != nil {

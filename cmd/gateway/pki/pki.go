@@ -1,7 +1,7 @@
 // Package pki is the command pki: a small certificate authority that issues what a
 // KMS of dstack would. The authority is of package ratls.
 //
-// It asks for no evidence, and knows no gateway.
+// It does not ask for evidence.
 package pki
 
 import (

@@ -45,7 +45,7 @@ Exit code 0: gateway run would start with this configuration. 1: there is a prob
 				return cli.ErrReported
 			}
 			fmt.Fprintf(out, "%s: ok: %d domains, %d static instances\n", file, len(cfg.Domains), len(cfg.Instances))
-			tellDescriptors(out, cfg)
+			writeDescriptors(out, cfg)
 			return nil
 		},
 	}
@@ -54,8 +54,8 @@ Exit code 0: gateway run would start with this configuration. 1: there is a prob
 	return cmd
 }
 
-// tellDescriptors says how the descriptors would be divided here.
-func tellDescriptors(out io.Writer, cfg *config.Config) {
+// writeDescriptors prints how the descriptors would be divided here.
+func writeDescriptors(out io.Writer, cfg *config.Config) {
 	b, err := gateway.Divide(cfg, wg.Mode(cfg.WireGuard.Mode))
 	if err != nil {
 		fmt.Fprintf(out, "warning: %v\n", err)

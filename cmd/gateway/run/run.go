@@ -1,7 +1,7 @@
 // Package run is the command run: it makes the gateway that a configuration asks for, and
-// serves. With it is the command check, which says beforehand whether that would work.
+// serves. With it is the command check, which reports beforehand whether that would work.
 //
-//	run.go      the gateway, and the signals that it heeds
+//	run.go      the gateway, and its signals
 //	systemd.go  the watchdog of systemd
 //	check.go    the command check
 package run
@@ -41,7 +41,7 @@ on and off.`,
 			log, level, flush := cli.NewLogger(cmd.ErrOrStderr(), cfg.Log)
 			defer flush()
 			cli.LogForLong(log)
-			tellSystemd(log)
+			notifySystemd(log)
 			return run(cmd.Context(), file, cfg, log, level)
 		},
 	}
@@ -66,8 +66,8 @@ func run(ctx context.Context, file string, cfg *config.Config, log *slog.Logger,
 	return g.Run(ctx)
 }
 
-// abort ends every connection at once, and the process soon, whatever becomes of the
-// rest.
+// abort ends every connection at once, and the process soon, even if a part of the gateway
+// does not stop.
 func abort(g *gateway.Gateway, log *slog.Logger) {
 	cli.EndSoon(log)
 	g.Abort()

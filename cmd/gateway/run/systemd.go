@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// systemd's watchdog (sd_watchdog_enabled(3)) is for what the program cannot see itself:
-// while the Go runtime waits to stop all goroutines and one never stops, no goroutine
-// runs, the watchdog of the loops neither. The unit's WatchdogSec= says how long systemd
-// waits for a word; then it ends the process and starts it again.
+// systemd's watchdog (sd_watchdog_enabled(3)) is for a failure that the program cannot see
+// itself: while the Go runtime waits to stop all goroutines and one never stops, no
+// goroutine runs, not even the watchdog of the loops. After WatchdogSec= without a
+// notification systemd ends the process and starts it again.
 
-// tellSystemd tells systemd half-way through each WatchdogSec= that this process lives,
-// until it ends. Without a watchdog it does nothing.
-func tellSystemd(log *slog.Logger) {
+// notifySystemd notifies systemd's watchdog twice in each WatchdogSec=, until the process
+// ends. Without a watchdog it does nothing.
+func notifySystemd(log *slog.Logger) {
 	every, err := watchdogTime()
 	if every == 0 && err == nil {
 		return
@@ -39,7 +39,7 @@ func tellSystemd(log *slog.Logger) {
 	}()
 }
 
-// watchdogTime is WatchdogSec= if it is for this process, else 0.
+// watchdogTime returns WatchdogSec= if it is for this process, else 0.
 func watchdogTime() (time.Duration, error) {
 	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return 0, nil

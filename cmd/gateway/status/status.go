@@ -38,7 +38,7 @@ Exit code 1: the gateway does not answer, its tunnel is not ready, or no instanc
 serve.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := cli.UntilSignal(cmd.Context(), func() {})
+			ctx, stop := cli.UntilSignal(cmd.Context(), nil)
 			defer stop()
 			tick := time.NewTicker(2 * time.Second)
 			defer tick.Stop()

@@ -125,7 +125,7 @@ func publishedEvidence(ctx context.Context, conn *tls.Conn, name string, leaf *x
 	return nil, fmt.Errorf("its certificate has no evidence, and of the %d keys at %s none is the certificate's", len(keys), acmeInfo)
 }
 
-// publishedKeys asks on the connection whose certificate is judged: another one may end at
+// publishedKeys asks on the connection whose certificate is appraised: another one may end at
 // another gateway.
 func publishedKeys(ctx context.Context, conn *tls.Conn, name string) ([]publishedKey, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })

@@ -32,7 +32,7 @@ var (
 	errUndecided = cli.Reported("undecided", 4)
 )
 
-// outcome is nil if everything holds, and the system is known that says so.
+// outcome returns nil if every step holds and the system is known.
 func (r *report) outcome() error {
 	switch {
 	case r.undecided():
@@ -45,7 +45,7 @@ func (r *report) outcome() error {
 	return nil
 }
 
-// step adds a rule that ratls does not know of.
+// step adds a step to those of package ratls.
 func (r *report) step(name, value string, err error) {
 	r.Steps = append(r.Steps, ratls.Step{Name: name, Value: value, Err: err})
 	if err != nil && r.Err == nil {
@@ -53,13 +53,13 @@ func (r *report) step(name, value string, err error) {
 	}
 }
 
-// undecided reports whether the evidence was not refused: nobody could judge it.
+// undecided reports whether the evidence could not be appraised.
 func (r *report) undecided() bool { return errors.Is(r.Err, pccs.ErrUnavailable) }
 
-// notApplied is what was not come to after a step that does not hold.
+// notApplied lists what was not reached after a step that does not hold.
 func (r *report) notApplied() []string {
-	judged := func(s ratls.Step) bool { return strings.HasPrefix(s.Name, "policy: ") }
-	if r.Err == nil || slices.ContainsFunc(r.Steps, judged) {
+	ofPolicy := func(s ratls.Step) bool { return strings.HasPrefix(s.Name, "policy: ") }
+	if r.Err == nil || slices.ContainsFunc(r.Steps, ofPolicy) {
 		return nil
 	}
 	return []string{"policy: not applied, because what it is about is not proven"}
@@ -140,11 +140,11 @@ func (r *report) writeVerdict(w io.Writer) {
 	}
 }
 
-// byPolicy begins what a policy says that refuses.
+// byPolicy begins the error of a policy that refuses.
 const byPolicy = "refused by policy: "
 
-// said is an error's text, less what is told twice: the name of a step in which the
-// package of that name failed, and that of the policy's step in which the policy refuses.
+// said returns an error's text without repetitions: the name of a step in which the package
+// of that name failed, and that of the policy's step in which the policy refuses.
 func said(err error) string {
 	text := err.Error()
 	if _, why, ok := strings.Cut(text, byPolicy); ok {

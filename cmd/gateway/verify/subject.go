@@ -49,8 +49,8 @@ func (s *subject) open() (list []string) {
 	return list
 }
 
-// readSubject reads standard input for "-", or the file of that name. It is no file if
-// there is none, and the name could be a host's.
+// readSubject reads standard input for "-", or the file of that name. isFile is false if the
+// file does not exist and the name could be a host's.
 func readSubject(what string) (data []byte, isFile bool, err error) {
 	if what == "-" {
 		data, err = io.ReadAll(io.LimitReader(os.Stdin, maxSubject+1))

@@ -14,12 +14,12 @@ import (
 	"sallyport/rpc"
 )
 
-// What tells verify which system runs in a machine. It is that system that says which app
-// and instance it is, so a report without any of these proves genuine hardware and no more:
+// How verify knows which system runs in a CVM. That system says which app and instance it
+// is, so a report without any of these proves genuine hardware and no more:
 //
 //	--policy       its allow file lists the measurements of systems
 //	--measurement  a system that it must be
-//	--root         a KMS, which judges a system before it issues a certificate
+//	--root         a KMS, which appraises a system before it issues a certificate
 
 // systemFlags are --root and --measurement.
 type systemFlags struct {

@@ -1,8 +1,8 @@
-// Package verify is the command verify: it judges evidence, and prints what that proves.
+// Package verify is the command verify: it appraises evidence, and prints what that proves.
 //
 //	subject.go  what a file holds
 //	host.go     what a host shows, or publishes
-//	verify.go   the flags; the evidence judged by package ratls
+//	verify.go   the flags; package ratls appraises the evidence
 //	system.go   what is known of the system that runs
 //	report.go   what is printed
 package verify
@@ -83,11 +83,11 @@ system (UNPROVEN). 4: no verdict is possible now, for example without Intel's co
 	return cmd
 }
 
-// timeLimit is for all of it; a PCCS may be slow.
+// timeLimit bounds a verification. A PCCS may be slow.
 const timeLimit = 3 * time.Minute
 
-// verify: options → subject → judge → print. It is here that signals are taken over: who
-// waits for standard input is ended by one as any program.
+// verify reads the options and the subject, appraises, and prints. It catches signals only
+// after the subject was read: until then a signal ends the process at once.
 func (f *flags) verify(ctx context.Context, out io.Writer, what string) error {
 	opts, want, err := f.options()
 	if err != nil {
@@ -97,7 +97,7 @@ func (f *flags) verify(ctx context.Context, out io.Writer, what string) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := cli.UntilSignal(ctx, func() {})
+	ctx, stop := cli.UntilSignal(ctx, nil)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
@@ -105,7 +105,7 @@ func (f *flags) verify(ctx context.Context, out io.Writer, what string) error {
 	if err != nil {
 		return err
 	}
-	r, err := judgeSubject(ctx, opts, s, want)
+	r, err := appraiseSubject(ctx, opts, s, want)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (f *flags) verify(ctx context.Context, out io.Writer, what string) error {
 	return r.outcome()
 }
 
-// options say how to judge.
+// options say how to appraise.
 type options struct {
 	ratls.VerifierOptions
 	insecure bool
@@ -131,7 +131,7 @@ type options struct {
 	servers  *config.Attestation // whose PCCS are asked; nil: Collateral is given
 }
 
-// options follow from the flags.
+// options returns what the flags ask for.
 func (f *flags) options() (o options, want ratls.Peer, err error) {
 	if want, err = f.peer(); err != nil {
 		return o, want, cli.Usage(err)
@@ -166,8 +166,8 @@ func (f *flags) options() (o options, want ratls.Peer, err error) {
 	return o, want, nil
 }
 
-// section is the one of --policy; without the flag it says nothing. It gives way to
-// --collateral.
+// section returns the section of --policy, or an empty one. --collateral replaces its
+// collateral_file.
 func (f *flags) section() (*config.Attestation, error) {
 	if f.policy == "" {
 		return &config.Attestation{}, nil
@@ -179,7 +179,7 @@ func (f *flags) section() (*config.Attestation, error) {
 	return section, err
 }
 
-// peer is who --app and --instance say it must be.
+// peer returns the app and the instance that --app and --instance require.
 func (f *flags) peer() (want ratls.Peer, err error) {
 	if f.app != "" {
 		if want.App, err = ratls.ParseAppID(f.app); err != nil {
@@ -194,8 +194,8 @@ func (f *flags) peer() (want ratls.Peer, err error) {
 	return want, nil
 }
 
-// judgeSubject judges the evidence, then who it is of.
-func judgeSubject(ctx context.Context, o options, s *subject, want ratls.Peer) (*report, error) {
+// appraiseSubject appraises the evidence, then whose it is.
+func appraiseSubject(ctx context.Context, o options, s *subject, want ratls.Peer) (*report, error) {
 	if o.servers != nil {
 		client, err := appraise.NewPCCS(*o.servers, pccs.Options{Root: o.Root})
 		if err != nil {
@@ -217,7 +217,7 @@ func judgeSubject(ctx context.Context, o options, s *subject, want ratls.Peer) (
 	return r, nil
 }
 
-// anything is what the policy leaves to whoever is asked.
+// anything lists what neither the policy nor the flags restrict.
 func anything(p *ratls.Policy, want ratls.Peer, info ratls.AppInfo) (list []string) {
 	if !info.AppID.IsZero() && p.Apps == nil && p.ComposeHashes == nil && want.App.IsZero() && want.Instance.IsZero() {
 		list = append(list, "app: any is accepted; name the one you expect by --app, or list it in the policy")
@@ -225,8 +225,8 @@ func anything(p *ratls.Policy, want ratls.Peer, info ratls.AppInfo) (list []stri
 	return list
 }
 
-// identify adds the steps about who it is: by the certificate, if there is one, and by what
-// was asked for.
+// identify adds the steps about the certificate, if there is one, and about the app and the
+// instance that were asked for.
 func (s *subject) identify(ctx context.Context, v *ratls.Verifier, now time.Time, want ratls.Peer, r *report) {
 	info := r.Verdict.AppInfo
 	if c := s.certificate; c != nil {
@@ -241,8 +241,8 @@ func (s *subject) identify(ctx context.Context, v *ratls.Verifier, now time.Time
 	}
 }
 
-// checkCertificate holds the certificate against its evidence, as a connection would; one
-// whose evidence is published elsewhere says nothing about the machine.
+// checkCertificate compares the certificate with its evidence, as a connection does. A
+// certificate whose evidence is published elsewhere says nothing about the CVM.
 func (s *subject) checkCertificate(ctx context.Context, v *ratls.Verifier, now time.Time) error {
 	if now.Before(s.certificate.NotBefore) || now.After(s.certificate.NotAfter) {
 		return errors.New("is not valid at " + now.UTC().Format(time.RFC3339))

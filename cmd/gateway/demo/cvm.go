@@ -26,20 +26,20 @@ import (
 	"sallyport/wg"
 )
 
-// machine stands for a confidential VM: it registers as one, has one end of a
+// cvm stands for a confidential VM: it registers as one, has one end of a
 // tunnel, and the servers that an app would have.
-type machine struct {
+type cvm struct {
 	ID       ratls.InstanceID
 	identity tls.Certificate // what a KMS would have given it
 	web      tls.Certificate // of its own server: the gateway never sees the key
 }
 
-func newMachine(i int, ca *authority, kms *ratls.Authority) (*machine, error) {
+func newCVM(i int, ca *authority, kms *ratls.Authority) (*cvm, error) {
 	app, err := ratls.ParseAppID(appID)
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{}
+	m := &cvm{}
 	for n := range m.ID {
 		m.ID[n] = 0xa1 + byte(i)
 	}
@@ -55,9 +55,9 @@ func newMachine(i int, ca *authority, kms *ratls.Authority) (*machine, error) {
 	return m, err
 }
 
-// run registers the machine at the gateway and keeps it registered, and serves
+// run registers the CVM at the gateway and keeps it registered, and serves
 // through its tunnel, until ctx is done.
-func (m *machine) run(ctx context.Context, url string, root *x509.Certificate, log *slog.Logger) error {
+func (m *cvm) run(ctx context.Context, url string, root *x509.Certificate, log *slog.Logger) error {
 	key, err := wg.GenerateKey()
 	if err != nil {
 		return err
@@ -78,8 +78,8 @@ func (m *machine) run(ctx context.Context, url string, root *x509.Certificate, l
 	})
 }
 
-// serve runs the machine's servers on its tunnel until ctx is done.
-func (m *machine) serve(ctx context.Context, device guest.Device) error {
+// serve runs the CVM's servers on its tunnel until ctx is done.
+func (m *cvm) serve(ctx context.Context, device guest.Device) error {
 	parts, ctx := errgroup.WithContext(ctx)
 	for port, serve := range map[uint16]func(net.Listener) error{
 		7:    serveEcho,
@@ -97,7 +97,7 @@ func (m *machine) serve(ctx context.Context, device guest.Device) error {
 	return parts.Wait()
 }
 
-// ignoreClosed is nil for the errors by which servers tell that their listener was
+// ignoreClosed is nil for the errors by which servers report that their listener was
 // closed, which is how they are ended here.
 func ignoreClosed(err error) error {
 	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) || strings.Contains(fmt.Sprint(err), "invalid state") {
@@ -107,7 +107,7 @@ func ignoreClosed(err error) error {
 }
 
 // site is an HTTP server for HTTP/1.1 and HTTP/2, also without TLS.
-func (m *machine) site(where string) *http.Server {
+func (m *cvm) site(where string) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "Hello from instance %.8s. You asked for %s with %s. %s.\n", m.ID.String(), r.Host, r.Proto, where)
@@ -123,7 +123,7 @@ func (m *machine) site(where string) *http.Server {
 	return &http.Server{Handler: mux, Protocols: protocols, ReadHeaderTimeout: 10 * time.Second}
 }
 
-func (m *machine) serveTLS(l net.Listener) error {
+func (m *cvm) serveTLS(l net.Listener) error {
 	s := m.site("TLS ended in this CVM")
 	s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{m.web}}
 	return s.ServeTLS(l, "", "")
