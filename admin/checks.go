@@ -15,7 +15,7 @@ type Check struct {
 
 	// Ready returns nil or the reason why not, fit to be shown to an operator. It
 	// is called once for each request for /readyz, concurrently, and must return
-	// at once: it reads what is known and tries nothing out.
+	// at once: it reports what is known and probes nothing.
 	Ready func() error
 }
 

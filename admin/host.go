@@ -8,7 +8,7 @@ import (
 )
 
 // A page in an operator's browser may have its own name lead to 127.0.0.1 ("DNS
-// rebinding"): the browser takes what it reads here for the page's own. It tells the
+// rebinding"): the browser takes what it reads here for the page's own. It includes the
 // name that it asked for as Host, which no page can change. So a name is answered only
 // if it is a known one. An address as Host is what no page got by a name of its own; it
 // is held to those that lead here all the same.

@@ -6,7 +6,7 @@ import (
 )
 
 // serveProfiles shows what the process spends CPU and memory on, for go tool pprof. A
-// profile costs some percent of a CPU while it is taken, and tells names of functions and
+// profile costs some percent of a CPU while it is taken, and shows names of functions and
 // no content; the command line, which pprof.Index would show as well, is left out.
 func serveProfiles(mux *http.ServeMux) {
 	mux.HandleFunc("/debug/pprof/", pprof.Index)

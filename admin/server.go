@@ -29,7 +29,7 @@ const (
 	maxHeaderBytes  = 8 << 10
 	maxScrapes      = 4 // at a time; a scrape walks every counter there is
 
-	// Whoever comes when all are open waits for one to end.
+	// A connection beyond the limit waits for one to end.
 	maxConnections = descriptors.AdminConnections
 )
 
@@ -41,16 +41,16 @@ const index = `gateway
 /status   instances, certificates and loops, in JSON (gateway status shows it)
 `
 
-// Options says what a Server shows. The zero value shows the process alone.
+// Options configure a Server. The zero value shows the process alone.
 type Options struct {
 	// Checks decide /readyz: it is 200 when every one returns nil.
 	Checks []Check
 
 	// Collectors are registered beside those of the Go runtime and the process,
-	// which tell the open descriptors and their limit.
+	// which count the open descriptors and their limit.
 	Collectors []prometheus.Collector
 
-	// Status tells what /status shows. Nil: there is no such page. It is called
+	// Status returns what /status shows. Nil: there is no such page. It is called
 	// once for each request, concurrently.
 	Status func() Status
 
@@ -125,12 +125,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("admin: serve on %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 	}
-	// ctx is over already: the time to finish in is counted anew.
+	// ctx is over already: the time to finish in starts now.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	err := srv.Shutdown(last)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = srv.Close() // who is not done by now does not read
+		err = srv.Close() // a client that is not done by now does not read
 	}
 	if err := oneline.Join(err, notClosed(<-ended)); err != nil {
 		return fmt.Errorf("admin: stop: %w", err)
@@ -166,6 +166,6 @@ func guard(next http.Handler) http.Handler {
 func text(s string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, s) // a reader that left is nobody's error
+		_, _ = io.WriteString(w, s) // the reader may have left
 	}
 }

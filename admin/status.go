@@ -28,7 +28,7 @@ type Instance struct {
 	Health      string   `json:"health"`
 	Reason      string   `json:"reason"`
 	Since       float64  `json:"since"`                   // seconds in this state
-	Handshake   *float64 `json:"handshake_age,omitempty"` // absent: none, or nobody watches
+	Handshake   *float64 `json:"handshake_age,omitempty"` // absent: none, or handshakes are not watched
 	Weight      int      `json:"weight"`
 	Connections int      `json:"connections"`
 	Failures    int      `json:"failures"` // dials in a row
@@ -38,7 +38,7 @@ type Instance struct {
 	UndecidedUntil time.Time `json:"undecided_until,omitzero"`
 
 	// RefusedFrom is from when it is refused unless it registers again: what let it in has
-	// ended, and the reason tells how. Absent: it has not.
+	// ended, and the reason says how. Absent: it has not.
 	RefusedFrom time.Time `json:"refused_from,omitzero"`
 }
 
@@ -51,7 +51,7 @@ type Certificate struct {
 	Name     string    `json:"name"` // what clients ask for: *.Domain, or Domain itself
 
 	// What its issuer is up to: when it gets the next one, and why it did not at the
-	// last try, which was at FailedAt. Absent where nobody gets certificates.
+	// last try, which was at FailedAt. Absent where the gateway gets no certificates.
 	NextTry   time.Time `json:"next_try,omitzero"`
 	LastError string    `json:"last_error,omitempty"`
 	FailedAt  time.Time `json:"failed_at,omitzero"`

@@ -28,7 +28,7 @@ func (d *deadlines) remove(e *entry) {
 }
 
 // due returns the first entry if its time has come, else nil and how long that
-// will take; no time at all is told as none.
+// will take; some is false if there is none.
 func (d deadlines) due(now time.Time) (e *entry, wait time.Duration, some bool) {
 	if len(d) == 0 {
 		return nil, 0, false

@@ -7,10 +7,10 @@ import (
 
 // dials are what dials to an instance say about it, port by port, because a client
 // chooses the port: one that the instance's firewall drops, or one at which it stops
-// to answer whoever asks often, must not put the instance aside. So a failure counts
+// answering clients that ask often, must not eject the instance. So a failure counts
 //
 //   - only at a port that has answered before,
-//   - only if no other port has answered in the last contradictedFor: the machine lives,
+//   - only if no other port has answered in the last contradictedFor: the instance lives,
 //   - by port: a row of failures at one port is what ejects.
 //
 // An answer at any port ends the rows of all. Rows without end are few: a machine that

@@ -6,10 +6,10 @@ import (
 	"sallyport/internal/vm"
 )
 
-// Upsert adds instances, or changes those that are there already. One that comes
-// with another key, address or app is a new one: its predecessor is gone, and it
-// waits for its first handshake. So does one that is no longer refused: its tunnel was
-// taken down. One that comes as it was is left alone.
+// Upsert adds instances, or changes known ones. An instance with another key, address
+// or app is a new one: its predecessor is gone, and it waits for its first handshake. So
+// does one that is no longer refused: its tunnel was taken down. An unchanged one is left
+// alone.
 func (m *Monitor) Upsert(specs ...vm.Spec) {
 	var rekeyed, refused []*vm.Instance
 	now := time.Now()
@@ -115,7 +115,7 @@ func (m *Monitor) noteDial(e *entry, port uint16, ok bool) {
 	}
 }
 
-// wake lets Run look at the deadlines anew.
+// wake makes Run look at the deadlines again.
 func (m *Monitor) wake() {
 	select {
 	case m.rearm <- struct{}{}:

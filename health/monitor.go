@@ -11,7 +11,7 @@ import (
 	"sallyport/internal/vm"
 )
 
-// Options tell a Monitor what it needs. Only Log is required.
+// Options configure a Monitor. Only Log is required.
 type Options struct {
 	// MaxAge is how old the last handshake of an instance may be for it to receive
 	// new connections; 0 is 5 minutes.
@@ -24,28 +24,28 @@ type Options struct {
 	// MaxPerApp is the limit of each app's gauge of connections; 0 is none.
 	MaxPerApp int64
 
-	// Handshakes tells the last handshake of each key, zero if there was none. The
-	// times carry a monotonic reading. It is called by one goroutine, gets 10
-	// seconds, and the map is not written to afterwards. If it is nil, nobody's
-	// handshakes are watched and everybody is healthy.
+	// Handshakes returns the time of the last handshake of each key, zero if there was
+	// none. The times carry a monotonic reading. One goroutine calls it, with 10 seconds,
+	// and does not change the map. If it is nil, no handshakes are watched and every
+	// instance is healthy.
 	Handshakes func(ctx context.Context) (map[vm.WGKey]time.Time, error)
 
-	// OnGone, if not nil, is told of each instance that is no longer there, or refused,
-	// after the snapshot that says so is published: its connections have lost their
-	// end. It is called by whoever called Upsert or Remove.
+	// OnGone, if not nil, is called for each instance that was removed or is refused,
+	// after the snapshot without it is published: its connections have lost their end.
+	// It runs in the call of Upsert or Remove.
 	OnGone func(inst *vm.Instance, why Gone)
 
 	Log *slog.Logger
 }
 
-// Gone tells why an instance's connections have lost their end.
+// Gone is the reason why an instance's connections have lost their end.
 type Gone uint8
 
 // The reasons.
 const (
 	Removed Gone = iota // the control plane removed it
 	Rekeyed             // it came back with another key, address or app
-	Refused             // it is there, but the control plane lets it have no traffic
+	Refused             // it is registered, but the control plane allows it no traffic
 	gones
 )
 
@@ -66,7 +66,7 @@ type Monitor struct {
 	dialled chan *entry   // whose dials changed something
 	lost    atomic.Bool   // dialled was full
 	rearm   chan struct{} // there may be something to do
-	hurry   chan struct{} // somebody new waits for its first handshake
+	hurry   chan struct{} // a new instance waits for its first handshake
 
 	// mu guards what follows. It is never held over I/O, nor over a caller's func.
 	mu       sync.Mutex
@@ -74,7 +74,7 @@ type Monitor struct {
 	builder  *vm.Builder
 	due      deadlines
 	counts   [vm.HealthStates]int
-	settled  bool      // the first set has been judged; who comes now is new
+	settled  bool      // the first set has been judged; later instances are new
 	newcomer time.Time // when the last one came
 }
 
@@ -109,10 +109,10 @@ func New(o Options) *Monitor {
 	return m
 }
 
-// Snapshot is what holds now. It takes no lock.
+// Snapshot returns the latest snapshot. It takes no lock.
 func (m *Monitor) Snapshot() *vm.Snapshot { return m.snapshot.Load() }
 
-// reviewLocked judges an entry anew and tells what changed.
+// reviewLocked judges an entry again and returns what changed.
 func (m *Monitor) reviewLocked(e *entry, now time.Time) (c change) {
 	if e.alive(now, m.o.MaxAge) {
 		if !e.verdict.health.Serves() { // it was not: what dials said is of another time
@@ -152,7 +152,7 @@ func (m *Monitor) showLocked(e *entry) {
 	m.builder.Put(e.shown)
 }
 
-// publishLocked lets everybody see what changed, if anything did.
+// publishLocked publishes what changed, if anything did.
 func (m *Monitor) publishLocked() { m.snapshot.Store(m.builder.Snapshot()) }
 
 // change is an instance's step from one state to another.
@@ -163,8 +163,8 @@ type change struct {
 	reason   string
 }
 
-// tell logs what changed; mu is not held.
-func (m *Monitor) tell(level slog.Level, changes []change) {
+// report logs what changed; mu is not held.
+func (m *Monitor) report(level slog.Level, changes []change) {
 	for _, c := range changes {
 		m.o.Log.Log(context.Background(), level, "instance health changed",
 			"instance", c.id, "app", c.app, "from", c.from.String(), "to", c.to.String(), "reason", c.reason)

@@ -19,13 +19,13 @@ type Status struct {
 	Health   vm.Health
 	Reason   string
 	Since    time.Time     // when the state began
-	Age      time.Duration // of the last handshake; below 0 if there was none, or nobody watches
+	Age      time.Duration // of the last handshake; below 0 if there was none, or handshakes are not watched
 	Weight   uint16
 	Open     int32 // connections
 	Failures int32 // dials in a row, at the port with the most
 }
 
-// Status tells of all instances, by app and id.
+// Status returns all instances, sorted by app and id.
 func (m *Monitor) Status() []Status {
 	now := time.Now()
 	m.mu.Lock()

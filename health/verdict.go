@@ -14,7 +14,7 @@ import (
 //	down      the last handshake is MaxAge ago or longer          no traffic
 //	ejected   dials fail: first pausing, then on trial            last resort, then little
 //	stale     the last handshake is over 180 s ago                little
-//	warming   healthy anew since less than 30 s                   growing
+//	warming   healthy again for less than 30 s                    growing
 //	fresh     else                                                full
 //
 // Weights are shares relative to the app's other instances, so an app whose
@@ -33,11 +33,11 @@ const (
 	trialWeight = 5
 )
 
-// facts are what is known about one instance.
+// facts are what the Monitor knows about one instance.
 type facts struct {
-	refused  string    // why the control plane lets it have no traffic; "": it may
-	static   bool      // nobody watches handshakes: taken as shaken now
-	reported time.Time // of the last handshake, as the device told it
+	refused  string    // why the control plane allows it no traffic; "": it does
+	static   bool      // handshakes are not watched: assumed to happen now
+	reported time.Time // of the last handshake, as the device reported it
 	shaken   time.Time // of the last handshake, never in the future; zero is never
 	warm     time.Time // since when it warms up; zero is not at all
 	ejection ejection
@@ -52,21 +52,21 @@ type verdict struct {
 	next   time.Time
 }
 
-// observe takes the time of the last handshake as the device tells it. A time in the
-// future counts as now, once: told again it is no new handshake. A time before the last
-// one is that of a device set up anew, and takes nothing back.
-func (f *facts) observe(told, now time.Time) (news bool) {
-	if told.IsZero() || told.Equal(f.reported) {
+// observe takes the time of the last handshake that the device reports. A time in the
+// future counts as now, once: reported again, it is not a new handshake. A time before
+// the last one comes from a device that was created again, and changes nothing.
+func (f *facts) observe(reported, now time.Time) (news bool) {
+	if reported.IsZero() || reported.Equal(f.reported) {
 		return false
 	}
-	f.reported = told
-	if told.After(now) {
-		told = now
+	f.reported = reported
+	if reported.After(now) {
+		reported = now
 	}
-	if !told.After(f.shaken) {
+	if !reported.After(f.shaken) {
 		return false
 	}
-	f.shaken = told
+	f.shaken = reported
 	return true
 }
 
@@ -75,7 +75,7 @@ func (f *facts) alive(now time.Time, maxAge time.Duration) bool {
 	return f.static || !f.shaken.IsZero() && now.Sub(f.shaken) < maxAge
 }
 
-// judge tells what the facts mean at a moment.
+// judge returns what the facts mean at a moment.
 func (f *facts) judge(now time.Time, maxAge time.Duration) verdict {
 	if f.refused != "" {
 		return verdict{health: vm.Refused, reason: f.refused}

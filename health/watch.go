@@ -20,8 +20,8 @@ const (
 )
 
 // Run watches until ctx ends, and then returns nil. Handshakes are asked for on a
-// goroutine of their own: a device that does not answer must not keep anybody
-// from going down in time.
+// goroutine of their own: a device that does not answer must not keep an
+// instance from going down in time.
 func (m *Monitor) Run(ctx context.Context) error {
 	var dumps sync.WaitGroup
 	defer dumps.Wait()
@@ -71,7 +71,7 @@ func (m *Monitor) reviewDialled(e *entry) {
 	}
 	m.publishLocked()
 	m.mu.Unlock()
-	m.tell(slog.LevelInfo, changes)
+	m.report(slog.LevelInfo, changes)
 }
 
 // reviewAll reviews everybody: the queue was too short for those whose dials changed
@@ -85,11 +85,11 @@ func (m *Monitor) reviewAll() {
 	}
 	m.publishLocked()
 	m.mu.Unlock()
-	m.tell(slog.LevelInfo, changes)
+	m.report(slog.LevelInfo, changes)
 }
 
-// reviewDue reviews all whose time has come. It tells how long nothing will be
-// due, or that nothing ever will by time alone.
+// reviewDue reviews all whose time has come. It returns how long nothing will be
+// due; some is false if nothing will be by time alone.
 func (m *Monitor) reviewDue(now time.Time) (wait time.Duration, some bool) {
 	var changes []change
 	m.mu.Lock()
@@ -102,7 +102,7 @@ func (m *Monitor) reviewDue(now time.Time) (wait time.Duration, some bool) {
 	}
 	m.publishLocked()
 	m.mu.Unlock()
-	m.tell(slog.LevelInfo, changes)
+	m.report(slog.LevelInfo, changes)
 	return wait, some
 }
 
@@ -152,7 +152,7 @@ func (m *Monitor) dump(ctx context.Context) (map[vm.WGKey]time.Time, error) {
 	return m.o.Handshakes(ctx)
 }
 
-// takeHandshakes notes who shook hands since the last dump.
+// takeHandshakes notes the instances that shook hands since the last dump.
 func (m *Monitor) takeHandshakes(dump map[vm.WGKey]time.Time, now time.Time) {
 	var changes []change
 	m.mu.Lock()
@@ -169,7 +169,7 @@ func (m *Monitor) takeHandshakes(dump map[vm.WGKey]time.Time, now time.Time) {
 	first := !m.settled
 	m.settled = true
 	m.mu.Unlock()
-	m.tell(level, changes)
+	m.report(level, changes)
 	if first {
 		m.o.Log.Info("first handshakes read", "fresh", counts[vm.Fresh], "stale", counts[vm.Stale],
 			"down", counts[vm.Down], "never", counts[vm.Never])

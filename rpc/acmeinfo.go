@@ -17,13 +17,13 @@ import (
 // What is published about certificates, by AcmeInfo and at /.dstack/acme-info.
 //
 // Anybody may ask, and with the evidence of many keys an answer has megabytes. So it is
-// encoded once for all who read it, however slowly, and made anew after freshness at the
+// encoded once for all readers, however slow, and built again after freshness at the
 // earliest: what a crowd of readers holds is a few copies, not one each.
 
-// Certificates tells of the certificates of the gateway's domains. It is called
+// Certificates describes the certificates of the gateway's domains. It is called
 // concurrently.
 type Certificates interface {
-	// ACMEInfo tells of a domain in lower case, false if it is not served; "" is the
+	// ACMEInfo describes a domain in lower case; ok is false if it is not served; "" is the
 	// first. It must not wait. The answer is not changed by either side.
 	ACMEInfo(domain string) (*gatewaypb.AcmeInfoResponse, bool)
 }
@@ -56,8 +56,8 @@ func newAcmeInfo(from Certificates) *acmeInfo {
 }
 
 // call is the method AcmeInfo. It is asked without a name of the gateway's in it, and
-// dstack's callers, who know of one domain, ask about none: they get the first, which is
-// also the one that Info tells guests.
+// dstack's callers, which know one domain, ask without one: they get the first, which Info
+// sends to guests too.
 func (a *acmeInfo) call(in *gatewaypb.AcmeInfoRequest) (proto.Message, error) {
 	domain := strings.ToLower(strings.TrimSuffix(in.Domain, "."))
 	answer, err := a.answer(domain)

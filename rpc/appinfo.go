@@ -12,7 +12,7 @@ import (
 //
 // Anybody may ask. The agent answers one caller after the other, and the gateway needs it
 // for its certificates: so it is asked by one request at a time, and what it says, a
-// failure too, is told to all for infoFreshness. Of those who come while it is being
+// failure too, is given to all for infoFreshness. Of those that come while it is being
 // asked, maxInfoWaiters wait.
 const (
 	infoFreshness  = 10 * time.Second
@@ -25,7 +25,7 @@ type appInfo struct {
 	ask     func(ctx context.Context) ([]byte, error) // nil: there is no agent
 	last    atomic.Pointer[infoAnswer]
 	turn    chan struct{} // holds one while the agent is being asked
-	waiters chan struct{} // one for each who waits, or asks
+	waiters chan struct{} // one for each request that waits or asks
 }
 
 type infoAnswer struct {
@@ -78,10 +78,10 @@ func (a *appInfo) answer(ctx context.Context) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if known := a.fresh(); known != nil { // whoever had the turn before has asked
+	if known := a.fresh(); known != nil { // the turn before has asked
 		return known.body, known.err
 	}
-	// Not the request's own time: who hangs up must not leave a failure to the others.
+	// Not the request's own time: a client that hangs up must not leave a failure to the others.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), infoTimeout)
 	defer cancel()
 	body, err := a.ask(ctx)

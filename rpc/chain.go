@@ -16,7 +16,7 @@ type authorities struct {
 	list []*x509.Certificate
 }
 
-// authenticate says who calls: it verifies the client's certificate again, against the roots in
+// authenticate identifies the caller: it verifies the client's certificate again, against the roots in
 // force now. The handshake has done so by those of then, and a connection lives on.
 func (id *Identity) authenticate(r *http.Request) (*tls.ConnectionState, *x509.Certificate, error) {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {

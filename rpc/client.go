@@ -40,13 +40,13 @@ type Client struct {
 	// Roots are what the server's certificate must lead to: the KMS root alone.
 	Roots *x509.CertPool
 
-	// CheckServer tells whether the server is a gateway to be trusted with the
-	// guest's traffic, from its app id. It is asked when the chain and the host
-	// name are found good and before anything is sent. Nil refuses every server.
+	// CheckServer returns an error unless the app id of the server's certificate is that of a
+	// gateway to be trusted with the guest's traffic. It is called after the chain and the
+	// host name are verified and before anything is sent. Nil refuses every server.
 	CheckServer func(leaf *x509.Certificate) error
 
-	// InsecureAnyServer takes any server, as a guest does that is told the gateway
-	// app id "any". Whoever is on the path gets the guest's traffic.
+	// InsecureAnyServer accepts any server, as a guest does that is configured with the
+	// gateway app id "any". Anybody on the path gets the guest's traffic.
 	InsecureAnyServer bool
 }
 

@@ -14,7 +14,7 @@ import (
 
 // conn is a connection to the server, from accept on. In its handshake each piece of
 // work, from the end of a read to the next read or write, is done in a turn: the bound is
-// on what runs, so that who is slow to write holds nothing up.
+// on what runs, so that a slow writer delays nothing else.
 type conn struct {
 	net.Conn
 	gate            *gate
@@ -166,7 +166,7 @@ func (c *conn) isClosed() bool {
 // gone notes that nothing uses c any more: only then is its descriptor free for certain.
 func (c *conn) gone() { c.left.Do(func() { <-c.gate.live }) }
 
-// track is http.Server's ConnState: it tells when a connection is idle, and its end.
+// track is http.Server's ConnState: it notes when a connection is idle, and its end.
 func track(nc net.Conn, state http.ConnState) {
 	t, ok := nc.(*tls.Conn)
 	if !ok {

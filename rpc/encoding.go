@@ -126,7 +126,7 @@ func (e encoding) send(w http.ResponseWriter, code int, body []byte) int {
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // a guest that left is nobody's error
+	_, _ = w.Write(body) // the guest may have left
 	return code
 }
 
@@ -146,7 +146,7 @@ func errorJSON(message string) []byte {
 // valid is s in UTF-8, which protobuf demands of a string.
 func valid(s string) string { return string(bytes.ToValidUTF8([]byte(s), []byte("\uFFFD"))) }
 
-// wrap puts the operation before what is wrong with it.
+// wrap puts the operation in front of an error.
 func wrap(operation string, err error) error {
 	if err == nil {
 		return nil

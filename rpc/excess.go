@@ -7,7 +7,7 @@ import (
 )
 
 // A handshake costs some 0.8 ms of a processor before anybody knows whose it is, and the
-// pace of calls does not bound it: who is closed comes again at once. So a connection whose
+// pace of calls does not bound it: a closed client comes again at once. So a connection whose
 // certificate is beyond its pace is not closed but held, unread, until its turn comes. As
 // many as come in maxCallWait are held; what is beyond that is closed, and slows its address
 // down: the next connections from there are held before their handshake. Several guests may

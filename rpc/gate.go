@@ -115,7 +115,7 @@ func (g *gate) end(err error) error {
 	}
 }
 
-// drop closes who has lost its place.
+// drop closes the connection that has lost its place.
 func (g *gate) drop(c *conn) {
 	if c == nil || c.isClosed() {
 		return
@@ -137,7 +137,7 @@ func (g *gate) admit(c *conn) {
 		}
 	}()
 	select {
-	case <-g.closed: // after Close has looked who is shaking
+	case <-g.closed: // after Close has listed the handshakes
 		return
 	default:
 	}

@@ -26,7 +26,7 @@ func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, "OK") // a reader that left is nobody's error
+		_, _ = io.WriteString(w, "OK") // the reader may have left
 	})
 	mux.HandleFunc("GET /prpc/{method}", s.serve)
 	mux.HandleFunc("POST /prpc/{method}", s.serve)

@@ -25,18 +25,18 @@ import (
 type IdentityOptions struct {
 	Files Files
 	Agent Agent
-	// OnAuthorities is told the roots that clients' certificates must lead to: the first ones,
-	// and again with every change. It must not block. Nil: nobody is told.
+	// OnAuthorities is called with the roots that clients' certificates must lead to: the first
+	// ones, and again with every change. It must not block. It may be nil.
 	OnAuthorities func(roots []*x509.Certificate)
 	// Log receives what Run does and warnings about files. Nil discards it.
 	Log *slog.Logger
 }
 
-// Identity is what the server shows and whom it believes. Its methods may be
+// Identity is the certificate that the server shows and the authorities that it accepts. Its methods may be
 // called concurrently; Run only once.
 type Identity struct {
 	source  keySource
-	told    func(roots []*x509.Certificate)
+	notify  func(roots []*x509.Certificate)
 	log     *slog.Logger
 	current atomic.Pointer[keys]
 
@@ -67,9 +67,9 @@ type keys struct {
 }
 
 // OpenIdentity loads and checks the certificate. The error says what is wrong
-// with it and what would be right.
+// with it and what to provide instead.
 func OpenIdentity(ctx context.Context, o IdentityOptions) (*Identity, error) {
-	id := &Identity{log: o.Log, told: o.OnAuthorities}
+	id := &Identity{log: o.Log, notify: o.OnAuthorities}
 	setDefault(&id.log, slog.New(slog.DiscardHandler))
 	switch {
 	case o.Agent.Socket != "" && o.Files != (Files{}):
@@ -85,8 +85,8 @@ func OpenIdentity(ctx context.Context, o IdentityOptions) (*Identity, error) {
 	return id, nil
 }
 
-// Reload loads the certificate anew and swaps it in if it is new and good. A bad
-// one leaves the old in place and is the error.
+// Reload loads the certificate again and swaps it in if it is new and valid. If it is
+// not valid, the previous one stays in place and the error says why.
 func (id *Identity) Reload(ctx context.Context) (changed bool, err error) {
 	id.loading.Lock()
 	defer id.loading.Unlock()
@@ -103,8 +103,8 @@ func (id *Identity) Reload(ctx context.Context) (changed bool, err error) {
 		return false, fmt.Errorf("rpc certificate: %w", err)
 	}
 	id.current.Store(k)
-	if id.told != nil {
-		id.told(k.roots.list)
+	if id.notify != nil {
+		id.notify(k.roots.list)
 	}
 	for _, w := range warnings {
 		id.log.Warn("rpc certificate has a problem", "problem", w)

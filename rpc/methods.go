@@ -60,7 +60,7 @@ func (s *Server) info(context.Context, call, proto.Message) (proto.Message, erro
 
 // getPeers is for the gateways of one cluster: they run the same app. Who asks is found
 // out as it is for a registration: the app id in a certificate alone is the word of
-// whoever signed it, which may be the authority of another app.
+// whichever authority signed it, which may be that of another app.
 func (s *Server) getPeers(ctx context.Context, c call, _ proto.Message) (proto.Message, error) {
 	caller, err := s.o.Identify(ctx, c.conn)
 	if err != nil {

@@ -17,14 +17,13 @@ import (
 // back at once with their quoted certificate. A Client reports it as such.
 var ErrNoAttestation = errors.New("no attestation provided")
 
-// Caller is who registers, as its client certificate says.
+// Caller is the instance that registers, as its client certificate names it.
 type Caller struct {
 	App      vm.AppID
 	Instance vm.InstanceID
 	Compose  vm.ComposeHash
 
-	// Info is whatever else Identify found out. It is handed to the Registrar and not
-	// looked at here.
+	// Info is what else Identify found out. It is passed to the Registrar unread.
 	Info any
 }
 
@@ -73,10 +72,9 @@ type Public struct {
 type Options struct {
 	Identity *Identity
 
-	// Identify says who has opened a connection. It is asked for each RegisterCvm and GetPeers
-	// with a certificate that leads to a root that is in force and is valid now; VerifiedChains
-	// are verified anew for each call. It must
-	// heed ctx. An error's text goes to the guest; see ErrNoAttestation.
+	// Identify returns the instance that has opened a connection. It is called for each
+	// RegisterCvm and GetPeers whose certificate leads to a root in force and is valid now;
+	// VerifiedChains are verified again for each call. It must heed ctx. An error's text goes to the guest; see ErrNoAttestation.
 	Identify func(ctx context.Context, state *tls.ConnectionState) (Caller, error)
 
 	Registrar Registrar
@@ -85,13 +83,13 @@ type Options struct {
 	// always in the same order.
 	Nodes func() []Node
 
-	// AppOf reads the app id of the gateway's own certificate. Callers of that app, as
-	// Identify says, may ask for its peers; nobody may if AppOf is nil.
+	// AppOf reads the app id of the gateway's own certificate. Callers of that app
+	// may ask for its peers. If AppOf is nil, no caller may.
 	AppOf func(leaf *x509.Certificate) (vm.AppID, error)
 
 	Public Public
 
-	// Certificates tells what AcmeInfo answers; nil: nothing is known.
+	// Certificates provides what AcmeInfo answers; nil: nothing is known.
 	Certificates Certificates
 
 	// Version is semantic, without "v"; Commit is hexadecimal.

@@ -9,7 +9,7 @@ import (
 	"sallyport/internal/source"
 )
 
-// A certified guest cannot be told from a stranger before its handshake is over, and
+// A certified guest cannot be distinguished from a stranger before its handshake is over, and
 // strangers may come by the thousand. So places are kept apart by what is known:
 //
 //	stranger   its handshake is not over, or was over without a certificate

@@ -45,8 +45,8 @@ func (s *Server) identify(ctx context.Context, c call) (Caller, error) {
 	return caller, nil
 }
 
-// refused tells the operator what the guest is told: the guest's log is inside
-// its CVM. Whoever gets this far has a certificate of the authority.
+// refused logs for the operator the answer that the guest gets: the guest's own log is
+// inside its CVM. Callers that get this far have a certificate of the authority.
 func (s *Server) refused(c call, caller Caller, err error) error {
 	if errors.Is(err, ErrNoAttestation) {
 		return err // the guest comes back with its quoted certificate
@@ -96,7 +96,7 @@ func parsePolicy(in *gatewaypb.PortPolicy) (vm.PortPolicy, error) {
 
 // registered is the answer. The part that becomes the guest's WireGuard
 // configuration, wg, must be the same every time while nothing has changed, or
-// the guest sets up its tunnel anew.
+// the guest sets up its tunnel again.
 func (s *Server) registered(g Grant) *gatewaypb.RegisterCvmResponse {
 	p := s.o.Public
 	out := &gatewaypb.RegisterCvmResponse{

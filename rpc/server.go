@@ -70,7 +70,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		// What it logs is one line per failed handshake, which anybody can cause.
 		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
 	}
-	// Half of the CPUs at most work on handshakes: the other half is for who is in.
+	// Half of the CPUs at most work on handshakes: the other half is for guests that are in.
 	g := newGate(l, config, s.o, max(1, cpuquota.CPUs()/2), s.metrics)
 	ended := make(chan error, 1)
 	go func() { ended <- g.serve(ctx, srv) }()
@@ -80,7 +80,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("rpc: serve on %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 	}
-	// ctx is over already: the time to finish in is counted anew.
+	// ctx is over already: the time to finish in starts now.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	err := srv.Shutdown(last)

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// turns lets a bounded number work at once. Those who wait are served in fair order: who
+// turns lets a bounded number work at once. Those that wait are served in fair order: what
 // waits says where it belongs, for instance its network and its address in it, and at each
 // level the turn goes round. So a thousand requests of one source wait for each other,
 // and another source's request waits for one of them at most.
@@ -32,10 +32,10 @@ type member struct {
 type waiter struct{ granted chan struct{} }
 
 // enter waits for a turn, and reports false if gone is closed before it comes. path says
-// where the caller belongs, from the outside in. Whoever has a turn gives it back by leave.
+// where the caller belongs, from the outside in. Give the turn back by leave.
 func (t *turns) enter(gone <-chan struct{}, path ...any) bool {
 	t.mu.Lock()
-	if t.free > 0 { // then nobody waits
+	if t.free > 0 { // then nothing waits
 		t.free--
 		t.mu.Unlock()
 		return true
@@ -88,7 +88,7 @@ func (r *ring) push(path []any, w *waiter) {
 	e.Value.(*member).push(path[1:], w)
 }
 
-// pop takes who is next, and sends its rings to the end. It returns nil if nobody waits.
+// pop takes who is next, and sends its rings to the end. It returns nil if nothing waits.
 func (r *ring) pop() *waiter {
 	e := r.order.Front()
 	if e == nil {

@@ -53,7 +53,7 @@ func onlyGet(next http.Handler) http.Handler {
 
 func writeJSON(w http.ResponseWriter, b []byte) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(b))) // told by HEAD too
+	w.Header().Set("Content-Length", strconv.Itoa(len(b))) // HEAD has it too
 	_, _ = w.Write(b)                                      // it fails only if the reader has gone
 }
 

@@ -2,7 +2,7 @@ package wg
 
 import "time"
 
-// WireGuard tells a handshake as a moment of the wall clock, in a clock that an
+// WireGuard reports a handshake as a moment of the wall clock, in a clock that an
 // administrator or NTP may step at any time. A step must not make a peer look
 // young for ever, or old at once. So the wall clock is used once per handshake,
 // and its answer is held between two moments of the monotonic clock:
@@ -19,11 +19,11 @@ import "time"
 // century must not overflow anything.
 const maxAge = 30 * 24 * time.Hour
 
-// handshake is what is known of one peer's last handshake. The zero value is a
+// handshake is what is known about a peer's last handshake. The zero value is a
 // peer that was never looked at.
 type handshake struct {
 	looked   time.Time // when last looked, with monotonic reading
-	reported time.Time // as WireGuard tells it, wall clock; zero: never
+	reported time.Time // as WireGuard reports it, wall clock; zero: never
 	at       time.Time // the same moment with monotonic reading; zero: never
 }
 
@@ -33,7 +33,7 @@ func (h handshake) look(reported, wall, now time.Time) handshake {
 	next := handshake{looked: now, reported: reported, at: h.at}
 	switch {
 	case reported.IsZero():
-		next.at = time.Time{} // never, or the peer was made anew
+		next.at = time.Time{} // never, or the peer was created again
 	case !reported.Equal(h.reported):
 		next.at = now.Add(-h.age(reported, wall, now))
 	}

@@ -19,7 +19,7 @@ type backend interface {
 	apply(change) error
 	dump() (state, error)
 	ready() error               // decides also whether bind and dial are open
-	restore() (restored, error) // puts back what somebody else took away
+	restore() (restored, error) // puts back what another program took away
 	watches() []watch           // what says when restore may have to do something
 	bind(fd int) error
 	dial(context.Context, netip.AddrPort) (net.Conn, error)

@@ -13,7 +13,7 @@ import (
 	"sallyport/internal/vm"
 )
 
-// Device is one WireGuard device and what is known of its peers. All methods may
+// Device is one WireGuard device and what is known about its peers. All methods may
 // be called concurrently, except Run, which is called once.
 type Device struct {
 	o          Options
@@ -25,22 +25,20 @@ type Device struct {
 	look       time.Duration // guardEvery
 	count      atomic.Int64  // peers that are set
 
-	// turn holds one token: whoever took it may talk to the device and use what
+	// turn holds one token: its holder may talk to the device and use what
 	// follows. It only puts changes in order, because a device takes one at a time;
 	// it is a channel so that waiting ends with the caller's context. The data
 	// plane never needs it.
-	turn        chan struct{}
-	closed      bool
-	peers       map[vm.WGKey]*peer
-	owners      map[netip.Addr]vm.WGKey
-	missing     map[vm.WGKey]bool           // peers that an interface made again does not have yet
-	endpoints   map[vm.WGKey]netip.AddrPort // last seen, or restored and not seen yet
-	unsaved     bool                        // endpoints changed since they were saved
-	dumped      time.Time                   // when last dumped
-	mended      int                         // times that something was put back and not told
-	mendedTold  time.Time
-	mendedParts string
-	fault       string // what was wrong with the tunnel when Run looked last
+	turn      chan struct{}
+	closed    bool
+	peers     map[vm.WGKey]*peer
+	owners    map[netip.Addr]vm.WGKey
+	missing   map[vm.WGKey]bool           // peers that an interface made again does not have yet
+	endpoints map[vm.WGKey]netip.AddrPort // last seen, or restored and not seen yet
+	unsaved   bool                        // endpoints changed since they were saved
+	dumped    time.Time                   // when last dumped
+	repairs   repairs
+	fault     string // what was wrong with the tunnel when Run looked last
 }
 
 // peer is one peer of the device.
@@ -58,7 +56,7 @@ const readyTimeout = time.Second
 // Open makes the device, isolates it, and brings it up without peers. A kernel
 // interface that an earlier gateway with the same key left behind is adopted
 // with its peers, so that their sessions go on: call RemovePeersExcept before
-// the first SetPeer. Errors say what is in the way and what to do.
+// the first SetPeer. Errors say what is wrong and what to do.
 func Open(ctx context.Context, o Options) (*Device, error) {
 	return open(ctx, o, openers())
 }
@@ -123,7 +121,7 @@ func (d *Device) Address() netip.Prefix { return d.o.Address }
 func (d *Device) ListenPort() int { return int(d.listenPort.Load()) }
 
 // Dial opens a TCP connection to a peer: through a netstack device, or by a socket
-// that is tied to the interface. In mode none there is no tunnel, and Dial is an
+// that is bound to the interface. In mode none there is no tunnel, and Dial is an
 // error.
 func (d *Device) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	return d.backend.dial(ctx, to)
@@ -138,7 +136,7 @@ func (d *Device) Listen(at netip.AddrPort) (net.Listener, error) {
 	return d.backend.listen(at)
 }
 
-// Ready says why the device cannot carry traffic; nil if it can.
+// Ready returns nil if the device can carry traffic, and else the reason.
 func (d *Device) Ready() error {
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()

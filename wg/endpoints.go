@@ -40,7 +40,7 @@ type endpointLine struct {
 	Endpoint string `json:"endpoint"`
 }
 
-// usableEndpoint tells whether a datagram can be sent there and the address
+// usableEndpoint reports whether a datagram can be sent there and the address
 // means the same after a restart (a zone may not).
 func usableEndpoint(ep netip.AddrPort) bool {
 	a := ep.Addr()
@@ -48,7 +48,7 @@ func usableEndpoint(ep netip.AddrPort) bool {
 		!a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
-// loadEndpoints reads path; "" and a missing file are no endpoints.
+// loadEndpoints reads path; "" and a missing file hold no endpoints.
 func loadEndpoints(path string, log *slog.Logger) (map[vm.WGKey]netip.AddrPort, error) {
 	none := make(map[vm.WGKey]netip.AddrPort)
 	if path == "" {

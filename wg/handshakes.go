@@ -8,7 +8,7 @@ import (
 	"sallyport/internal/vm"
 )
 
-// Handshakes tells when each peer last shook hands, with a monotonic reading: a
+// Handshakes returns when each peer last shook hands, with a monotonic reading: a
 // step of the clock does not change an age. The zero Time is "never". Each call
 // is one full dump (measured with 10,000 peers: 60-76 ms; there is no way to ask for
 // one peer), so call it once per interval and share the answer.
@@ -27,7 +27,7 @@ func (d *Device) Handshakes(ctx context.Context) (map[vm.WGKey]time.Time, error)
 	return at, err
 }
 
-// dump reads the device and brings what is known of the peers up to date.
+// dump reads the device and updates what is known about the peers.
 func (d *Device) dump() (state, error) {
 	s, err := d.backend.dump()
 	if err != nil {
@@ -46,7 +46,7 @@ func (d *Device) observe(s state, now time.Time) {
 		if !ok && d.missing[key] {
 			continue
 		}
-		if !ok { // somebody removed it behind our back
+		if !ok { // another program removed it
 			d.dropPeer(key)
 			lost++
 			continue
@@ -68,7 +68,7 @@ func (d *Device) sawEndpoint(key vm.WGKey, seen peerState) {
 	if last == seen.endpoint {
 		return
 	}
-	if known { // roaming that nobody expects is how a rewriting NAT shows
+	if known { // unexpected roaming is the sign of a rewriting NAT
 		d.metrics.roams.Inc()
 		d.o.Log.Debug("peer changed its endpoint", "peer", key.String(), "from", last.String(), "to", seen.endpoint.String())
 	}

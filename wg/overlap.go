@@ -9,9 +9,9 @@ import (
 )
 
 // checkOverlap refuses to start where another interface, or a route to one, has
-// addresses of the tunnel network. Sockets that are tied to the interface do not
+// addresses of the tunnel network. Sockets that are bound to the interface do not
 // care, but guests' replies may be dropped (rp_filter), the other network is cut
-// off, and the host's own programs reach whoever is there in place of a guest.
+// off, and the host's own programs reach its hosts in place of a guest.
 func (t *tunnel) checkOverlap() error {
 	if err := t.checkAddresses(); err != nil {
 		return err
@@ -71,11 +71,11 @@ func (t *tunnel) checkRoutes() error {
 // run has one, and any other one is refused.
 const enoughRoutes = 16
 
-// tellRival logs when the host's own route to the guests begins to lead elsewhere.
-// Nothing is lost by it: sockets that are tied to the interface do not care, and no
+// reportRival logs when the host's own route to the guests begins to lead elsewhere.
+// Nothing is lost by it: sockets that are bound to the interface do not care, and no
 // dial is refused. But a strict rp_filter drops what guests answer, and then that
-// line is all there is to tell why.
-func (t *tunnel) tellRival() {
+// line is the only sign of the cause.
+func (t *tunnel) reportRival() {
 	rival := ""
 	routes, err := t.nl.RouteGet(someGuest(t.o.Address).AsSlice())
 	if err == nil && len(routes) > 0 && routes[0].LinkIndex != t.link.Attrs().Index {

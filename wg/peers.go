@@ -31,7 +31,7 @@ func (d *Device) SetPeer(ctx context.Context, p Peer) error {
 }
 
 // RemovePeer removes the peer and forgets its endpoint. Removing a peer that is
-// not there is no error.
+// not there is not an error.
 func (d *Device) RemovePeer(ctx context.Context, key vm.WGKey) error {
 	return d.inTurn(ctx, func() error { return d.removePeer(key) })
 }
@@ -110,7 +110,7 @@ func (d *Device) setPeer(p Peer) error {
 }
 
 // apply makes a change. A change may fail half-way (IpcSet is no transaction):
-// what is left of the peer then is removed, so that it can neither keep an
+// the rest of the peer is then removed, so that it can neither keep an
 // address that may be given to another nor be taken for set.
 func (d *Device) apply(c change) error {
 	err := d.backend.apply(c)

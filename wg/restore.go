@@ -15,7 +15,7 @@ import (
 
 // The interface is the host's as much as the gateway's. An administrator deletes or
 // renames it, systemd-networkd with Name=* flushes its address, another VPN sets it
-// down. Sockets that are tied to it send nothing elsewhere meanwhile (way.go); here
+// down. Sockets that are bound to it send nothing elsewhere meanwhile (way.go); here
 // it is made again what it was. One that is gone is made with the same index, so
 // that those sockets, and the streams on them, go on.
 

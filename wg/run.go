@@ -17,13 +17,13 @@ import (
 
 const (
 	// guardEvery is how long a fault of the tunnel or a removed isolation may go
-	// unnoticed where the kernel does not tell of it.
+	// unnoticed where the kernel does not report it.
 	guardEvery = time.Second
-	// guardPause is the least time between two looks, however often the kernel tells
-	// of changes: another program may undo ours as soon as it sees them.
+	// guardPause is the least time between two looks, however often the kernel reports
+	// changes: another program may undo ours as soon as it sees them.
 	guardPause = 100 * time.Millisecond
-	// mendedEvery is how often the log says that something was put back.
-	mendedEvery = 10 * time.Second
+	// repairsEvery is how often the same repair is logged.
+	repairsEvery = 10 * time.Second
 	// saveEvery is how often the endpoints file is written, if anything changed. A
 	// guest whose endpoint is lost in a crash does not notice for two minutes.
 	saveEvery = time.Second
@@ -64,7 +64,7 @@ func (d *Device) Run(ctx context.Context) error {
 	}
 }
 
-// watch tells of changes as they come. Without it they are seen by the next look.
+// watch reports changes at once. Without it the next look finds them.
 func (d *Device) watch(ctx context.Context, w watch, changes chan<- struct{}) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -90,29 +90,36 @@ func (d *Device) guard(ctx context.Context) {
 			d.missAll()
 		}
 		err = oneline.Join(err, d.setMissing())
-		d.tellMended(r.what)
-		d.tell(oneline.Join(err, d.ready()))
+		d.reportRepairs(r.what)
+		d.report(oneline.Join(err, d.ready()))
 		return nil
 	})
 }
 
-// tellMended logs what was put back, and not each time in a fight with another program.
-func (d *Device) tellMended(what []string) {
+// repairs are what Run has restored lately.
+type repairs struct {
+	count  int // not logged yet
+	parts  string
+	logged time.Time
+}
+
+// reportRepairs logs what was restored, but not each time in a fight with another program.
+func (d *Device) reportRepairs(what []string) {
 	if len(what) == 0 {
 		return
 	}
-	d.mended++
-	parts := strings.Join(what, ", ")
-	if parts == d.mendedParts && time.Since(d.mendedTold) < mendedEvery {
+	r, parts := &d.repairs, strings.Join(what, ", ")
+	r.count++
+	if parts == r.parts && time.Since(r.logged) < repairsEvery {
 		return
 	}
 	d.o.Log.Warn("another program removed parts of the tunnel; they are restored",
-		"interface", d.o.Interface, "parts", parts, "times", d.mended)
-	d.mended, d.mendedParts, d.mendedTold = 0, parts, time.Now()
+		"interface", d.o.Interface, "parts", parts, "times", r.count)
+	*r = repairs{parts: parts, logged: time.Now()}
 }
 
-// tell logs what is wrong with the tunnel when that changes.
-func (d *Device) tell(fault error) {
+// report logs what is wrong with the tunnel when that changes.
+func (d *Device) report(fault error) {
 	now := ""
 	if fault != nil {
 		now = fault.Error()

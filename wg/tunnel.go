@@ -52,11 +52,11 @@ type tunnel struct {
 // maker is what the two kinds differ in. Both set t.link.
 type maker struct {
 	adopt func(*tunnel, netlink.Link) error // an interface of our name is there: take or refuse it
-	// make makes the interface, with this index if it is free: sockets that are tied
+	// make makes the interface, with this index if it is free: sockets that are bound
 	// to the one before go on with it. 0 is any.
 	make func(t *tunnel, index int) error
 	// flags are how the table that isolates the interface is best owned. Where the
-	// kernel cannot, it belongs to nobody.
+	// kernel cannot, it has no owner.
 	flags nft.Flags
 	// outlives says that the interface stays when its process is killed.
 	outlives bool
@@ -130,7 +130,7 @@ func (t *tunnel) openSockets() (err error) {
 }
 
 // find looks for an interface of our name. It comes before isolate, which must
-// not filter what belongs to somebody else.
+// not filter the interface of another program.
 func (t *tunnel) find() error {
 	link, err := t.nl.LinkByName(t.o.Interface)
 	if _, none := errors.AsType[netlink.LinkNotFoundError](err); none {
@@ -203,7 +203,7 @@ func (t *tunnel) addresses(link netlink.Link) (all []netlink.Addr, err error) {
 }
 
 // disableIPv6 keeps the interface from having an fe80:: address at all. The
-// isolation drops IPv6 anyway, so failing (a read-only /proc/sys) is no harm.
+// isolation drops IPv6 anyway, so failing (a read-only /proc/sys) is harmless.
 func (t *tunnel) disableIPv6() error {
 	path := "/proc/sys/net/ipv6/conf/" + t.o.Interface + "/disable_ipv6"
 	if err := os.WriteFile(path, []byte("1"), 0); err != nil {

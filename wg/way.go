@@ -18,12 +18,12 @@ import (
 // Routes alone do not keep the stream to a guest in the tunnel: with the
 // interface deleted, down or without its address, with a more specific route or
 // with the same network on another interface, the kernel sends it elsewhere, in
-// the clear. So each socket is tied to the interface before it connects, by the
+// the clear. So each socket is bound to the interface before it connects, by the
 // index that this process knows to be its own: a name can pass to another
 // interface. With the interface gone, or made again with another index, such a
 // socket sends nothing.
 
-// way is the interface that sockets may be tied to.
+// way is the interface that sockets may be bound to.
 type way struct {
 	index atomic.Int32 // 0: none, the tunnel is not ready
 }
@@ -38,7 +38,7 @@ func (w *way) bind(fd int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, int(index))
 }
 
-// Bind ties a socket that is not connected yet to the tunnel: what is sent through
+// Bind binds a socket that is not connected yet to the tunnel: what is sent through
 // it goes into the tunnel or nowhere. While the device is not ready it refuses. It
 // neither blocks nor allocates. In the modes none and netstack no socket of the
 // system's leads into a tunnel, and Bind is an error.
@@ -59,7 +59,7 @@ func (t *tunnel) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) 
 	return c, nil
 }
 
-// checkBind finds out whether this process may tie sockets to an interface.
+// checkBind finds out whether this process may bind sockets to an interface.
 func (t *tunnel) checkBind() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -72,8 +72,8 @@ func (t *tunnel) checkBind() error {
 	return nil
 }
 
-// ready says why the tunnel cannot carry traffic, and lets new sockets into it
-// only if it can.
+// ready returns nil if the tunnel can carry traffic, and else the reason. Only if it can,
+// new sockets may be bound to it.
 func (t *tunnel) ready() error {
 	err := t.checkLink()
 	if err != nil {
@@ -81,7 +81,7 @@ func (t *tunnel) ready() error {
 		return fmt.Errorf("wg: %w", err)
 	}
 	t.way.index.Store(int32(t.link.Attrs().Index))
-	t.tellRival()
+	t.reportRival()
 	return nil
 }
 

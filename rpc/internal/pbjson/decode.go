@@ -22,7 +22,7 @@ func Unmarshal(data []byte, m proto.Message) error {
 	if len(data) == 0 || string(data) == "null" {
 		return nil
 	}
-	if !utf8.Valid(data) { // encoding/json would replace what is not
+	if !utf8.Valid(data) { // encoding/json would replace invalid bytes
 		return errors.New("invalid UTF-8")
 	}
 	d := decoder{json: json.NewDecoder(bytes.NewReader(data))}
@@ -127,7 +127,7 @@ func (d *decoder) element(l protoreflect.List, f protoreflect.FieldDescriptor) e
 	return err
 }
 
-// skip reads a value that nobody wants.
+// skip reads a value that is not needed.
 func (d *decoder) skip() error {
 	var value json.RawMessage
 	return named("invalid JSON", unexpected(d.json.Decode(&value)))
@@ -148,7 +148,7 @@ func unexpected(err error) error {
 	return err
 }
 
-// named puts a name before what is wrong with it.
+// named puts a name in front of an error.
 func named(name string, err error) error {
 	if err == nil {
 		return nil

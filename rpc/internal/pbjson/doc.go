@@ -7,9 +7,9 @@
 //   - integers of 64 bits are numbers;
 //   - a message or an optional field that is absent is null;
 //   - a field that is missing in the input, or null, has its default, and a
-//     field that nobody knows is ignored.
+//     unknown field is ignored.
 //
-// Whoever calls bounds the size of the input; memory is at most some 50 times that
+// The caller bounds the size of the input; memory is at most some 50 times that
 // (messages that take three bytes each), and no input makes it recurse deeper than
 // the message does. The package knows the kinds of field that the API uses and refuses all others
 // (enums, floats, maps, groups): there is nothing to say what they look like.
