@@ -70,3 +70,22 @@ func TestQuoteAnswersThatAreRefused(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// FuzzQuoteAnswer: what is read is written so that it reads alike.
+func FuzzQuoteAnswer(f *testing.F) {
+	f.Add([]byte(`{"quote":"04ff","event_log":"[]","report_data":"0xab01","vm_config":"{}","attestation":"00"}`))
+	f.Add([]byte(`{"attestation":"0x","quote":null}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var q, again QuoteAnswer
+		if json.Unmarshal(b, &q) != nil {
+			return
+		}
+		out, err := json.Marshal(q)
+		if err == nil {
+			err = json.Unmarshal(out, &again)
+		}
+		if diff := cmp.Diff(q, again); err != nil || diff != "" {
+			t.Fatalf("%v (-want +got):\n%s", err, diff)
+		}
+	})
+}
