@@ -85,7 +85,7 @@ func (l *loop) admit(fd int32, addr netip.AddrPort) {
 }
 
 // makeRoom ends the connection of this loop that has waited longest for the rest of its
-// hello, if there is one. A stranger who says nothing would otherwise hold a place for as
+// hello, if there is one. A stranger that sends nothing would otherwise hold a place for as
 // long as a hello may take, and 500 of them a second hold 2,500: more than a limit of
 // 4,096 descriptors has room for. So they push out each other; a client that speaks is
 // not the oldest.

@@ -15,13 +15,13 @@ import (
 	"sallyport/internal/oneline"
 )
 
-// A bridge is how a loop gets at a connection that is no socket: the loop has one end of
+// A bridge gives a loop a connection that is not a socket: the loop has one end of
 // a socket pair, and goroutines copy between the other end and the connection.
 //
 // A socket pair knows no reset: whatever closes one end, the other reads EOF. So a stream
-// that was cut off is announced beside it. The goroutines tell the loop before they close
-// their end, so that its EOF is known to be none; the loop leaves a note before it closes
-// its own.
+// that was cut off is announced beside it. The goroutines notify the loop before they close
+// their end, so that it does not take the EOF for one; the loop leaves a note before it
+// closes its own.
 type bridge struct {
 	*net.UnixConn // the goroutines' end
 	loop          *loop
@@ -32,7 +32,7 @@ type bridge struct {
 
 var _ duplex.Resetter = (*bridge)(nil)
 
-// errCutOff is what a bridge reads behind a stream of the loop's that was cut off.
+// errCutOff is returned by Read behind a stream of the loop's that was cut off.
 var errCutOff = errors.New("the stream was cut off")
 
 // errBridges stands for a descriptor that bridges may not take from others.
@@ -70,7 +70,7 @@ func (l *loop) pair(remote net.Conn) (_ *bridge, err error) {
 	return b, nil
 }
 
-// Read tells the end of a stream from its being cut off.
+// Read returns errCutOff in place of the EOF of a stream that was cut off.
 func (b *bridge) Read(p []byte) (int, error) {
 	n, err := b.UnixConn.Read(p)
 	if errors.Is(err, io.EOF) && b.reset.Load() {

@@ -23,7 +23,7 @@ type conn struct {
 	down    flow // backend to client
 	tls     *tlsSide
 
-	addr  netip.AddrPort // the client's: its socket's, or the one that the PROXY header tells
+	addr  netip.AddrPort // the client's: its socket's, or the one in the PROXY header
 	timer timer          // the deadline of the phase, or the idle check
 	last  int64          // loop clock at the last progress
 
@@ -78,14 +78,14 @@ type end struct {
 	readable bool
 	writable bool
 	hup      bool  // FIN, RST or error was seen: read on until the socket says so
-	failed   bool  // an error was seen; reading tells what came before it
+	failed   bool  // an error was seen; a read returns what came before it
 	reset    bool  // RST or error, or both directions are shut
 	eof      bool  // the socket has said EOF
 	broken   bool  // reading failed: nothing more comes, nothing more can be sent
 	deaf     bool  // nothing more can be sent; what it sent before can still be read
-	gone     bool  // the socket has told an error: nobody is there any more
-	severed  bool  // what it says is EOF is the end of a stream that was cut off
-	known    uint8 // times in a row that it was told readable, and was known to be (mute.go)
+	gone     bool  // the socket has reported an error: the peer is gone
+	severed  bool  // its EOF is the end of a stream that was cut off
+	known    uint8 // times in a row that it was reported readable, and was known to be (mute.go)
 }
 
 // flow is one direction.
@@ -106,7 +106,7 @@ type ending uint8
 const (
 	notYet ending = iota
 	cut           // its sender was cut off, or its receiver is gone
-	whole         // its sender ended it, and its receiver has been told so
+	whole         // its sender ended it, and its end was passed on to its receiver
 )
 
 func (f *flow) over() bool { return f.ended != notYet }
@@ -123,7 +123,7 @@ const (
 
 func (m relayMode) String() string { return [...]string{"copy", "splice", "tls"}[m] }
 
-// record is what the access log tells of a connection; nil when it is off.
+// record is the access log's line of a connection; nil when the log is off.
 type record struct {
 	began      int64 // on the loop's clock
 	serverName string
@@ -165,7 +165,7 @@ func (e *end) onEvents(ev uint32) {
 // says why, or neither is set: come back when it is readable.
 //
 // A short read means that the socket is drained, which saves the read that would
-// say EAGAIN; but not once a FIN was seen, because no further event would tell of
+// say EAGAIN; but not once a FIN was seen, because no further event would report
 // the EOF behind the bytes.
 func (e *end) read(p []byte) int {
 	if !e.readable || e.eof || e.broken {
@@ -188,9 +188,9 @@ func (e *end) read(p []byte) int {
 	return n
 }
 
-// drained asks whether the socket has nothing to read, as a short read would tell. A FIN
-// or a reset that the loop has not heard of is still to be told by an event; urgent data,
-// which TLS has none of, counts as nothing until more comes.
+// drained reports whether the socket has nothing to read, as a short read would show. An
+// event is still to come for a FIN or a reset that the loop has not seen; urgent data,
+// which TLS does not use, counts as nothing until more comes.
 func (e *end) drained() bool {
 	if e.hup {
 		return false
@@ -224,9 +224,9 @@ func (e *end) write(p []byte) int {
 // lost notes that reading has failed.
 func (e *end) lost() { e.broken, e.deaf, e.gone = true, true, true }
 
-// refused notes that writing has failed. The socket tells its error once: a read says
-// EOF after what came before it. EPIPE is no error of that kind: it comes of a reset
-// behind a FIN, and what the FIN ended was whole.
+// refused notes that writing has failed. The socket reports its error once: a read returns
+// the bytes before it, then EOF. EPIPE is not such an error: it comes of a reset behind a
+// FIN, and the stream that the FIN ended was complete.
 func (e *end) refused(errno unix.Errno) {
 	e.deafen()
 	e.gone = true

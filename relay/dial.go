@@ -37,13 +37,13 @@ type try struct {
 	secured *tlsSide // if it is encrypted again
 }
 
-// verdict is what a failed try says about the instance.
+// verdict is the meaning of a failed try for the instance.
 type verdict uint8
 
 const (
 	silence  verdict = iota // it did not answer
-	refused                 // it lives, and nobody listens on the port
-	unproven                // it was reached, and has not proved who it is
+	refused                 // it is up, and nothing listens on the port
+	unproven                // it was reached, and has not proved its identity
 	ours                    // this machine could not even try
 )
 
@@ -185,8 +185,8 @@ func (s *setup) noteFault(to netip.AddrPort, err error) Reason {
 	return r
 }
 
-// fault is what of this machine's own kept a try from beginning; goOn: nothing that is
-// known.
+// fault returns the reason of this machine's own that kept a try from beginning; goOn:
+// none that is known.
 func fault(err error) Reason {
 	switch {
 	case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE):
@@ -254,8 +254,8 @@ func (s *setup) won(i int) {
 	}
 }
 
-// settle ends the race: it closes the losers and tells the candidates how they
-// did. With judge false the race was called off, and nobody is blamed.
+// settle ends the race: it closes the losers and reports their outcome to the
+// candidates. With judge false the race was called off, and none is blamed.
 func (s *setup) settle(judge bool) {
 	d, l := &s.dialing, s.l
 	winner := -1
@@ -290,7 +290,7 @@ func (s *setup) settle(judge bool) {
 }
 
 // blamed reports whether try i speaks against its instance. Silence does, if the
-// try had more time than the winner, or nobody won. A refused port does only if
+// try had more time than the winner, or there was no winner. A refused port does only if
 // another instance took the connection: the client chooses the port, and could
 // otherwise have every instance of an app put aside. So it is with a port on which
 // the instance does not prove itself; one that is still at it is only slow.

@@ -24,8 +24,8 @@ func (s *setup) dialElsewhere(i int, dial func(context.Context) (net.Conn, error
 	})
 }
 
-// dialled is what a goroutine has dialled for a try: a descriptor for the loop, the
-// bridge that it belongs to, if it is no connection by itself, and the TLS on it, if it
+// dialled is the result of a goroutine's dial for a try: a descriptor for the loop, the
+// bridge that it belongs to, if it is not a connection by itself, and the TLS on it, if it
 // is encrypted again.
 type dialled struct {
 	fd     int32
@@ -33,7 +33,7 @@ type dialled struct {
 	tls    *tlsSide
 }
 
-// abandon closes what nobody wants any more.
+// abandon closes a connection that is no longer wanted.
 func (d dialled) abandon() {
 	if d.bridge != nil {
 		d.bridge.abandon()
@@ -43,8 +43,8 @@ func (d dialled) abandon() {
 	nonblock.Close(d.fd)
 }
 
-// tryOnGoroutine has f dial for try i. While it does, it may tell the try how far it
-// is; the note is dropped if the race is over.
+// tryOnGoroutine calls f, which dials for try i, on a goroutine. Meanwhile f may report its
+// progress to the try; a report is dropped if the race is over.
 func (s *setup) tryOnGoroutine(i int, f func(ctx context.Context, tell func(func(*try))) (dialled, error)) {
 	d, l, c, e := &s.dialing, s.l, s.c, s.l.engine
 	if d.cancel == nil {
@@ -103,8 +103,8 @@ func (s *setup) dialed(i int, got dialled, err error) {
 	s.l.wake(s.c)
 }
 
-// judge is what the error of a goroutine's dial says about the instance. Stacks in
-// user space have their own words for a refused port, but every one tells a timeout.
+// judge returns what the error of a goroutine's dial says about the instance. Stacks in
+// user space have their own errors for a refused port, but all of them report timeouts.
 func judge(err error) verdict {
 	var late net.Error
 	switch {

@@ -14,10 +14,10 @@ import (
 	"sallyport/internal/oneline"
 )
 
-// Dialling a backend that is encrypted again: connect, tell it what it must hear
-// first, TLS handshake. All of it belongs to the try, so that a peer that does not
-// prove who it is gives way to the next candidate, and the client, whose own handshake
-// comes later, can be told. No byte of the client's has been sent to it by then.
+// Dialling a backend that is encrypted again: connect, send what must come first, TLS
+// handshake. All of it belongs to the try, so that a peer that does not prove its
+// identity gives way to the next candidate, and the client, whose own handshake comes
+// later, can be sent an alert. No byte of the client's has been sent to it by then.
 //
 // It runs on a goroutine, because judging evidence may wait for a server that knows
 // more. Then the loop gets the descriptor, and goes on with the same tls.Conn.
@@ -51,7 +51,7 @@ func (s *setup) dialTLS(i int) {
 	})
 }
 
-// preface is what a backend hears before the TLS that the gateway speaks to it.
+// preface is sent to a backend before the TLS that the gateway speaks to it.
 type preface struct {
 	header   []byte // PROXY
 	postgres bool   // the client sent an SSLRequest, so we send one
@@ -183,8 +183,8 @@ func (l *loop) handOver(raw net.Conn) (dialled, error) {
 	return dialled{fd: int32(fd)}, oneline.Join(err, failed)
 }
 
-// unproven makes r, the end of a race that nobody won, AttestationFailed if an
-// instance was reached in it: that tells more.
+// unproven makes r, the end of a race without a winner, AttestationFailed if an
+// instance was reached in it, which is the better reason.
 func (s *setup) unproven(r Reason) Reason {
 	d := &s.dialing
 	for i := range d.n {

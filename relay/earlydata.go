@@ -11,10 +11,10 @@ import (
 // offer and to skip what it cannot decrypt. crypto/tls refuses the hello instead, and the
 // offer cannot be taken out of it: both sides hash what was sent.
 //
-// So such a client is answered as by a server that knows no TLS 1.3. It must give up then,
+// So such a client gets the answer of a server without TLS 1.3. It must give up then,
 // and may connect again without early data, to TLS 1.3 (RFC 8446, D.3): Chrome and Firefox
-// do so at once, and show nothing. After the alert that crypto/tls sends, they do not. Who
-// does not keep to that (OpenSSL) fails as before, until its ticket has expired.
+// do so at once, and show nothing. After the alert that crypto/tls sends, they do not. A
+// client that does not (OpenSSL) fails as before, until its ticket has expired.
 
 // tlsFor is the TLS of the decision, or what a client that offers early data gets of it.
 func (s *setup) tlsFor(h *hello.Hello) *tls.Config {

@@ -1,6 +1,6 @@
 package relay
 
-// sentNothing is what the log says of a client that let the hello's deadline pass without a
+// sentNothing is the detail in the log for a client that let the hello's deadline pass without a
 // byte. A client of MySQL does so, or one of SMTP that is to begin TLS later.
 const sentNothing = "the client sent nothing: it must start TLS first, even if the server speaks first inside TLS"
 

@@ -18,7 +18,7 @@ import (
 	"sallyport/relay/sources"
 )
 
-// Engine accepts connections, has them decided and relays them. New, Listen and
+// Engine accepts connections, asks Route about them and relays them. New, Listen and
 // Run are called once each, in that order; the other methods may be called
 // concurrently at any time after Listen.
 type Engine struct {
@@ -155,7 +155,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		loops.Wait()
 		close(ended)
 	}()
-	e.background.Go(func() { e.tellHidden(ended) })
+	e.background.Go(func() { e.reportHidden(ended) })
 	var stuck error
 	over := make(chan struct{}) // all loops have ended, or one is stuck
 	go func() {
@@ -195,7 +195,7 @@ func (e *Engine) drain(over <-chan struct{}) {
 }
 
 // CloseBackend ends every connection to the backend with that Watch, because it
-// was removed or is no longer the same machine.
+// was removed or is no longer the same CVM.
 func (e *Engine) CloseBackend(w Watcher) {
 	e.post(func(l *loop) { l.evictions.gone = append(l.evictions.gone, w) })
 }

@@ -1,15 +1,15 @@
 package relay
 
 // Connections that are ended from outside: those of a backend that has gone, and all
-// of them when the time to drain is over. Whoever controls a machine can have it
-// registered anew hundreds of times a second, and can hold as many connections to it
+// of them when the time to drain is over. The owner of an instance can
+// register it again hundreds of times a second, and can hold as many connections to it
 // as its app may have. So a backend's connections are found by an index, and a loop
 // ends a few of them in each round: the others' bytes are moved in between.
 
 // evictBudget is how many connections a round ends; each takes 10 to 20 µs.
 const evictBudget = 64
 
-// evictions are a loop's connections by their backend, and who is to be ended.
+// evictions are a loop's connections by their backend, and those that are to be ended.
 type evictions struct {
 	by   map[Watcher][]*conn
 	gone []Watcher // have their connections ended

@@ -62,7 +62,7 @@ func (c *conn) pump() {
 }
 
 // noteResets reports whether one of the ends is gone that was not before. One whose
-// direction is over is not read any more: only the event tells of a reset after its FIN.
+// direction is over is not read any more: only the event shows a reset after its FIN.
 func (c *conn) noteResets() (news bool) {
 	note := func(e *end, f *flow) {
 		if e.failed && f.over() && !e.gone {

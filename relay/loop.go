@@ -14,8 +14,8 @@ import (
 )
 
 // An event loop: one goroutine locked to its thread, with its own epoll
-// instance, its own listeners (SO_REUSEPORT) and its own connections. Nothing of
-// it is touched by another thread, but for the inbox and the counters.
+// instance, its own listeners (SO_REUSEPORT) and its own connections. No other
+// thread touches them, except for the inbox and the counters.
 //
 // A round serves, in this order: connections that are relayed, as their events
 // are read; timers; messages; connections that are ended from outside; connections that are being set up, for at most

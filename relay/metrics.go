@@ -9,7 +9,7 @@ import (
 	"sallyport/internal/hello"
 )
 
-// metrics are what the engine tells Prometheus. Counters of the hot path are
+// metrics are the metrics of the engine. Counters of the hot path are
 // plain words of each loop, added up when they are asked for.
 type metrics struct {
 	handshakeTime    prometheus.Histogram

@@ -14,7 +14,7 @@ import (
 // MaxBackends is how many candidates a Decision may name.
 const MaxBackends = 3
 
-// Options tell an Engine what it needs. Nothing is changed after New.
+// Options configure an Engine. They must not be changed after New.
 type Options struct {
 	// Listen are the addresses to serve. Port 0 takes a free port.
 	Listen []netip.AddrPort
@@ -41,20 +41,20 @@ type Options struct {
 	// busy (package cpuquota).
 	Loops int
 
-	// MaxConnections bounds the clients' connections: when there are as many, whoever has
-	// waited longest for the rest of its hello makes room. MaxLingering bounds the refused
+	// MaxConnections bounds the clients' connections: when there are as many, the client that
+	// has waited longest for the rest of its hello makes room. MaxLingering bounds the refused
 	// clients that may still read why: above it they are reset at once. MaxHedges bounds
 	// the dials that are under way beside another for the same client, and MaxPipes the
 	// pipes for splicing. All of them hold descriptors: 0 is what the limit of the process
-	// allows if nobody else needs any.
+	// allows if no other part needs any.
 	MaxConnections, MaxLingering, MaxHedges, MaxPipes int
 
 	// MaxPerSource bounds the connections from one client address (IPv6: one /64), those
 	// that are silent or still being set up included; 0 is no limit.
 	MaxPerSource int
 
-	// ProxyProtocolFrom are the senders whose PROXY header is required and
-	// believed. From anybody else it is refused.
+	// ProxyProtocolFrom are the senders whose PROXY header is required and believed. A
+	// PROXY header from others is refused.
 	ProxyProtocolFrom []netip.Prefix
 
 	// BackendMSS is the TCP maximum segment size for connections to backends; 0
@@ -78,7 +78,7 @@ type Timeouts struct {
 	Hello, Handshake, Connect, Hedge, Idle, Drain time.Duration
 }
 
-// Decision is what a Route function answers.
+// Decision is the answer of a Route function.
 type Decision struct {
 	// Refuse, if not zero, ends the connection with this reason.
 	Refuse Reason
@@ -125,15 +125,15 @@ type Backend struct {
 	// is called on a goroutine and may block until ctx ends.
 	Dial func(ctx context.Context) (net.Conn, error)
 
-	// TLS, if not nil, has what ends here encrypted again for the backend, whose
-	// certificate the config's VerifyConnection judges: required with
+	// TLS, if not nil, re-encrypts terminated connections to the backend. The config must
+	// set VerifyConnection, which decides about the backend's certificate, and
 	// InsecureSkipVerify. TLS 1.3 is spoken and no session resumed, whatever the
 	// config says. It is called on a goroutine for each try, by several at once; it
 	// and the callbacks of its config may block until ctx ends, and nil fails the try.
 	TLS func(ctx context.Context) *tls.Config
 
 	// SendProxy asks for a PROXY v2 header with the client's address before anything
-	// else. With TLS it goes out before the client's handshake, and so tells nothing of
+	// else. With TLS it goes out before the client's handshake, and so says nothing about
 	// it even with ProxyTLVs, as for a connection that is passed through.
 	SendProxy bool
 }

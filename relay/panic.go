@@ -14,11 +14,11 @@ import (
 // setup (coro.serve), and what is called for a connection on a goroutine. What meets
 // a bug is mostly what a client or an instance has sent, and they send it again.
 
-// errPanic is what comes of a dial that panicked.
+// errPanic is the error of a dial that panicked.
 var errPanic = errors.New("panic; the log has its stack")
 
-// tellPanic logs a panic with the stack of the goroutine that recovered it. Whoever has
-// found a bug can meet it often: linesPerSecond are told.
+// tellPanic logs a panic with the stack of the goroutine that recovered it. A peer that
+// has found a bug can repeat it: linesPerSecond are logged.
 func (e *Engine) tellPanic(p any) {
 	if !e.warned.panic.take(e.second()) {
 		return

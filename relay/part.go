@@ -7,14 +7,14 @@ import (
 )
 
 // The last of a connection that did not come to its end in both directions: one of its
-// ends was reset, or it was ended from outside. Who was left in the middle of a stream
-// must see that: it gets RST, in whatever mode, and not a FIN, behind which a cut answer
-// looks complete.
+// ends was reset, or it was ended from outside. A peer that was left in the middle of a
+// stream must see that: it gets RST, in every mode, and not a FIN, behind which an answer
+// that was cut off looks complete.
 //
 // RST takes away what has not arrived, so it waits until everything that was sent before
-// has been acknowledged, a FIN as well. The kernel tells of that to nobody who does not
-// ask (SIOCOUTQ), so the loop does, for as long as it becomes less. It asks often at first
-// and seldom then: who acknowledges nothing costs 30 visits.
+// has been acknowledged, a FIN as well. The kernel reports that only
+// when it is asked (SIOCOUTQ), so the loop asks, for as long as it becomes less. It asks
+// often at first and seldom then: a peer that acknowledges nothing costs 30 visits.
 
 const (
 	partVisit = 20 * time.Millisecond // for partSoon since the last progress …

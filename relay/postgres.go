@@ -73,9 +73,9 @@ func (s *setup) answerSSLRequest() Reason {
 	return goOn
 }
 
-// withoutTLS is the reason for a client that begins with something else. Who cancels a
-// query in the clear is told nothing, as PostgreSQL tells it nothing: there is no
-// name by which its server could be found.
+// withoutTLS is the reason for a client that begins with something else. A client
+// that cancels a query in the clear gets no answer, as it gets none from PostgreSQL: it
+// sends no name by which its server could be found.
 func (s *setup) withoutTLS(first []byte) Reason {
 	length, major := binary.BigEndian.Uint32(first), binary.BigEndian.Uint16(first[4:])
 	switch {

@@ -1,10 +1,10 @@
 package relay
 
-// sendPreface tells the backend what it must hear before the client's bytes: who
-// the client is, if it wants to know, and for PostgreSQL that TLS follows.
+// sendPreface sends the backend what must come before the client's bytes: the PROXY
+// header, if it wants one, and for PostgreSQL the request for TLS.
 func (s *setup) sendPreface() Reason {
 	if s.chosen.TLS != nil {
-		return goOn // dialTLS has told it
+		return goOn // dialTLS has sent it
 	}
 	requestTLS := s.postgres && s.c.tls == nil
 	if !s.chosen.SendProxy && !requestTLS {

@@ -59,7 +59,7 @@ func (e *Engine) believes(addr netip.Addr) bool {
 }
 
 // passOn keeps an extension that came with the inbound header for the outbound
-// one. Those that are said anew are not passed on, nor is what belongs to the
+// one. Those that the gateway sets itself are not passed on, nor is what belongs to the
 // other header's form; one that finds no room is left out.
 func (s *setup) passOn(kind proxyproto.Type, value []byte) {
 	switch kind {
@@ -74,7 +74,7 @@ func (s *setup) passOn(kind proxyproto.Type, value []byte) {
 // resets the connection if they are not the whole.
 const maxShort = 107
 
-// proxyHeader is the header that tells a backend who its client is: the addresses,
+// proxyHeader is the header that describes the client to a backend: the addresses,
 // and the name it asked for where that leaves it short; or all that is known, if the
 // decision asks for it. It is sent in one piece, for readers that look once.
 func (s *setup) proxyHeader() []byte {

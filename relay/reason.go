@@ -7,7 +7,7 @@ import "log/slog"
 // line. Its text is the label in metrics and logs and stays as it is.
 type Reason uint8
 
-// Party is who ended a connection.
+// Party is the side that ended a connection.
 type Party uint8
 
 // The parties. A refusal by rule is the policy's doing, not the gateway's.
@@ -101,8 +101,8 @@ type reasonInfo struct {
 	level slog.Level
 }
 
-// Peers that hang up are no errors: they are logged at debug level. A refusal by
-// rule is the operator's own will: info. What the operator can mend is a warning.
+// A peer that hangs up is not an error: it is logged at debug level. A refusal by
+// rule is the operator's own will: info. What the operator can fix is a warning.
 var reasonTable = [reasons]reasonInfo{
 	ClientClosed:      {"client_closed", Client, alertNone, slog.LevelDebug},
 	InstanceClosed:    {"instance_closed", Instance, alertNone, slog.LevelDebug},
@@ -153,14 +153,14 @@ var reasonTable = [reasons]reasonInfo{
 // String is the reason's name in metrics and logs.
 func (r Reason) String() string { return reasonTable[r].name }
 
-// Party tells who ended the connection.
+// Party returns the side that ended the connection.
 func (r Reason) Party() Party { return reasonTable[r].party }
 
 // ordinary reports whether the connection just came to its end.
 func (r Reason) ordinary() bool { return r == ClientClosed || r == InstanceClosed }
 
-// level is the severity of the line that tells of the reason.
+// level is the severity of the line with the reason.
 func (r Reason) level() slog.Level { return reasonTable[r].level }
 
-// alert is the code of the plaintext alert that tells the client, or alertNone.
+// alert is the code of the plaintext alert for the client, or alertNone.
 func (r Reason) alert() int { return int(reasonTable[r].alert) }

@@ -7,7 +7,7 @@ const plainHTTP = "HTTP/1.1 400 Bad Request\r\n" +
 	"Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: 45\r\n\r\n" +
 	"This port expects TLS. Use https:// instead.\n"
 
-// inTheClear is what a client is told, in its own protocol, that does not speak TLS and
+// inTheClear is the answer, in its own protocol, to a client that does not speak TLS and
 // whose protocol is known; else "".
 func (r Reason) inTheClear() string {
 	switch r {
@@ -23,11 +23,11 @@ func (r Reason) inTheClear() string {
 // lingerBytes bounds what a refused client may still send.
 const lingerBytes = 128 << 10
 
-// refuse tells the client why, if it can still be told, and ends the connection:
+// refuse sends the client the reason, if that is still possible, and ends the connection:
 // an alert and FIN, then what the client has under way is read and dropped for a
 // moment. Closing at once would answer it with RST, and RST takes the alert away
 // that the client has not read. That is what happens while too many others linger:
-// whoever is refused can come again at once, and each of them holds a descriptor.
+// a refused client can come again at once, and each of them holds a descriptor.
 func (c *conn) refuse(alert int) {
 	c.report()
 	c.leaveBackend()

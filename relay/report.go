@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// What the log tells of a connection: one line at its end. Strangers can have as many
-// connections refused as they like. So of those that ended before they were relayed,
+// The log has one line for a connection, at its end. Strangers can make as many refused
+// connections as they like. So of those that ended before they were relayed,
 // and of all where there is no access log, the first linesPerSecond of a second and
-// reason have a line; the others are counted, and one line tells how many they were.
+// reason have a line; the others are counted, and one line says how many they were.
 
 const linesPerSecond = 10
 
@@ -52,7 +52,7 @@ type samples [reasons]sample
 // loops.
 type sample struct {
 	state  atomic.Int64 // the second, times 1<<8, and how many lines it had
-	hidden atomic.Int64 // how many had none since that was told
+	hidden atomic.Int64 // how many had none since that was logged
 }
 
 // take reports whether one more line of this second is to be written, and counts it.
@@ -76,23 +76,23 @@ func (s *sample) take(second int64) bool {
 // second is the present one, counted from the engine's beginning; never 0.
 func (e *Engine) second() int64 { return int64(time.Since(e.began)/time.Second) + 1 }
 
-// tellHidden tells each second how many connections had no line of their own, until
+// reportHidden logs each second how many connections had no line of their own, until
 // ended is closed.
-func (e *Engine) tellHidden(ended <-chan struct{}) {
+func (e *Engine) reportHidden(ended <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
 		case <-ended:
-			e.tellHiddenNow()
+			e.reportHiddenNow()
 			return
 		}
-		e.tellHiddenNow()
+		e.reportHiddenNow()
 	}
 }
 
-func (e *Engine) tellHiddenNow() {
+func (e *Engine) reportHiddenNow() {
 	for r := range e.samples {
 		if n := e.samples[r].hidden.Swap(0); n > 0 {
 			level := max(Reason(r).level(), slog.LevelInfo)

@@ -19,7 +19,7 @@ func (t *tlsSide) repump(c *conn) bool {
 	if c.oneIsGone() {
 		again = t.reencrypt(c, &c.up, t.instance) || again
 	}
-	// What TLS itself answered while it was read: nobody else may have to write.
+	// TLS itself may have answered while it was read, and nothing else may have to be written.
 	t.wire.flush()
 	t.instance.wire.flush()
 	return again

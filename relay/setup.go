@@ -132,7 +132,7 @@ func (s *setup) until(kind timerKind, late Reason) {
 }
 
 // more reads what the client has sent behind what is already there, and waits
-// for it. Whoever calls it bounds how much that may be.
+// for it. The caller bounds how much that may be.
 func (s *setup) more() Reason {
 	c := s.c
 	for {
@@ -212,7 +212,7 @@ func (s *setup) conclude() {
 }
 
 // alertFor is the plaintext alert that goes with a refusal. After the ServerHello
-// there is none: crypto/tls has sent its own, or nobody would understand it.
+// there is none: crypto/tls has sent its own, or the client would not understand it.
 func (s *setup) alertFor(r Reason) int {
 	switch {
 	case s.sealed:

@@ -4,7 +4,7 @@ import "sallyport/relay/sources"
 
 // admitSource counts a connection against MaxPerSource, from when its client is known:
 // when it is accepted, or behind a balancer when its PROXY header is there. A balancer's
-// own address is no client's.
+// own address is not a client's.
 func (c *conn) admitSource() Reason {
 	e := c.loop.engine
 	if e.opts.MaxPerSource == 0 || c.marks.has(ofBalancer) {

@@ -33,7 +33,7 @@ func (c *conn) putPipe(f *flow) {
 // fill puts bytes of the socket into the flow's pipe and returns how many it
 // moved. A splice that moves none says nothing about EOF: it answers 0 or EAGAIN
 // also when the kernel is short of pipe memory (haproxy issue 2505). Only the
-// socket's own read can tell, so one follows.
+// socket's own read can show it, so one follows.
 func (c *conn) fill(f *flow, from, to *end) int {
 	n, errno := nonblock.Splice(from.fd, f.pipe.In, int(f.pipe.Size))
 	if errno != 0 || n <= 0 {
@@ -41,7 +41,7 @@ func (c *conn) fill(f *flow, from, to *end) int {
 		switch errno {
 		case 0, unix.EAGAIN:
 		case unix.ECONNRESET, unix.EPIPE, unix.ETIMEDOUT, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ECONNREFUSED:
-			// The socket tells its error once: a read would now call it EOF.
+			// The socket reports its error once: a read would now return EOF.
 			from.lost()
 			return 0
 		default:

@@ -36,14 +36,14 @@ func (s *loopStats) round(began, ended int64) {
 // lag is the longest round since the last call.
 func (s *loopStats) lag() time.Duration { return time.Duration(s.longest.Swap(0)) }
 
-// LoopStatus is what a loop tells operators.
+// LoopStatus is the state of a loop, for operators.
 type LoopStatus struct {
 	Connections int
 	Pipes       int           // open, for splicing
 	Busy        time.Duration // worked since it began
 }
 
-// Loops tells of every loop.
+// Loops returns the state of every loop.
 func (e *Engine) Loops() []LoopStatus {
 	list := make([]LoopStatus, 0, len(e.loops))
 	for _, l := range e.loops {

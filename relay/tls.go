@@ -33,8 +33,8 @@ var (
 )
 
 // acceptTLS does the handshake, if TLS ends here. It comes after dialling, because
-// crypto/tls can send no alert of our choosing once it has begun: this way a
-// client of a dead instance is told so.
+// crypto/tls can send no alert of our choosing once it has begun: this way the
+// client of a dead instance gets an alert.
 func (s *setup) acceptTLS() Reason {
 	if s.decision.Mode == hello.Passthrough {
 		return goOn

@@ -149,7 +149,7 @@ func (t *tlsSide) read(c *conn, size int) int {
 }
 
 // ended reports whether the peer itself has ended its stream. One that sends FIN without
-// close_notify is common, so it counts, and every byte before it; only the reason tells.
+// close_notify is common, so it counts, and every byte before it; only the reason shows it.
 func (t *tlsSide) ended() bool { return t.clean || t.wire.eof }
 
 // encrypt moves backend to client.
@@ -223,7 +223,7 @@ func (t *tlsSide) write(c *conn, p []byte) {
 }
 
 // sayBye puts the close_notify behind what was written, but only if the other side
-// came to a clean end: a peer must be able to tell a stream that was cut off.
+// came to a clean end: a peer must be able to detect a stream that was cut off.
 func (t *tlsSide) sayBye(clean bool) {
 	t.bye = true
 	if clean {

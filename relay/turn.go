@@ -1,6 +1,6 @@
 package relay
 
-// What a peer can make crypto/tls do, and its bounds.
+// The bounds of what a peer can make crypto/tls do.
 //
 // Bytes are the wrong measure of it: a record of one byte costs as much as one of a
 // kilobyte (0.5 µs), a KeyUpdate, which brings nothing, twelve times that, and a padded
@@ -12,7 +12,7 @@ package relay
 // bounded besides: crypto/tls allows 16 in a row, and one byte between them begins a new
 // row. No honest peer has use for more than a few in the life of a connection. Large ones
 // count for several: in 64 KiB, a message can have crypto/tls go through 30,000 elements,
-// for 10 ms, before it sees that nobody asked for that message.
+// for 10 ms, before it sees that the message was not asked for.
 //
 // A handshake is bounded as a whole, for the same reasons.
 
@@ -66,7 +66,7 @@ type borders struct {
 	header uint8 // bytes of its header that have come
 }
 
-// pass tells how much of b may go on so that no more than most records end in it, how
+// pass returns how much of b may go on so that no more than most records end in it, how
 // many do, and where the last of them ends.
 func (r *borders) pass(b []byte, most int) (n, ended, last int) {
 	for n < len(b) && ended < most {
@@ -103,7 +103,7 @@ type empties struct {
 	since int64 // on the loop's clock: when n was last reduced
 }
 
-// feed tells how much of b crypto/tls may be fed, so that no more than most records end.
+// feed returns how much of b crypto/tls may be fed, so that no more than most records end.
 func (e *empties) feed(b []byte, most int) (n, ended int) {
 	n, ended, last := e.pass(b, most)
 	if ended > 0 {
@@ -120,7 +120,7 @@ func (e *empties) tooMany(now int64) bool {
 		e.since += past * emptyEvery
 	}
 	// A record may be read in two parts, and one that was fed during the handshake be
-	// read after it: nobody earns anything by that.
+	// read after it: a peer gains nothing by that.
 	if empty := e.ended - e.used; empty > 0 {
 		e.n += empty + max(0, e.bytes-e.gave)/emptyBytes
 	}
@@ -131,5 +131,5 @@ func (e *empties) tooMany(now int64) bool {
 // left is how many more may bring nothing.
 func (e *empties) left() int { return emptyRecords - e.n }
 
-// total is what crypto/tls was fed if nobody has looked.
+// total is what crypto/tls was fed if nothing was checked.
 func (e *empties) total() int { return e.bytes + e.open }

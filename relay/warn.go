@@ -50,7 +50,7 @@ func (e *Engine) warnEpoll(err error) {
 	}
 }
 
-// warnDial tells of a dial that failed on this machine, not on the way.
+// warnDial logs a dial that failed on this machine, not on the way.
 func (e *Engine) warnDial(to netip.AddrPort, err error) {
 	if e.due(&e.warned.dial) {
 		e.opts.Log.Warn("cannot start a connection to an instance; check that the tunnel's interface is up",
@@ -58,7 +58,7 @@ func (e *Engine) warnDial(to netip.AddrPort, err error) {
 	}
 }
 
-// warnPorts tells of a dial for which no local port was left.
+// warnPorts logs a dial for which no local port was left.
 func (e *Engine) warnPorts(to netip.AddrPort) {
 	if e.due(&e.warned.ports) {
 		e.opts.Log.Warn("no local port is left for a connection to this port of an instance; widen net.ipv4.ip_local_port_range, limit the app's connections, or turn on TCP timestamps in the instance",
@@ -66,7 +66,7 @@ func (e *Engine) warnPorts(to netip.AddrPort) {
 	}
 }
 
-// warnUnproven tells of an instance that was not believed.
+// warnUnproven logs that an instance did not prove its identity.
 func (e *Engine) warnUnproven(b *Backend, err error) {
 	if e.due(&e.warned.unproven) {
 		e.opts.Log.Warn("an instance did not prove that it belongs to its app; no data of clients was sent to it",

@@ -15,7 +15,7 @@ import (
 // over lateRound makes the engine not ready, and its stack goes to the log; one of
 // over stuckRound makes Run give up.
 //
-// What counts is not the clock but how often the watchdog itself came by meanwhile:
+// The measure is not the clock but how often the watchdog itself ran meanwhile:
 // while the process is stopped, its machine is suspended, or its share of the CPU is
 // used up, the watchdog stands still as well.
 
@@ -25,7 +25,7 @@ const (
 	stuckRound = 30 * time.Second
 )
 
-// pulse is what a loop tells the watchdog, and the watchdog tells others.
+// pulse carries the state of a loop to the watchdog, and from there to others.
 type pulse struct {
 	round  atomic.Int64 // the loop's clock when the round began; 0: it waits for events
 	late   atomic.Int64 // ns that the round has lasted, if that is too long; else 0
@@ -38,7 +38,7 @@ type pulse struct {
 func (p *pulse) begin(now int64) { p.round.Store(max(now, 1)) }
 func (p *pulse) rest()           { p.round.Store(0) }
 
-// stall is what the watchdog remembers of a loop's round.
+// stall is the watchdog's record of a loop's round.
 type stall struct {
 	round int64
 	lasts time.Duration
@@ -54,7 +54,7 @@ func (s *stall) seen(round int64, passed time.Duration) {
 }
 
 // watch looks at the loops until ended is closed. An error says that one of them is
-// stuck: whoever has called Abort waits for none that is late.
+// stuck: the caller of Abort waits for none that is late.
 func (e *Engine) watch(ended <-chan struct{}) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()

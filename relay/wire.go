@@ -69,7 +69,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	return m, nil
 }
 
-// mayRead tells why crypto/tls gets nothing now, or nothing any more.
+// mayRead returns why crypto/tls gets nothing now, or nothing any more.
 func (w *wire) mayRead() error {
 	if w.setup != nil {
 		return w.mayShake()
@@ -144,8 +144,8 @@ func (w *wire) wait() error {
 	return nil
 }
 
-// allow tells how much of b crypto/tls gets at once: no more than the turn has left, nor
-// than may all bring nothing.
+// allow returns how much of b crypto/tls gets at once: no more than the turn has left, and
+// no more than may all be without content.
 func (w *wire) allow(b []byte) int {
 	if w.setup != nil {
 		b = b[:min(len(b), w.setup.handshake-w.empties.total())]

@@ -22,7 +22,7 @@ func Of(a netip.Addr) Key {
 	return Key{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 }
 
-// Held is what a Table counts: the connections of a source, or its places of a limit.
+// Held is a count of a Table: the connections of a source, or its places of a limit.
 type Held struct {
 	By Key
 	Of any // the limit, a comparable value; nil: all connections
