@@ -3,8 +3,8 @@ package gateway
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -41,7 +41,7 @@ func TestTwoGatewaysRunInOneProcess(t *testing.T) {
 func TestTwoGatewaysHaveTunnelsInOneProcess(t *testing.T) {
 	var keys []string
 	for range 2 {
-		s := newTunnelSite(t, "127.0.0.1:0")
+		s := newTunnelSite(t, anyPort, anyPort, anyPort)
 		s.run()
 		st := s.g.Status()
 		if st.TunnelFault != "" || !s.g.Addresses().Guests.IsValid() {
@@ -54,9 +54,12 @@ func TestTwoGatewaysHaveTunnelsInOneProcess(t *testing.T) {
 	}
 }
 
-// newTunnelSite is a site with a tunnel in user space and an API for guests. The operators'
-// listener is at operators.
-func newTunnelSite(t *testing.T, operators string) *site {
+// anyPort is a free port.
+const anyPort = "127.0.0.1:0"
+
+// newTunnelSite is a site with a tunnel in user space, where clients, guests and operators
+// connect to these addresses.
+func newTunnelSite(t *testing.T, clients, guests, operators string) *site {
 	t.Helper()
 	s := newSite(t, "")
 	kms, err := ratls.NewAuthority()
@@ -85,13 +88,13 @@ name = "gw.test"
 cert = "web.pem"
 key = "web.key"
 [proxy]
-listen = ["127.0.0.1:0"]
+listen = [%q]
 [wireguard]
 mode = "netstack"
 listen_port = %d
 endpoint = "127.0.0.1:%d"
 [rpc]
-listen = "127.0.0.1:0"
+listen = %q
 cert = "rpc.pem"
 key = "rpc.key"
 client_ca = "kms.pem"
@@ -102,7 +105,7 @@ listen = %q
 [custom_domain]
 enabled = true
 resolvers = ["127.0.0.1:53"]
-`, port, port, operators))
+`, clients, port, port, guests, operators))
 	return s
 }
 
@@ -117,32 +120,40 @@ func freeUDP(t *testing.T) int {
 	return c.LocalAddr().(*net.UDPAddr).Port
 }
 
-// The last step of New fails, for its port is taken: what the others opened is closed.
+// A listener of New cannot be opened, for its port is taken: what was opened before is
+// closed again, and nothing runs.
 func TestFailedNewLeavesNothingOpen(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	taken, err := net.Listen("tcp", anyPort)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	s := newTunnelSite(t, taken.Addr().String())
-	first := openFiles(t) // the poller's own among them, because of the listener
-	for range 3 {
-		if err := s.open(); err == nil || !strings.Contains(err.Error(), "[admin] listen: ") || strings.Contains(err.Error(), "\n") {
-			t.Fatalf("want one line that says [admin] listen: %v", err)
+	at := taken.Addr().String()
+	for says, s := range map[string]*site{
+		at + ": ":          newTunnelSite(t, at, anyPort, anyPort),
+		"[rpc] listen: ":   newTunnelSite(t, anyPort, at, anyPort),
+		"[admin] listen: ": newTunnelSite(t, anyPort, anyPort, at),
+	} {
+		files, routines := openFiles(t), runtime.NumGoroutine()
+		for range 3 {
+			if err := s.open(); err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("want one line that says %q: %v", says, err)
+			}
 		}
-	}
-	if now := openFiles(t); now > first {
-		t.Errorf("%d descriptors are open, %d before", now, first)
-	}
-	for l := range strings.Lines(s.log.String()) {
-		_, at, found := strings.Cut(l, `msg="listening for clients" address=`)
-		if !found {
-			continue
+		gwtest.Await(t, "what ran has ended: "+says, func() bool { return runtime.NumGoroutine() <= routines })
+		if now := openFiles(t); now > files {
+			t.Errorf("%s%d descriptors are open, %d before", says, now, files)
 		}
-		at, _, _ = strings.Cut(at, " ")
-		if c, err := net.Dial("tcp", netip.MustParseAddrPort(at).String()); err == nil {
-			c.Close()
-			t.Errorf("clients still reach %s", at)
+		for l := range strings.Lines(s.log.String()) {
+			_, at, found := strings.Cut(l, `msg="listening for clients" address=`)
+			if !found {
+				continue
+			}
+			at, _, _ = strings.Cut(at, " ")
+			if c, err := net.Dial("tcp", at); err == nil {
+				c.Close()
+				t.Errorf("%sclients still reach %s", says, at)
+			}
 		}
 	}
 }
