@@ -38,11 +38,7 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 func TestCloseAfterTheInterfaceIsGoneIsNoError(t *testing.T) {
 	s := newSite(t)
 	s.open()
-	s.gateway.do(func() {
-		link, err := netlink.LinkByName(s.options.Interface)
-		must(t, err)
-		must(t, netlink.LinkDel(link))
-	})
+	s.gateway.alter(s.options.Interface, netlink.LinkDel)
 	must(t, s.device.Close())
 	nothingLeft(t, s.gateway, s.options.Interface)
 }

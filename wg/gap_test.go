@@ -122,9 +122,7 @@ func TestInterfaceIsDownWhileRulesCannotBeWritten(t *testing.T) {
 	must(t, thief.Remove(isolate.TableName(s.options.Interface)))
 	s.guardNow()
 	must(t, s.device.Ready())
-	c, err := s.dial(guest, patience)
-	must(t, err)
-	mustEcho(t, c)
+	s.mustReach(guest)
 }
 
 func (h *host) isUp(name string) (up bool) {

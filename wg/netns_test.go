@@ -92,6 +92,16 @@ func plug(t testing.TB, name, addr string) {
 	must(t, netlink.LinkSetUp(link))
 }
 
+// alter does something to this host's interface of that name.
+func (h *host) alter(name string, f func(netlink.Link) error) {
+	h.t.Helper()
+	h.do(func() {
+		link, err := netlink.LinkByName(name)
+		must(h.t, err)
+		must(h.t, f(link))
+	})
+}
+
 // echo serves on addr of this host until the test ends.
 func (h *host) echo(addr string) netip.AddrPort {
 	var l net.Listener

@@ -28,9 +28,7 @@ func (h *host) asNobody(f func()) {
 // The gateway's own sockets reach a guest, those of other users do not.
 func TestOtherUsersReachNoGuest(t *testing.T) {
 	s := newSite(t)
-	s.open()
-	s.join(s.guests[0])
-	guest := s.guests[0].echo(s.guests[0].address.String() + ":0")
+	guest := s.joined()
 	s.gateway.asNobody(func() {
 		d := net.Dialer{Timeout: 500 * time.Millisecond}
 		if c, err := d.DialContext(t.Context(), "tcp4", guest.String()); err == nil {
@@ -47,9 +45,7 @@ func TestOtherUsersReachNoGuest(t *testing.T) {
 	if dropped(s, "output") == 0 {
 		t.Error("it was not the rules that held")
 	}
-	c, err := s.dial(guest, patience)
-	must(t, err)
-	mustEcho(t, c)
+	s.mustReach(guest)
 }
 
 // What the kernel sends by itself belongs to no user: it must pass, or guests
@@ -129,13 +125,7 @@ func TestOwnTunnelAddressWorksOnLoopback(t *testing.T) {
 // The rules know the interface by its index.
 func TestRenamedInterfaceStaysIsolated(t *testing.T) {
 	s := hostileSite(t, true)
-	s.gateway.do(func() {
-		link, err := netlink.LinkByName(s.options.Interface)
-		must(t, err)
-		must(t, netlink.LinkSetDown(link))
-		must(t, netlink.LinkSetName(link, unusedName()))
-		must(t, netlink.LinkSetUp(link))
-	})
+	s.rename()
 	for what, at := range victims(s) {
 		if c, err := s.guests[0].dial(at, 500*time.Millisecond); err == nil {
 			c.Close()

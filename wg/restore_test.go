@@ -34,11 +34,7 @@ func TestTunnelIsWholeAgainAfterwards(t *testing.T) {
 			stream, err := s.dial(guest, patience)
 			must(t, err)
 			stop := running(t, s.device)
-			s.gateway.do(func() {
-				tunnel, err := netlink.LinkByName(s.options.Interface)
-				must(t, err)
-				f.befall(t, tunnel, elsewhere)
-			})
+			s.befall(f, elsewhere)
 			s.mustHeal()
 			c, err := s.dial(guest, patience)
 			must(t, err)
@@ -77,21 +73,11 @@ func (s *site) mustHeal() {
 
 func TestRenamedInterfaceGetsItsNameBack(t *testing.T) {
 	s := newSite(t)
-	s.open()
-	s.join(s.guests[0])
-	guest := s.guests[0].echo(s.guests[0].address.String() + ":0")
-	s.gateway.do(func() {
-		link, err := netlink.LinkByName(s.options.Interface)
-		must(t, err)
-		must(t, netlink.LinkSetDown(link))
-		must(t, netlink.LinkSetName(link, unusedName()))
-		must(t, netlink.LinkSetUp(link))
-	})
+	guest := s.joined()
+	s.rename()
 	stop := running(t, s.device) // it would set up at once what is set down to be renamed
 	s.mustHeal()
-	c, err := s.dial(guest, patience)
-	must(t, err)
-	mustEcho(t, c)
+	s.mustReach(guest)
 	must(t, stop())
 }
 
@@ -110,11 +96,7 @@ func TestRenamedInterfaceWaitsForItsName(t *testing.T) {
 	if err := s.device.Ready(); err == nil || !strings.Contains(err.Error(), "was renamed to "+renamed) {
 		t.Errorf("ready: %v", err)
 	}
-	s.gateway.do(func() {
-		link, err := netlink.LinkByName(s.options.Interface)
-		must(t, err)
-		must(t, netlink.LinkDel(link))
-	})
+	s.gateway.alter(s.options.Interface, netlink.LinkDel)
 	s.mustHeal()
 	must(t, stop())
 }
@@ -123,9 +105,7 @@ func TestRenamedInterfaceWaitsForItsName(t *testing.T) {
 // peers, and tells us nothing.
 func TestInterfaceOfSomebodyElseIsLeftAlone(t *testing.T) {
 	s := newSite(t)
-	s.open()
-	s.join(s.guests[0])
-	guest := s.guests[0].echo(s.guests[0].address.String() + ":0")
+	guest := s.joined()
 	s.gateway.do(func() {
 		link, err := netlink.LinkByName(s.options.Interface)
 		must(t, err)
@@ -158,9 +138,7 @@ func TestInterfaceOfSomebodyElseIsLeftAlone(t *testing.T) {
 	if n := len(s.wireguard().Peers); n != 1 {
 		t.Errorf("%d peers", n)
 	}
-	c, err := s.dial(guest, patience)
-	must(t, err)
-	mustEcho(t, c)
+	s.mustReach(guest)
 	must(t, stop())
 }
 
@@ -171,11 +149,7 @@ func TestChangeIsMendedWithinMilliseconds(t *testing.T) {
 	s.device.look = time.Hour
 	stop := running(t, s.device)
 	for range 3 {
-		s.gateway.do(func() {
-			link, err := netlink.LinkByName(s.options.Interface)
-			must(t, err)
-			must(t, netlink.LinkDel(link))
-		})
+		s.gateway.alter(s.options.Interface, netlink.LinkDel)
 		eventually(t, "the interface is there again", func() bool { return s.device.Ready() == nil })
 	}
 	must(t, stop())
@@ -187,11 +161,7 @@ func TestGuestsInterfaceIsMadeAgainToo(t *testing.T) {
 	g := s.guests[0]
 	s.join(g)
 	stop := running(t, g.device)
-	g.do(func() {
-		link, err := netlink.LinkByName(g.device.Name())
-		must(t, err)
-		must(t, netlink.LinkDel(link))
-	})
+	g.alter(g.device.Name(), netlink.LinkDel)
 	eventually(t, "the guest's tunnel is ready again", func() bool { return g.device.Ready() == nil })
 	c, err := s.dial(g.echo(g.address.String()+":0"), patience)
 	must(t, err)
@@ -272,9 +242,7 @@ func TestFightWithAnotherProgramIsToldEveryTenSeconds(t *testing.T) {
 
 func TestInterfaceWhoseIndexIsTakenGetsAnother(t *testing.T) {
 	s := newSite(t)
-	s.open()
-	s.join(s.guests[0])
-	guest := s.guests[0].echo(s.guests[0].address.String() + ":0")
+	guest := s.joined()
 	s.gateway.do(func() {
 		link, err := netlink.LinkByName(s.options.Interface)
 		must(t, err)
@@ -285,9 +253,7 @@ func TestInterfaceWhoseIndexIsTakenGetsAnother(t *testing.T) {
 	})
 	stop := running(t, s.device)
 	s.mustHeal()
-	c, err := s.dial(guest, patience)
-	must(t, err)
-	mustEcho(t, c)
+	s.mustReach(guest)
 	must(t, stop())
 }
 
@@ -297,11 +263,7 @@ func TestPeerRemovedMeanwhileDoesNotComeBack(t *testing.T) {
 	s.open()
 	s.join(s.guests[0])
 	s.join(s.guests[1])
-	s.gateway.do(func() {
-		link, err := netlink.LinkByName(s.options.Interface)
-		must(t, err)
-		must(t, netlink.LinkDel(link))
-	})
+	s.gateway.alter(s.options.Interface, netlink.LinkDel)
 	must(t, s.device.RemovePeer(t.Context(), s.guests[0].device.PublicKey()))
 	s.device.guard(t.Context())
 	must(t, s.device.Ready())

@@ -65,6 +65,23 @@ func (s *site) join(g *guest) {
 	eventually(s.t, "handshake with the guest", func() bool { return !s.handshake(g).IsZero() })
 }
 
+// joined opens the gateway and lets the first guest join. It returns the address of an
+// echo server in that guest.
+func (s *site) joined() netip.AddrPort {
+	s.t.Helper()
+	s.open()
+	s.join(s.guests[0])
+	return s.guests[0].echo(s.guests[0].address.String() + ":0")
+}
+
+// mustReach expects an echo through the device.
+func (s *site) mustReach(guest netip.AddrPort) {
+	s.t.Helper()
+	c, err := s.dial(guest, patience)
+	must(s.t, err)
+	mustEcho(s.t, c)
+}
+
 func (s *site) handshake(g *guest) time.Time {
 	s.t.Helper()
 	at, err := s.device.Handshakes(s.t.Context())
@@ -131,13 +148,7 @@ func TestReadySaysWhatIsWrongWithTheInterface(t *testing.T) {
 	s := newSite(t)
 	s.open()
 	must(t, s.device.Ready())
-	change := func(f func(netlink.Link) error) {
-		s.gateway.do(func() {
-			link, err := netlink.LinkByName(s.device.Name())
-			must(t, err)
-			must(t, f(link))
-		})
-	}
+	change := func(f func(netlink.Link) error) { s.gateway.alter(s.device.Name(), f) }
 	change(netlink.LinkSetDown)
 	if err := s.device.Ready(); err == nil || !strings.Contains(err.Error(), "is down") {
 		t.Errorf("down: %v", err)

@@ -16,12 +16,15 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// faults are what befalls an interface while a gateway runs. After each of them
-// the system's routes lead to the impostor.
-var faults = map[string]struct {
+// fault is something that can happen to an interface.
+type fault struct {
 	befall func(t *testing.T, tunnel, elsewhere netlink.Link)
 	ready  string // what Ready says; "": it is ready
-}{
+}
+
+// faults are what can happen to an interface while a gateway runs. After each of them
+// the system's routes lead to the impostor.
+var faults = map[string]fault{
 	"deleted": {func(t *testing.T, tunnel, _ netlink.Link) {
 		must(t, netlink.LinkDel(tunnel))
 	}, errGone.Error()},
@@ -85,17 +88,32 @@ func withImpostor(t *testing.T, log io.Writer) (s *site, elsewhere netlink.Link,
 	return s, elsewhere, impostor.echo(s.guests[0].address.String() + ":0")
 }
 
+// befall lets a fault happen to the gateway's interface.
+func (s *site) befall(f fault, elsewhere netlink.Link) {
+	s.t.Helper()
+	s.gateway.alter(s.options.Interface, func(tunnel netlink.Link) error {
+		f.befall(s.t, tunnel, elsewhere)
+		return nil
+	})
+}
+
+// rename gives the gateway's interface another name, as another program could.
+func (s *site) rename() {
+	s.t.Helper()
+	s.gateway.alter(s.options.Interface, func(link netlink.Link) error {
+		must(s.t, netlink.LinkSetDown(link))
+		must(s.t, netlink.LinkSetName(link, unusedName()))
+		return netlink.LinkSetUp(link)
+	})
+}
+
 func TestDialNeverLeavesTheTunnel(t *testing.T) {
 	for name, f := range faults {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			s, elsewhere, guest := withImpostor(t, &log)
-			s.gateway.do(func() {
-				must(t, s.device.backend.(*tunnel).removeFallback()) // a gateway has none
-				tunnel, err := netlink.LinkByName(s.options.Interface)
-				must(t, err)
-				f.befall(t, tunnel, elsewhere)
-			})
+			s.gateway.do(func() { must(t, s.device.backend.(*tunnel).removeFallback()) }) // a gateway has none
+			s.befall(f, elsewhere)
 			if c, err := s.dial(guest, 300*time.Millisecond); err == nil {
 				c.Close()
 				t.Error("reached somebody else, without knowing of the fault")
@@ -139,25 +157,15 @@ func TestDialThroughTheDeviceReachesGuest(t *testing.T) {
 
 func TestDialIsOpenAgainAfterTheFault(t *testing.T) {
 	s := newSite(t)
-	s.open()
-	s.join(s.guests[0])
-	guest := s.guests[0].echo(s.guests[0].address.String() + ":0")
-	change := func(f func(netlink.Link) error) {
-		s.gateway.do(func() {
-			link, err := netlink.LinkByName(s.options.Interface)
-			must(t, err)
-			must(t, f(link))
-		})
-	}
+	guest := s.joined()
+	change := func(f func(netlink.Link) error) { s.gateway.alter(s.options.Interface, f) }
 	change(netlink.LinkSetDown)
 	if s.device.Ready() == nil {
 		t.Fatal("ready")
 	}
 	change(netlink.LinkSetUp)
 	must(t, s.device.Ready())
-	c, err := s.dial(guest, patience)
-	must(t, err)
-	mustEcho(t, c)
+	s.mustReach(guest)
 }
 
 func TestWithoutATunnelNoSocketIsTied(t *testing.T) {
