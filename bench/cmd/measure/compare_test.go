@@ -10,11 +10,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"sallyport/internal/gwtest"
 )
 
 func TestComparisonIsKeptAndRenderedAgain(t *testing.T) {
 	dir := t.TempDir()
-	code, table, errs := outcome(t, "compare", "--gateway", gateway(t), "--only", "passthrough-connect,passthrough-bulk-1",
+	code, table, errs := gwtest.Outcome(t, "compare", "--gateway", gateway(t), "--only", "passthrough-connect,passthrough-bulk-1",
 		"--rounds", "2", "--duration", "100ms", "--warmup", "0s", "--out", dir)
 	if code != exitDone {
 		t.Fatalf("exit code %d: %s", code, errs)
@@ -40,7 +42,7 @@ func TestComparisonIsKeptAndRenderedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if code, again, errs := outcome(t, "report", filepath.Join(dir, "compare.json")); code != exitDone || again != table {
+	if code, again, errs := gwtest.Outcome(t, "report", filepath.Join(dir, "compare.json")); code != exitDone || again != table {
 		t.Errorf("report: exit code %d, %s\n%s", code, errs, again)
 	}
 	if read("compare.md") != table || read("compare.svg") != chart {
@@ -51,7 +53,7 @@ func TestComparisonIsKeptAndRenderedAgain(t *testing.T) {
 // The proxy that runs when the comparison is interrupted ends with it.
 func TestInterruptedComparisonLeavesNothing(t *testing.T) {
 	temporary := t.TempDir()
-	cmd := command(t, "compare", "--gateway", gateway(t), "--only", "passthrough-request-50", "--rounds", "1000", "--duration", "100ms", "--warmup", "0s")
+	cmd := gwtest.Program(t, "compare", "--gateway", gateway(t), "--only", "passthrough-request-50", "--rounds", "1000", "--duration", "100ms", "--warmup", "0s")
 	cmd.Env = append(cmd.Env, "TMPDIR="+temporary)
 	var out bytes.Buffer
 	cmd.Stdout = &out
@@ -85,12 +87,12 @@ func TestInterruptedComparisonLeavesNothing(t *testing.T) {
 
 func TestAnotherBinaryTakesThePlaceOfThePeers(t *testing.T) {
 	peer := gateway(t)
-	code, table, errs := outcome(t, "compare", "--gateway", gateway(t), "--only", "passthrough-connect", "--before", peer, "--rounds", "1", "--duration", "100ms", "--warmup", "0s")
+	code, table, errs := gwtest.Outcome(t, "compare", "--gateway", gateway(t), "--only", "passthrough-connect", "--before", peer, "--rounds", "1", "--duration", "100ms", "--warmup", "0s")
 	if code != exitDone || !strings.Contains(table, "| gateway-before |") || !strings.Contains(table, "The gateway divided by") || strings.Contains(table, "haproxy") {
 		t.Errorf("exit code %d: %s%s", code, table, errs)
 	}
 	for _, other := range []string{"/nonexistent", "/bin/true"} {
-		if code, _, errs := outcome(t, "compare", "--gateway", gateway(t), "--before", other); code != exitUsage || !strings.Contains(errs, other) {
+		if code, _, errs := gwtest.Outcome(t, "compare", "--gateway", gateway(t), "--before", other); code != exitUsage || !strings.Contains(errs, other) {
 			t.Errorf("%s: exit code %d: %s", other, code, errs)
 		}
 	}

@@ -14,7 +14,7 @@ func TestAttacksAreMeasuredKeptAndRenderedAgain(t *testing.T) {
 		t.Skip(why)
 	}
 	dir := t.TempDir()
-	code, table, errs := outcome(t, "hostile", "--gateway", gateway(t), "--only", "refused", "--quick", "--duration", "200ms", "--out", dir)
+	code, table, errs := gwtest.Outcome(t, "hostile", "--gateway", gateway(t), "--only", "refused", "--quick", "--duration", "200ms", "--out", dir)
 	if code != exitDone {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
@@ -31,13 +31,13 @@ func TestAttacksAreMeasuredKeptAndRenderedAgain(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	if code, again, errs := outcome(t, "report", filepath.Join(dir, "hostile.json")); code != exitDone || again != table {
+	if code, again, errs := gwtest.Outcome(t, "report", filepath.Join(dir, "hostile.json")); code != exitDone || again != table {
 		t.Errorf("report: exit code %d, %s\n%s", code, errs, again)
 	}
 	if again, err := os.ReadFile(file); err != nil || string(again) != table {
 		t.Errorf("%v: report writes another table", err)
 	}
-	code, _, errs = outcome(t, "hostile", "--gateway", gateway(t), "--only", "nothing")
+	code, _, errs = gwtest.Outcome(t, "hostile", "--gateway", gateway(t), "--only", "nothing")
 	if code != exitUsage || !strings.Contains(errs, "want one of") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,7 +14,7 @@ var gateway func(testing.TB) string
 
 // TestMain lets the test binary be the program, and the parts that it starts of itself.
 func TestMain(m *testing.M) {
-	if os.Getenv("BE_MEASURE") != "" {
+	if gwtest.IsProgram() {
 		os.Exit(realMain(os.Args[1:]))
 	}
 	dir, err := os.MkdirTemp("", "gateway-measure-")
@@ -26,31 +24,6 @@ func TestMain(m *testing.M) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	gateway = gwtest.BuildOnce(dir, "cmd/gateway")
 	m.Run()
-}
-
-// command is the program with these arguments, not yet started.
-func command(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self, args...)
-	cmd.Env = append(os.Environ(), "BE_MEASURE=1")
-	return cmd
-}
-
-// outcome runs the program to its end.
-func outcome(t *testing.T, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	cmd := command(t, args...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		t.Fatal(err)
-	}
-	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
 func TestWrongArgumentsAreErrorsOfUsage(t *testing.T) {
@@ -67,7 +40,7 @@ func TestWrongArgumentsAreErrorsOfUsage(t *testing.T) {
 		"cvm {}":                      "an address",
 		`crowd {"Rate":-1}`:           "rate",
 	} {
-		code, stdout, stderr := outcome(t, strings.Fields(args)...)
+		code, stdout, stderr := gwtest.Outcome(t, strings.Fields(args)...)
 		if code != exitUsage || !strings.Contains(stderr, says) {
 			t.Errorf("measure %s: exit code %d, want %d and %q: %s%s", args, code, exitUsage, says, stdout, stderr)
 		}
@@ -75,7 +48,7 @@ func TestWrongArgumentsAreErrorsOfUsage(t *testing.T) {
 }
 
 func TestHelpHidesTheParts(t *testing.T) {
-	code, help, stderr := outcome(t, "--help")
+	code, help, stderr := gwtest.Outcome(t, "--help")
 	if code != exitDone || !strings.Contains(help, "hostile") || strings.Contains(help, "crowd") {
 		t.Errorf("exit code %d: %s%s", code, help, stderr)
 	}
