@@ -96,7 +96,7 @@ func forwardOne(ctx context.Context, c net.Conn, to string, log *slog.Logger) {
 	dialer := net.Dialer{Timeout: 10 * time.Second}
 	target, err := dialer.DialContext(ctx, "tcp", to)
 	if err != nil {
-		log.Warn("nobody takes a forwarded connection", "to", to, "error", err)
+		log.Warn("cannot connect to the target of a forwarded connection", "to", to, "error", err)
 		duplex.Reset(c) // an end would be an empty answer
 		return
 	}

@@ -20,10 +20,10 @@ type Device interface {
 	RemovePeersExcept(ctx context.Context, keep []vm.WGKey) error
 	Handshakes(ctx context.Context) (map[vm.WGKey]time.Time, error)
 
-	// Listen listens in the tunnel. Only a device without an interface has to.
+	// Listen listens in the tunnel. Only a device without an interface supports it.
 	Listen(at netip.AddrPort) (net.Listener, error)
 
-	// Run keeps the device as it is to be until ctx is done.
+	// Run maintains the device until ctx is done.
 	Run(ctx context.Context) error
 	Close() error
 }
@@ -35,13 +35,13 @@ type Peer struct {
 	Endpoint netip.AddrPort
 }
 
-// Network is a CVM's tunnel. Its device is made when the first address is granted, and
-// made anew with another one. Its methods may not be called concurrently.
+// Network is a CVM's tunnel. It opens a device when the first address is granted, and
+// another one for another address. Its methods may not be called concurrently.
 type Network struct {
-	// Open makes a device with this address.
+	// Open opens a device with this address.
 	Open func(ctx context.Context, address netip.Prefix) (Device, error)
 
-	// Serve is what runs on a device until ctx is done.
+	// Serve runs on each device until ctx is done.
 	Serve func(ctx context.Context, d Device) error
 
 	device Device       // nil: none

@@ -19,6 +19,7 @@ type device struct {
 	peers   []Peer
 	seen    map[vm.WGKey]time.Time
 	closed  bool
+	listen  net.Listener // what Listen returns; nil: none
 }
 
 func (d *device) Address() netip.Prefix { return d.address }
@@ -34,7 +35,13 @@ func (d *device) RemovePeersExcept(context.Context, []vm.WGKey) error {
 }
 
 func (d *device) Handshakes(context.Context) (map[vm.WGKey]time.Time, error) { return d.seen, nil }
-func (d *device) Listen(netip.AddrPort) (net.Listener, error)                { return nil, errors.ErrUnsupported }
+
+func (d *device) Listen(netip.AddrPort) (net.Listener, error) {
+	if d.listen == nil {
+		return nil, errors.ErrUnsupported
+	}
+	return d.listen, nil
+}
 
 func (d *device) Run(ctx context.Context) error {
 	<-ctx.Done()
