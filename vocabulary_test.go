@@ -37,26 +37,8 @@ var cvm = word{
 	"CVM, VM, instance or server",
 }
 
-// Texts that are still to be rewritten: files and folders, a folder with all below it.
-// Everything else is held to the words above.
-var (
-	oldDocuments = []string{}
-	oldMessages  = []string{
-		"gateway",
-	}
-	oldHelp     = []string{}
-	oldComments = []string{
-		"bench",
-		"gateway",
-		"internal/gwtest",
-	}
-)
-
 func TestDocumentsUsePlainWords(t *testing.T) {
 	for _, doc := range documents(t) {
-		if below(oldDocuments, doc) {
-			continue
-		}
 		list := words
 		if doc != "CONTRIBUTING.md" && doc != "docs/performance.md" {
 			list = append(slices.Clip(list), cvm)
@@ -88,22 +70,18 @@ func TestMessagesUsePlainWords(t *testing.T) {
 		if s.test() {
 			continue
 		}
-		if !below(oldMessages, s.name) {
-			for text, at := range messages(s.syntax) {
-				checkWords(t, s.name+": "+at, text, words)
-			}
+		for text, at := range messages(s.syntax) {
+			checkWords(t, s.name+": "+at, text, words)
 		}
-		if !below(oldHelp, s.name) {
-			for text, at := range helpTexts(s.syntax) {
-				checkWords(t, s.name+": "+at, text, append(slices.Clip(words), cvm))
-			}
+		for text, at := range helpTexts(s.syntax) {
+			checkWords(t, s.name+": "+at, text, append(slices.Clip(words), cvm))
 		}
 	}
 }
 
 func TestPackageCommentsUsePlainWords(t *testing.T) {
 	for _, s := range sources(t) {
-		if s.test() || s.syntax.Doc == nil || below(oldComments, s.name) {
+		if s.test() || s.syntax.Doc == nil {
 			continue
 		}
 		checkWords(t, s.name, s.syntax.Doc.Text(), words)
@@ -202,11 +180,6 @@ func literal(e ast.Expr) (string, bool) {
 		return a + b, okA || okB
 	}
 	return "", false
-}
-
-// below reports whether a file is in a list of files and folders.
-func below(list []string, name string) bool {
-	return slices.ContainsFunc(list, func(l string) bool { return name == l || strings.HasPrefix(name, l+"/") })
 }
 
 // The list finds what it is for, and leaves good sentences alone.

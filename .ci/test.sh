@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# go test, with the race detector where it can run, told in few lines: a package
-# that passes is one line and the tests that it skipped with their reasons, one
-# that fails is shown whole.
+# go test, with the race detector where it can run, and a short report: one line for
+# a package that passes and for each test that it skipped, with the reason; all output
+# of a package that fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,16 +1,15 @@
-// Package attack is hostile clients for systems of one's own: what a stranger can do to
-// a TLS gateway, at a rate that is stated, so that what it does to other clients can
-// be measured.
+// Package attack has hostile clients for your own systems. It does to a TLS gateway what a
+// stranger can do, at a stated rate, so that the effect on other clients can be measured.
 //
-// Every form is bounded in time, in connections and in its rate, and the target must be
-// an address of this machine, which in a network namespace is one of that namespace. It
-// measures no latency: package load does, beside it. It refuses to go on beyond its time,
-// whatever the target does, and to spoof addresses.
+// Every form is bounded in time, in connections and in its rate. The target must be an
+// address of this machine; in a network namespace, one of that namespace. The package
+// measures no latency (package load does, beside it), never runs beyond its time, whatever
+// the target does, and spoofs no addresses.
 //
-// A goroutine per connection costs more than the loops of package load, and lets a form
-// be read from top to bottom. At 2,000 connections a second that is a fifth of a core.
+// A goroutine per connection costs more than the loops of package load, and lets a form be
+// read from top to bottom. At 2,000 connections a second that is a fifth of a core.
 //
-// How to read it: [Options] in options.go; [Run] in run.go makes the connections; forms.go
-// is what each one does, records.go how a form writes TLS records that crypto/tls would
-// not write, handshake.go where their keys come from; result.go is what is left.
+// Read [Options] in options.go and [Run] in run.go first. forms.go has what each form does,
+// records.go TLS records that crypto/tls would not write, handshake.go their keys, and
+// result.go the result.
 package attack

@@ -1,9 +1,9 @@
-// Package sock is what the load generator and its backend need of the kernel beside
-// package nonblock: sockets, a thread of one CPU, and waits that end in time.
+// Package sock has what the load generator and its backend need of the kernel besides
+// package nonblock: sockets, a thread on one CPU, and waits that end in time.
 //
-// A generator that spends more on an operation than the proxy does measures
-// itself, so there are no goroutines per connection here and no deadlines. It
-// knows no TLS and no protocol.
+// A generator that spends more on an operation than the proxy does measures itself, so there
+// are no goroutines per connection here and no deadlines. The package knows no TLS and no
+// protocol.
 //
-// How to read it: [Poller] in poller.go, what makes sockets in open.go.
+// Read [Poller] in poller.go first; open.go makes sockets.
 package sock

@@ -10,6 +10,6 @@
 //	listeners   No instance is reached at an address where this process listens itself.
 //	upstream    A connection that ends here may be encrypted again up to its instance.
 //
-// All of it runs on the loops' threads: nothing here waits, but for what Decision.Later
+// All of it runs on the loops' threads: nothing here waits, except for what Decision.Later
 // does on a goroutine.
 package route

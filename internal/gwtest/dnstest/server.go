@@ -1,7 +1,6 @@
-// Package dnstest is a nameserver for tests, and imported by them alone. A [Server]
-// answers for all zones whose records it has, follows aliases and wildcards among
-// them like a resolver, and can be told to fail; [Serve] is for tests that write each
-// answer themselves.
+// Package dnstest is a name server that only tests import. A [Server] answers for all
+// zones whose records it has, follows aliases and wildcards among them like a resolver,
+// and can be made to fail; [Serve] is for tests that write each answer themselves.
 package dnstest
 
 import (

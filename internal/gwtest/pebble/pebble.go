@@ -1,9 +1,9 @@
-// Package pebble runs Pebble, Let's Encrypt's test authority, for tests of what speaks
-// ACME. Each server is a process with a configuration, ports and keys of its own, and
-// dies with the test. It is built by the go command from the module in program.
+// Package pebble runs Pebble, Let's Encrypt's test authority, for tests of ACME clients.
+// Each server is a process with its own configuration, ports and keys, and dies with the
+// test. The go command builds it from the module in program.
 //
-// Pebble makes a new issuing root at each start, forgets everything when it ends,
-// rejects nonces and takes a random profile unless told otherwise: Start tells it.
+// By default Pebble makes a new issuing root at each start, forgets everything when it
+// ends, rejects nonces and takes a random profile. Start turns the last two off.
 package pebble
 
 import (
