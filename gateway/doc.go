@@ -1,14 +1,27 @@
-// Package gateway is one gateway: its parts, joined. New opens the parts, Run runs them,
-// and nothing of it is the process's: a program may run several gateways, each with its own
-// configuration. They share the process's limit of descriptors, which each of them divides
-// as if it were alone.
+// Package gateway is one gateway: its parts, joined.
 //
-// gateway.go is the table of contents. The two planes are put together in control.go (who
-// is registered, and by which evidence) and data.go (where connections go). What a part
-// decides is in the rooms below this package, which know nothing of each other:
+//	cfg, err := config.Load("gateway.toml")
+//	if err != nil {
+//		return err
+//	}
+//	g, err := gateway.New(ctx, cfg, log)
+//	if err != nil {
+//		return err
+//	}
+//	return g.Run(ctx)
+//
+// A program may run several gateways, each with its own configuration, and stays in charge
+// of its process: the package installs no signal handler, sets no limit of the Go runtime
+// and never ends the process. Two things are shared. Each gateway divides the process's
+// limit of descriptors as if it were alone. And each event loop keeps a P of the Go runtime
+// while it waits for a moment, so GOMAXPROCS should count the loops besides the CPUs.
+//
+// gateway.go is the table of contents. The two planes are put together in control.go (which
+// instances are registered, and by which evidence) and data.go (where connections go). The
+// rooms below this package make the decisions, and know nothing of each other:
 //
 //	gateway/issue     how the gateway gets its certificates
-//	gateway/appraise  whose evidence is accepted
+//	gateway/appraise  which evidence is accepted
 //	gateway/guests    who a guest is that registers
 //	gateway/route     where a connection goes
 //

@@ -68,7 +68,8 @@ type part struct {
 }
 
 // New opens a gateway. Clients may connect from now on; Run serves them. ctx bounds the
-// opening alone. After an error nothing is left open.
+// opening alone. log must not block, because the event loops write to it. After an error
+// nothing is left open.
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Gateway, error) {
 	g := &Gateway{cfg: cfg, log: log, started: time.Now()}
 	for _, open := range []func(context.Context) error{ // in the order in which they need each other

@@ -7,7 +7,7 @@
 // Before each order DNS is asked whether it can succeed: failed orders count at the
 // authority, and its reasons say less.
 //
-// Start at issuer.go. provers.go reads [acme]; preflight asks before an order; evidence.go
+// Start at issuer.go. provers.go reads [acme]; preflight.go asks before an order; evidence.go
 // and published.go prove where keys are; control.go answers the commands, rehearse.go and
 // pinning.go are what those ask for; own.go makes certificates without an authority.
 package issue

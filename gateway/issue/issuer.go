@@ -3,12 +3,10 @@ package issue
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -36,10 +34,6 @@ const (
 	methodDNS = "dns-01"
 	methodTLS = "tls-alpn-01"
 )
-
-// pinInterval is how often Run brings the CAA records up to date. Orders, which change the
-// accounts, do so too.
-const pinInterval = 10 * time.Minute
 
 // Options configure an Issuer.
 type Options struct {
@@ -216,22 +210,6 @@ func (i *Issuer) Close() {
 	}
 }
 
-// keepPins keeps the published CAA records up to date with the accounts.
-func (i *Issuer) keepPins(ctx context.Context) error {
-	tick := time.NewTicker(pinInterval)
-	defer tick.Stop()
-	for {
-		if err := i.zones.pin(ctx); err != nil && ctx.Err() == nil {
-			i.log.Warn("cannot update the CAA records", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}
-
 // SetDomains changes the domains. An error changes nothing.
 func (i *Issuer) SetDomains(domains []config.Domain) error {
 	if i.zones != nil {
@@ -240,39 +218,6 @@ func (i *Issuer) SetDomains(domains []config.Domain) error {
 		}
 	}
 	return i.manager.Reload(issuedDomains(domains))
-}
-
-// preflight asks DNS whether an order can succeed.
-func (i *Issuer) preflight(ctx context.Context, o acme.Order) error {
-	wild := len(o.Name) > 2 && o.Name[:2] == "*."
-	domain := o.Name
-	if wild {
-		domain = o.Name[2:]
-	}
-	if i.zones != nil {
-		if i.cfg.CAA {
-			if o.Directory != text(i.cfg.Directory) && o.Directory != text(i.cfg.Fallback.Directory) {
-				i.zones.rehearse(caa.Account{Directory: o.Directory, URI: o.Account, Identities: o.Identities})
-			}
-			if err := i.zones.pin(ctx); err != nil {
-				return err
-			}
-		}
-		if err := i.zones.lead(ctx, i.resolver, domain); err != nil {
-			return fmt.Errorf("%w (asked of %v, [acme] resolvers)", err, i.resolver.Servers)
-		}
-	}
-	if !i.cfg.CAA {
-		return nil
-	}
-	err := caa.Check(ctx, i.resolver, caa.Request{
-		Name: domain, Wildcard: wild, Identities: caa.Identities(o.Directory, o.Identities), AccountURI: o.Account, Method: o.Challenge,
-	})
-	if errors.Is(err, caa.ErrUnidentified) { // a private authority: it may look at none
-		i.log.Warn("cannot find out whether the CAA records permit the order", "name", o.Name, "error", err)
-		return nil
-	}
-	return err
 }
 
 // Status returns the state of each name's certificate.
