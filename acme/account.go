@@ -81,14 +81,14 @@ func (m *Manager) register(ctx context.Context, a *authority, r accountRecord) (
 	return account, nil
 }
 
-// submit tells the authority of the account, or of its changed contacts.
+// submit registers the account with the authority, or sends its changed contacts.
 func submit(ctx context.Context, a *authority, account acme.Account) (acme.Account, error) {
 	if account.Location != "" {
 		updated, err := a.client.UpdateAccount(ctx, account)
 		if err != nil {
 			return account, fmt.Errorf("update account %s: %w", account.Location, err)
 		}
-		updated.Location = account.Location // the answer need not tell
+		updated.Location = account.Location // the answer need not have it
 		return updated, nil
 	}
 	if a.EAB.KeyID != "" {
@@ -108,7 +108,7 @@ func submit(ctx context.Context, a *authority, account acme.Account) (acme.Accou
 	return registered, nil
 }
 
-// forgetAccount lets the next order register the same key anew, after the authority
+// forgetAccount lets the next order register the same key again, after the authority
 // has said that it does not know the account: test authorities forget.
 func (m *Manager) forgetAccount(ctx context.Context, a *authority) error {
 	r, err := m.loadAccount(ctx, a)
@@ -120,7 +120,7 @@ func (m *Manager) forgetAccount(ctx context.Context, a *authority) error {
 }
 
 // loadAccount reads the account at a. One that cannot be read is an error: a new one
-// in its place might not be in the CAA records, and nobody would notice the loss.
+// in its place might not be in the CAA records, and the loss would not be noticed.
 func (m *Manager) loadAccount(ctx context.Context, a *authority) (r accountRecord, err error) {
 	ok, err := getJSON(ctx, m.opts.Store, accountKey(a), &r)
 	if ok {

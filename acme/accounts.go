@@ -6,10 +6,10 @@ import "context"
 type Account struct {
 	Directory  string
 	URI        string   // "" if there is none yet
-	Identities []string // what the authority calls itself in CAA records; empty if it does not tell, or answer
+	Identities []string // what the authority calls itself in CAA records; empty if it does not say, or answer
 }
 
-// Accounts tells of each authority, in the order in which they are asked. It reads the
+// Accounts returns the account at each authority, in the order in which they are asked. It reads the
 // store, and asks the authorities for what they call themselves. It may be called
 // without Run.
 func (m *Manager) Accounts(ctx context.Context) ([]Account, error) {

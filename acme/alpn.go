@@ -24,7 +24,7 @@ import (
 // hello belongs to the instance. The zero value works. All methods may be called
 // concurrently.
 type ALPNChallenges struct {
-	mu    sync.Mutex                                  // held by who replaces certs
+	mu    sync.Mutex                                  // held by writers of certs
 	certs atomic.Pointer[map[string]*tls.Certificate] // not changed; nil is none
 }
 

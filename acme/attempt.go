@@ -33,14 +33,14 @@ type attempt struct {
 	pending *pending
 	ctx     context.Context              //nolint:containedctx // certmagic's KeyGenerator has no parameter for it
 	failed  []error                      // of each authority that was asked
-	ended   func(context.Context, error) // told of each order that failed for good
+	ended   func(context.Context, error) // called with each order that failed for good
 }
 
 // errRenewed ends an attempt that another gateway has been faster with.
 var errRenewed = errors.New("another gateway has renewed it")
 
 // obtain makes one try, and returns the certificate that is stored then. If it is the
-// one in use, the stored one was replaced by nobody. ended is told of each order that
+// one in use, the stored one was not replaced by another. ended is called with each order that
 // the authority has ended, before it is forgotten.
 func (m *Manager) obtain(ctx context.Context, domain, name string, served *certificate, ended func(context.Context, error)) (*certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
@@ -90,7 +90,7 @@ func (a *attempt) run(s *storage) error {
 	return nil
 }
 
-// failure is what the authorities said; unordered only if none of them was asked.
+// failure joins the errors of the authorities; unordered only if none of them was asked.
 func (a *attempt) failure() error {
 	err := oneline.Join(a.failed...)
 	for _, e := range a.failed {
@@ -170,7 +170,7 @@ func (i issuer) Issue(ctx context.Context, csr *x509.CertificateRequest) (*certm
 	}}, nil
 }
 
-// newCache is what certmagic.New demands; nothing is ever put into it.
+// newCache makes the cache that certmagic.New demands; nothing is ever put into it.
 func newCache(log *zap.Logger) *certmagic.Cache {
 	return certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) {

@@ -83,7 +83,7 @@ func (a Authority) staging() string {
 	return ""
 }
 
-// bounded keeps an authority, or who plays one, from filling the memory.
+// bounded keeps an authority, or an impostor, from filling the memory.
 type bounded struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.

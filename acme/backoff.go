@@ -15,7 +15,7 @@ var pauses = [...]time.Duration{
 	time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 12 * time.Hour,
 }
 
-// rateLimited is the least pause after an authority has told of a limit: the limits
+// rateLimited is the least pause after an authority has reported a limit: the limits
 // are per hour or longer.
 const rateLimited = time.Hour
 

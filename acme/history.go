@@ -78,15 +78,15 @@ func (m *Manager) recordKey(ctx context.Context, domain, name string, key *ecdsa
 	return m.showKeys(ctx, domain)
 }
 
-// keyView are the keys of a domain as Info tells them, and which reading of the store they
+// keyView are the keys of a domain as Info returns them, and which reading of the store they
 // are from.
 type keyView struct {
 	list    []keyRecord
 	reading uint64
 }
 
-// showKeys has Info tell the keys that the store has. It is called before an order of a
-// new key and before a certificate is served: whoever sees either finds the key. Readings
+// showKeys makes Info return the keys that the store has. It is called before an order of a
+// new key and before a certificate is served: so a reader that sees either finds the key. Readings
 // overlap, and the one that began last counts.
 func (m *Manager) showKeys(ctx context.Context, domain string) error {
 	m.mu.Lock()
@@ -102,7 +102,7 @@ func (m *Manager) showKeys(ctx context.Context, domain string) error {
 	return err
 }
 
-// complete adds to the records of domain what its certificate c tells, and drops the
+// complete adds to the records of domain what its certificate c shows, and drops the
 // oldest. c may be nil.
 func (m *Manager) complete(ctx context.Context, domain string, c *certificate) error {
 	list, err := m.history(ctx, domain)

@@ -19,7 +19,7 @@ type Manager struct {
 	zap         *zap.Logger
 	cache       *certmagic.Cache // Run's
 
-	changed chan struct{} // has room for one: the domains are to be read anew
+	changed chan struct{} // has room for one: the domains are to be read again
 
 	mu       sync.Mutex // guards what follows
 	domains  []Domain
@@ -55,7 +55,7 @@ func New(o Options) (*Manager, error) {
 }
 
 // Run keeps the certificates until ctx ends; it returns nil then. What happens is
-// logged and told by Status.
+// logged and shown by Status.
 func (m *Manager) Run(ctx context.Context) error {
 	m.cache = newCache(m.zap)
 	defer m.cache.Stop()

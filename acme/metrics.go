@@ -37,7 +37,7 @@ func (m *Manager) Collectors() []prometheus.Collector {
 	}}
 }
 
-// perName tells of the names that are kept at the moment.
+// perName reports the names that are kept at the moment.
 type perName struct {
 	m                          *Manager
 	notAfter, failing, nextTry *prometheus.Desc

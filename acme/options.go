@@ -23,7 +23,7 @@ type Options struct {
 	Domains []Domain
 	// CA is asked first, Fallback when it fails, if it has a directory.
 	CA, Fallback Authority
-	// Email is told to the authorities, for warnings of theirs. It may be empty.
+	// Email is sent to the authorities, for their warnings. It may be empty.
 	Email string
 
 	// DNS01 solves dns-01, which a wildcard needs. Present, Wait (if it has one)
@@ -54,7 +54,7 @@ type Options struct {
 
 	// Preflight is called before each new order; its error is the try's.
 	Preflight func(context.Context, Order) error
-	// OnCertificate is told of each certificate that is to be served: the stored
+	// OnCertificate is called with each certificate that is to be served: the stored
 	// one at the start, and each new one. cert.Leaf is set. It must not block, and
 	// cert must not be changed. Required.
 	OnCertificate func(domain string, names []string, cert *tls.Certificate)
@@ -104,7 +104,7 @@ type EAB struct {
 // LogValue keeps the key out of logs.
 func (e EAB) LogValue() slog.Value { return slog.StringValue(e.String()) }
 
-// String tells the id alone.
+// String returns the id alone.
 func (e EAB) String() string { return "eab " + e.KeyID }
 
 // GoString keeps the key out of %#v.
@@ -115,7 +115,7 @@ type Order struct {
 	Name       string   // "*.example.com" or "example.com"
 	Challenge  string   // "dns-01" or "tls-alpn-01"
 	Directory  string   // the authority's
-	Identities []string // what it calls itself in CAA records; empty if it does not tell
+	Identities []string // what it calls itself in CAA records; empty if it does not say
 	Account    string   // URI of the account
 }
 
@@ -131,7 +131,7 @@ const (
 	SubjectAccount        = "acme-account"
 )
 
-// Evidence is what a quote source returns, as the published JSON shows it.
+// Evidence is the answer of a quote source, as the published JSON shows it.
 type Evidence struct {
 	Quote       string `json:"quote,omitempty"`
 	Attestation string `json:"attestation,omitempty"`

@@ -18,7 +18,7 @@ import (
 //	open → (pending) authorize → (ready) finalize → (processing) wait → (valid) download
 //
 // It is taken up where it stands: Issue reads its state from the authority and goes
-// on from there, whoever began it. A failure that is ours leaves the order open for
+// on from there, whichever gateway began it. A failure that is ours leaves the order open for
 // the next try; one that the authority has ended is dropped.
 
 // order is one at one authority.
@@ -29,7 +29,7 @@ type order struct {
 	name     string
 	replaces *x509.Certificate // the certificate that it renews, nil if none
 	csr      *x509.CertificateRequest
-	ended    func(context.Context, error) // told before an order is dropped; nil in a rehearsal
+	ended    func(context.Context, error) // called before an order is dropped; nil in a rehearsal
 
 	account acme.Account
 	state   acme.Order

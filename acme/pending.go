@@ -11,8 +11,8 @@ import (
 	"github.com/caddyserver/certmagic"
 )
 
-// What is under way for a name: its key, and the address of its order at each
-// authority, stored as soon as the authority told it. A restart goes on with both. If
+// The work in progress for a name: its key, and the address of its order at each
+// authority, stored as soon as the authority sends it. A restart goes on with both. If
 // the certificate was issued but not stored, the order still leads to it, and the
 // key is here.
 

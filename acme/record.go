@@ -45,7 +45,7 @@ func (c *certificate) same(other *certificate) bool {
 func recordPrefix(safeName string) string { return "certificates/" + safeName + "/" }
 
 // load reads the newest stored certificate of name, of any authority, configured or
-// not: who changes the authority goes on with the old one's certificate until there is
+// not: after a change of the authority, the gateway goes on with the old one's certificate until there is
 // a new one. It is nil if there is none. Records that cannot be served are the error,
 // also beside a good one.
 func (m *Manager) load(ctx context.Context, name string) (newest *certificate, err error) {
@@ -94,7 +94,7 @@ func (r *certificateRecord) check(name string, now time.Time) (*certificate, err
 	return &certificate{cert: cert, chain: r.Chain, stored: r.Stored}, nil
 }
 
-// checkChain tells why clients of name could not use the chain with this key. An
+// checkChain returns why clients of name could not use the chain with this key. An
 // expired one passes: it says since when there is nothing better.
 func checkChain(data []byte, name string, key crypto.PublicKey, now time.Time) ([]*x509.Certificate, error) {
 	chain, err := parseChain(data)
@@ -116,7 +116,7 @@ func checkChain(data []byte, name string, key crypto.PublicKey, now time.Time) (
 	return chain, nil
 }
 
-// clockSkew is what our clock may be behind the authority's.
+// clockSkew is how far our clock may be behind the authority's.
 const clockSkew = time.Hour
 
 func parseChain(data []byte) ([]*x509.Certificate, error) {

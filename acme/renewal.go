@@ -13,9 +13,9 @@ import (
 // When a certificate is renewed: at a random moment of the window that its authority
 // suggests (RFC 9773), else when the configured part of its life is left. A
 // suggestion later than half of that is not followed: it may be a mistake, and then
-// nobody would notice until the end.
+// it would not be noticed until the end.
 
-// suggestion is what an authority told about one certificate.
+// suggestion is an authority's answer about one certificate.
 type suggestion struct {
 	Serial     string    `json:"serial"`
 	Start      time.Time `json:"start"`

@@ -9,7 +9,7 @@ import (
 	"sallyport/internal/oneline"
 )
 
-// What others see of the workers: each publishes its view after every step.
+// The state of the workers for others: each publishes its view after every step.
 
 // view is a worker's, as of its last step.
 type view struct {
@@ -37,7 +37,7 @@ type Status struct {
 	Failures  int       `json:"failures,omitempty"` // in a row
 }
 
-// Status tells of every name, by domain and name.
+// Status returns the state of every name, by domain and name.
 func (m *Manager) Status() []Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -55,7 +55,7 @@ func (m *Manager) Status() []Status {
 	return list
 }
 
-// Info is what the gateway publishes of one domain (AcmeInfo, /.dstack/acme-info).
+// Info is published for one domain (AcmeInfo, /.dstack/acme-info).
 type Info struct {
 	BaseDomain         string      `json:"base_domain"`
 	AccountURI         string      `json:"account_uri"` // of the authority that issued ActiveCert
@@ -75,7 +75,7 @@ type QuotedKey struct {
 	Attestation string
 }
 
-// Info tells of a domain; false if it is not kept. It reads memory alone.
+// Info returns the Info of a domain; false if it is not kept. It reads memory alone.
 func (m *Manager) Info(domain string) (Info, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

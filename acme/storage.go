@@ -14,7 +14,7 @@ import (
 	"github.com/caddyserver/certmagic"
 )
 
-// What certmagic sees of the Store. It writes a certificate as three files, one after
+// The Store as certmagic sees it. Certmagic writes a certificate as three files, one after
 // the other, the key first: a kill in between would leave the new key beside the old
 // certificate, and the old key lost. So the three are one value here, put when
 // they are complete; until then they are in memory.

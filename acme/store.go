@@ -17,7 +17,7 @@ import (
 // prefix of their own: an adapter over a store with other contents puts one in front
 // ("acme/", 5 bytes of registry's 256). Values have at most 200 KiB and are
 // never nil. An adapter over compare-and-swap commits Put and Delete without a
-// condition: each key has one writer, who holds the lock of its name.
+// condition: each key has one writer, which holds the lock of its name.
 //
 // Lock is a lease: over a store with conditions and TTLs it puts owner under the
 // name with the TTL, on condition that there is no such pair or its value is
@@ -28,7 +28,7 @@ type Store interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 	// Put returns when the value is durable.
 	Put(ctx context.Context, key string, value []byte) error
-	// Delete is no error if there is no such key.
+	// Delete returns nil if there is no such key.
 	Delete(ctx context.Context, key string) error
 	// List returns all pairs whose keys begin with prefix.
 	List(ctx context.Context, prefix string) (map[string][]byte, error)
@@ -39,7 +39,7 @@ type Store interface {
 	Unlock(ctx context.Context, name, owner string) error
 }
 
-// What is under which key. A name's "*" is written "wildcard_" by certmagic, so here too.
+// The keys and their values. A name's "*" is written "wildcard_" by certmagic, so here too.
 //
 //	certificates/<name>/<authority>   chain, key and origin, in one value: record.go
 //	accounts/<authority>              key and URI of the account: account.go

@@ -27,7 +27,7 @@ type worker struct {
 	damaged string // what was last logged about the stored certificate
 }
 
-// nameState is what a restart must know of a name.
+// nameState is stored for a name, so that a restart knows it.
 type nameState struct {
 	Failures  int        `json:"failures,omitempty"` // in a row
 	LastError string     `json:"last_error,omitempty"`
@@ -89,7 +89,7 @@ func (w *worker) look(ctx context.Context) {
 
 func (w *worker) serve(ctx context.Context, c *certificate) {
 	w.served = c
-	_ = w.m.showKeys(ctx, w.domain) // publish reads them again, and tells of damaged ones
+	_ = w.m.showKeys(ctx, w.domain) // publish reads them again, and reports damaged ones
 	leaf := c.leaf()
 	w.m.opts.Log.Info("certificate is served", "name", w.name, "issuer", c.from, "serial", leaf.SerialNumber.Text(16), "not_after", leaf.NotAfter)
 	w.m.opts.OnCertificate(w.domain, leaf.DNSNames, c.cert)
@@ -125,7 +125,7 @@ func (w *worker) suggest(ctx context.Context) {
 func (w *worker) try(ctx context.Context) {
 	c, err := w.m.obtain(ctx, w.domain, w.name, w.served, w.ended)
 	if ctx.Err() != nil && c == nil {
-		return // the end of the work is no failure of the order
+		return // the end of the work is not a failure of the order
 	}
 	if err == nil && c.same(w.served) {
 		err = fmt.Errorf("certificate of %s was issued, but the store still has the old one", w.name)
@@ -143,7 +143,7 @@ func (w *worker) try(ctx context.Context) {
 	w.save(ctx)
 }
 
-// fail notes a failure and tells of it: as a warning when time runs out, or when
+// fail notes a failure and logs it: as a warning when time runs out, or when
 // there is nothing to serve.
 func (w *worker) fail(err error) {
 	now := time.Now()
@@ -163,8 +163,8 @@ func (w *worker) fail(err error) {
 	}
 }
 
-// ended stores that an order has failed before it is forgotten: whoever kills the
-// gateway while it asks the next authority does not get another order of the first.
+// ended stores that an order has failed before it is forgotten: a gateway that
+// is killed while it asks the next authority does not make another order at the first.
 func (w *worker) ended(ctx context.Context, err error) {
 	s := w.state
 	s.Failures++

@@ -95,12 +95,12 @@ func (t *table) of(apex bool) map[string]*domain {
 
 // domain is one base domain. It outlives the table that it is in.
 type domain struct {
-	source  Source
-	index   *Index
-	served  atomic.Pointer[pair] // nil: no certificate yet
-	problem follow.Problem       // with the files, as Run logged it; guarded by Index.changing
-	toldAt  atomic.Int64         // when it was last logged that there is none, in seconds since 1970
-	configs [len(ready)]*tls.Config
+	source   Source
+	index    *Index
+	served   atomic.Pointer[pair] // nil: no certificate yet
+	problem  follow.Problem       // with the files, as Run logged it; guarded by Index.changing
+	loggedAt atomic.Int64         // when it was last logged that there is none, in seconds since 1970
+	configs  [len(ready)]*tls.Config
 
 	// awaited: it is there from the start, and the gateway is not ready without it. One
 	// that is added later must not take a gateway from its load balancer.

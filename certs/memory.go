@@ -74,16 +74,16 @@ func (s Source) check() error {
 	return nil
 }
 
-// tellAgain is how often it is logged that a domain has no certificate yet: clients try
+// logAgain is how often it is logged that a domain has no certificate yet: clients try
 // again and again.
-const tellAgain = time.Minute
+const logAgain = time.Minute
 
 // refuse is the answer to a handshake that came before the certificate.
 func (d *domain) refuse(now time.Time) error {
 	d.index.missed.Inc()
 	err := d.noCertificate()
-	last := d.toldAt.Load()
-	if now.Unix()-last >= int64(tellAgain/time.Second) && d.toldAt.CompareAndSwap(last, now.Unix()) {
+	last := d.loggedAt.Load()
+	if now.Unix()-last >= int64(logAgain/time.Second) && d.loggedAt.CompareAndSwap(last, now.Unix()) {
 		d.index.opts.Log.Warn("handshakes are refused", "domain", d.source.Domain, "error", err)
 	}
 	return err

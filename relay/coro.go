@@ -67,7 +67,7 @@ func (co *coro) serve() {
 	c := co.c
 	defer func() {
 		if p := recover(); p != nil {
-			c.loop.engine.tellPanic(p)
+			c.loop.engine.logPanic(p)
 			c.reason = Internal
 		}
 		co.conclude()

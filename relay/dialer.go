@@ -96,7 +96,7 @@ func (s *setup) dialed(i int, got dialled, err error) {
 		if t.verdict == ours {
 			s.noteFault(s.decision.Backends[i].Addr, err)
 		}
-		s.tellUnproven(i, err)
+		s.logUnproven(i, err)
 	} else {
 		t.state = connected
 	}

@@ -115,7 +115,7 @@ func (l *link) Read(p []byte) (int, error) {
 func (c *conn) secure(ctx context.Context, raw net.Conn, judge func(context.Context) *tls.Config, p preface) (_ *tlsSide, err error) {
 	defer func() {
 		if p := recover(); p != nil { // a certificate is the peer's input
-			c.loop.engine.tellPanic(p)
+			c.loop.engine.logPanic(p)
 			err = errors.New("panic")
 		}
 	}()
@@ -193,15 +193,15 @@ func (s *setup) unproven(r Reason) Reason {
 			continue
 		}
 		if t.state == connecting {
-			s.tellUnproven(i, fmt.Errorf("%w: %w", errUnproven, errLate))
+			s.logUnproven(i, fmt.Errorf("%w: %w", errUnproven, errLate))
 		}
 		return AttestationFailed
 	}
 	return r
 }
 
-// tellUnproven says why try i was not believed.
-func (s *setup) tellUnproven(i int, err error) {
+// logUnproven logs why try i did not prove its identity.
+func (s *setup) logUnproven(i int, err error) {
 	if !errors.Is(err, errUnproven) {
 		return
 	}

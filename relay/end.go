@@ -83,7 +83,7 @@ func (c *conn) endOnPanic() {
 	if p == nil {
 		return
 	}
-	c.loop.engine.tellPanic(p)
+	c.loop.engine.logPanic(p)
 	switch c.phase {
 	case relaying:
 		c.reason = Internal

@@ -17,9 +17,9 @@ import (
 // errPanic is the error of a dial that panicked.
 var errPanic = errors.New("panic; the log has its stack")
 
-// tellPanic logs a panic with the stack of the goroutine that recovered it. A peer that
+// logPanic logs a panic with the stack of the goroutine that recovered it. A peer that
 // has found a bug can repeat it: linesPerSecond are logged.
-func (e *Engine) tellPanic(p any) {
+func (e *Engine) logPanic(p any) {
 	if !e.warned.panic.take(e.second()) {
 		return
 	}
@@ -31,7 +31,7 @@ func (e *Engine) tellPanic(p any) {
 func (e *Engine) decide(ctx context.Context, later func(context.Context, *Decision)) (d Decision) {
 	defer func() {
 		if p := recover(); p != nil {
-			e.tellPanic(p)
+			e.logPanic(p)
 			d = Decision{Refuse: Internal}
 		}
 	}()
@@ -43,7 +43,7 @@ func (e *Engine) decide(ctx context.Context, later func(context.Context, *Decisi
 func (e *Engine) reaching(dial func() (dialled, error)) (got dialled, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			e.tellPanic(p)
+			e.logPanic(p)
 			err = errPanic
 		}
 	}()
@@ -54,7 +54,7 @@ func (e *Engine) reaching(dial func() (dialled, error)) (got dialled, err error)
 func (e *Engine) join(b *bridge, remote net.Conn) {
 	defer func() {
 		if p := recover(); p != nil {
-			e.tellPanic(p)
+			e.logPanic(p)
 		}
 	}()
 	duplex.Join(e.aborted, b, remote)

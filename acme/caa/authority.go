@@ -7,9 +7,9 @@ import (
 )
 
 // Identities are the names by which the authority behind an ACME directory goes in
-// CAA records, the usual one first. What the directory itself tells
+// CAA records, the usual one first. What the directory itself says
 // (meta.caaIdentities, RFC 8555 9.7.6) counts only for authorities that are not
-// known here. None means that nobody has told.
+// known here. None means that the authority has published none.
 func Identities(directory string, meta []string) []string {
 	if u, err := url.Parse(directory); err == nil {
 		if known := knownIdentities(strings.ToLower(u.Hostname())); known != nil {

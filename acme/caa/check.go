@@ -22,15 +22,15 @@ type Request struct {
 var (
 	// ErrRefused: the records do not permit the order. Their owner must change them.
 	ErrRefused = errors.New("CAA records refuse the certificate")
-	// ErrTemporary: nobody knows, since DNS does not answer. An authority refuses
+	// ErrTemporary: the records are not known, since DNS does not answer. An authority refuses
 	// then, too; trying again may do.
 	ErrTemporary = errors.New("CAA records cannot be looked up now")
 	// ErrUnidentified: there are records that bind the order, and the authority has
-	// told no name by which it could go in them. Private ones often look at none.
+	// published no name that could stand in them. Private ones often look at none.
 	ErrUnidentified = errors.New("the authority publishes no name for CAA records, so its decision cannot be predicted")
 )
 
-// Check tells whether the CAA records permit q, and if not which of them refuses, at
+// Check reports whether the CAA records permit q, and if not which of them refuses, at
 // which name, and what to change. It asks r for each name upwards from q.Name, until
 // one has records.
 func Check(ctx context.Context, r Resolver, q Request) error {
@@ -61,7 +61,7 @@ func Check(ctx context.Context, r Resolver, q Request) error {
 }
 
 // domainName is s in its canonical form; it reports false for a wildcard, the root and
-// what is no name.
+// for a text that is not a name.
 func domainName(s string) (string, bool) {
 	name := dns.CanonicalName(s)
 	_, ok := dns.IsDomainName(name)

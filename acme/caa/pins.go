@@ -11,17 +11,17 @@ import (
 type Account struct {
 	Directory  string   // of the authority
 	URI        string   // "" before the first order
-	Identities []string // what the directory tells: see the func Identities
+	Identities []string // those in the directory: see the func Identities
 }
 
 // Pins decides which records let some accounts alone get certificates, by one method of
-// proof: whoever can answer for the domain in another way, or has an account of its own,
+// proof: an attacker that can answer for the domain in another way, or has an account of its own,
 // gets none. It remembers the names by which authorities go in records, so that one which
 // does not answer for a while does not open the domain to others. Its methods are called
 // one at a time.
 type Pins struct {
 	method string
-	names  map[string]string // of authorities, by directory, as they were told last
+	names  map[string]string // of authorities, by directory, as the directories had them last
 }
 
 // NewPins makes Pins for a method of proof, such as "dns-01".
@@ -29,7 +29,7 @@ func NewPins(method string) *Pins { return &Pins{method: method, names: make(map
 
 // Records returns the records that permit the accounts for domain and its wildcards. An
 // account without a URI is permitted by its authority's name and the method. Where none has
-// a URI there is nothing to pin, and no records. An authority that has told no name makes an
+// a URI there is nothing to pin, and no records. An authority that publishes no name makes an
 // error that wraps ErrUnidentified: records without it would refuse its certificates.
 func (p *Pins) Records(domain string, accounts []Account) ([]Record, error) {
 	var records []Record
@@ -71,7 +71,7 @@ func (p *Pins) permit(domain, authority, accountURI string) ([]Record, error) {
 	return []Record{{Name: name, Tag: tagIssue, Value: value}, {Name: name, Tag: tagIssueWild, Value: value}}, nil
 }
 
-// Standing is what the records that are there permit.
+// Standing is how much the records that are there permit.
 type Standing int
 
 // The standings, from the widest to the narrowest.

@@ -14,10 +14,10 @@ const (
 	tagIssueWild = "issuewild"
 )
 
-// critical is the flag of a record that who does not know its tag may not ignore.
+// critical is the flag of a record that an authority may not ignore if it does not know the tag.
 const critical = 1 << 7
 
-// isKnown tells whether authorities know a tag, so that it may be critical.
+// isKnown reports whether authorities know a tag, so that it may be critical.
 func isKnown(tag string) bool {
 	switch strings.ToLower(tag) {
 	case tagIssue, tagIssueWild, "iodef", "issuemail": // issuemail: RFC 9495
@@ -37,7 +37,7 @@ func unknown(set []*dns.CAA) *dns.CAA {
 	return nil
 }
 
-// refusals tell, of each record that decides, why it does not permit q. There are
+// refusals returns, for each record that decides, why it does not permit q. There are
 // none if one does, or if none decides.
 func refusals(set []*dns.CAA, q Request) (refused []string) {
 	for _, r := range binding(set, q.Wildcard) {
@@ -62,7 +62,7 @@ func binding(set []*dns.CAA, wildcard bool) []*dns.CAA {
 	return of(tagIssue)
 }
 
-// unmet tells what a value wants and q has not; "" if it permits q.
+// unmet returns what a value wants and q does not have; "" if it permits q.
 func unmet(value string, q Request) string {
 	i, err := parseIssuer(value)
 	switch {

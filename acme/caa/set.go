@@ -14,14 +14,14 @@ import (
 
 // How records are exchanged:
 //
-//  1. guards are added: issue ";" and issuewild ";" permit nobody
+//  1. guards are added: issue ";" and issuewild ";" permit no authority
 //  2. old records that are not wanted go
 //  3. wanted records that are not there come
 //  4. the guards go
 //
 // Without guards there would be a moment between 2 and 3 without a record, in which
 // every authority may issue to everybody. If it fails half-way the guards stay:
-// nobody can issue then, and another run mends it.
+// no authority can issue then, and another run repairs it.
 
 // A Provider changes the CAA records of zones. Zones have a dot at their end, names
 // are relative to their zone.

@@ -17,8 +17,8 @@ import (
 // use have about 200.
 const maxValue = 2048
 
-// issuer is a parsed value: who may issue, and under which conditions. With no name,
-// nobody.
+// issuer is a parsed value: the authority that may issue, and the conditions. Without a
+// name, no authority may.
 type issuer struct {
 	name       string // in lower case
 	parameters []parameter
@@ -26,8 +26,8 @@ type issuer struct {
 
 type parameter struct{ tag, value string } // the tag in lower case
 
-// parseIssuer parses the value of issue or issuewild. Who cannot parse one must take
-// it as if it permitted nobody.
+// parseIssuer parses the value of issue or issuewild. An authority that cannot
+// parse one must take it as if it permitted none.
 func parseIssuer(text string) (issuer, error) {
 	if len(text) > maxValue {
 		return issuer{}, fmt.Errorf("has %d bytes: want at most %d", len(text), maxValue)
@@ -97,7 +97,7 @@ func (i issuer) String() string {
 // trim removes WSP: spaces and tabs, no other white space.
 func trim(s string) string { return strings.Trim(s, " \t") }
 
-// isLabel tells whether s is letters and digits in lower case with hyphens between.
+// isLabel reports whether s is letters and digits in lower case with hyphens between.
 func isLabel(s string) bool {
 	if s == "" || s[0] == '-' || s[len(s)-1] == '-' {
 		return false

@@ -82,10 +82,10 @@ func alias(ctx context.Context, r dnsquery.Resolver, name string) (string, error
 	return dnsquery.Alias(m, name), nil
 }
 
-// isWildcard tells whether the alias of name comes from a wildcard beside it. A
+// isWildcard reports whether the alias of name comes from a wildcard beside it. A
 // gateway's domain often has one, "*.gw.example.com CNAME node.example.com": it is
 // no delegation of challenges, and ends to be seen once name has a record of its
-// own. A name that nobody has made tells: a wildcard gives it the same alias.
+// own. A name that was never made shows it: a wildcard gives it the same alias.
 func isWildcard(ctx context.Context, r dnsquery.Resolver, name, target string) (bool, error) {
 	_, parent, _ := strings.Cut(name, ".")
 	other, err := alias(ctx, r, "_"+strings.ToLower(rand.Text())+"."+parent)
@@ -95,7 +95,7 @@ func isWildcard(ctx context.Context, r dnsquery.Resolver, name, target string) (
 var errNoZone = errors.New("no zone is found: check that the domain is registered and delegated")
 
 // FindZone finds the zone that holds name, by asking for SOA records upwards. Where
-// nobody can tell, it does not go on: the zone above would be the wrong one.
+// that is not known, it does not go on: the zone above would be the wrong one.
 func FindZone(ctx context.Context, r dnsquery.Resolver, name string) (string, error) {
 	name = dns.CanonicalName(name)
 	for at := name; at != "" && at != "."; _, at, _ = strings.Cut(at, ".") {

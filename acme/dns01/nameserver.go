@@ -28,7 +28,7 @@ type nameserver struct {
 	recursive bool
 }
 
-// nameservers finds who answers for zone.
+// nameservers finds the servers that answer for zone.
 func (s *Solver) nameservers(ctx context.Context, zone string) ([]nameserver, error) {
 	var list []nameserver
 	if len(s.opts.Nameservers) > 0 {
@@ -102,7 +102,7 @@ func (n nameserver) lacks(ctx context.Context, name, value string) error {
 	return nil
 }
 
-// judge tells what is wrong with an answer about name.
+// judge returns what is wrong with an answer about name.
 func (n nameserver) judge(m *dns.Msg, name, value string) error {
 	if err := dnsquery.Code(m); err != nil {
 		return err

@@ -61,7 +61,7 @@ func round(ctx context.Context, list []nameserver, name, value string) (rest []n
 	return rest, oneline.Join(errs...)
 }
 
-// over tells whether ctx has ended, or is about to: the deadline of a socket that has
+// over reports whether ctx has ended, or is about to: the deadline of a socket that has
 // the context's may pass a moment earlier.
 func over(ctx context.Context) bool {
 	end, ok := ctx.Deadline()

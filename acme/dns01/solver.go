@@ -24,7 +24,7 @@ type Provider interface {
 	libdns.RecordDeleter
 }
 
-// Options tell a Solver what it needs. Only Provider is required.
+// Options configure a Solver. Only Provider is required.
 type Options struct {
 	Provider Provider
 
@@ -93,7 +93,7 @@ func (s *Solver) Present(ctx context.Context, c acme.Challenge) error {
 	return nil
 }
 
-// Wait blocks until all nameservers of the zone have the record. Its error tells
+// Wait blocks until all nameservers of the zone have the record. Its error says
 // what each of the others answers.
 func (s *Solver) Wait(ctx context.Context, c acme.Challenge) error {
 	p, err := s.place(ctx, c)

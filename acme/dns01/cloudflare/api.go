@@ -18,11 +18,11 @@ const (
 	maxBody = 1 << 20 // bytes of an answer; a page of 50 zones has about 100,000
 	tries   = 4
 	retry   = time.Second // the pause before the second try; doubles
-	// maxWait bounds what Retry-After asks for: more is told instead of waited for.
+	// maxWait bounds what Retry-After asks for: a longer wait is an error instead.
 	maxWait = 30 * time.Second
 )
 
-// envelope is what all answers have in common.
+// envelope is the part that all answers have in common.
 type envelope struct {
 	Success bool            `json:"success"`
 	Errors  []apiError      `json:"errors"`

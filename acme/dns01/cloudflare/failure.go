@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// failure is an answer of the API that is no success.
+// failure is an answer of the API that is not a success.
 type failure struct {
 	status     int
 	errors     []apiError
-	retryAfter time.Duration // 0 if it does not tell
+	retryAfter time.Duration // 0 if it does not say
 }
 
 type apiError struct {
@@ -40,11 +40,11 @@ func (f *failure) has(codes ...int) bool {
 	return slices.ContainsFunc(f.errors, func(e apiError) bool { return slices.Contains(codes, e.Code) })
 }
 
-// exists tells whether such a record is there: 81057 the record, 81058 an identical
+// exists reports whether such a record is there: 81057 the record, 81058 an identical
 // one.
 func (f *failure) exists() bool { return f.has(81057, 81058) }
 
-// temporary tells whether another try may do.
+// temporary reports whether another try may do.
 func (f *failure) temporary() bool {
 	return f.status == http.StatusTooManyRequests || f.status >= http.StatusInternalServerError
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Options tell a Provider what it needs. Only Token is required.
+// Options configure a Provider. Only Token is required.
 type Options struct {
 	Token   string // an API token, not a global key
 	BaseURL string // "" is https://api.cloudflare.com/client/v4
@@ -37,7 +37,7 @@ var (
 	_ libdns.RecordDeleter  = (*Provider)(nil)
 )
 
-// New makes a Provider. It asks nobody.
+// New makes a Provider. It sends no request.
 func New(o Options) (*Provider, error) {
 	if strings.Trim(o.Token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "" || o.Token == "" {
 		return nil, errors.New("cloudflare: want an API token, of letters, digits, '_' and '-'")

@@ -58,7 +58,7 @@ func toRecord(zone string, in libdns.Record) (record, error) {
 	return r, nil
 }
 
-// equal tells whether both say the same. The API shows texts as they were given, in
+// equal reports whether both say the same. The API shows texts as they were given, in
 // quotes or not.
 func (r record) equal(want record) bool {
 	if r.Type != want.Type || !strings.EqualFold(r.Name, want.Name) || (r.Data == nil) != (want.Data == nil) {
@@ -70,7 +70,7 @@ func (r record) equal(want record) bool {
 	return strings.Trim(r.Content, `"`) == strings.Trim(want.Content, `"`)
 }
 
-// permission is what changes and lists of records need.
+// permission is needed to change and list records.
 const permission = "Zone / DNS / Edit"
 
 // list are the records at name of one type.

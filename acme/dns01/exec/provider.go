@@ -14,7 +14,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Options tell a Provider what it needs. Only Program is required.
+// Options configure a Provider. Only Program is required.
 type Options struct {
 	Program string   // its absolute path; there is no shell in between
 	Args    []string // in front of the action
@@ -92,7 +92,7 @@ func (p *Provider) each(ctx context.Context, action, zone string, records []libd
 	return nil
 }
 
-// change is what the program is asked for.
+// change is one request to the program.
 type change struct{ action, name, value, zone string }
 
 // check keeps from the program what it does not expect: it may well be a shell

@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	maxOutput = 2048 // bytes of the program's output that an error tells
+	maxOutput = 2048 // bytes of the program's output that an error repeats
 	// pipeDelay is for what left the process group and keeps the output open.
 	pipeDelay = time.Second
 )
 
 // run runs the program once. The whole process group is killed before its leader is
-// waited for: until then nobody else can have its id.
+// waited for: until then no other process can have its id.
 func (p *Provider) run(ctx context.Context, c change) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()

@@ -69,7 +69,7 @@ func (p *Provider) refusal(answer *dns.Msg) error {
 	return errors.New("NOTAUTH: it is not authoritative for the zone: give the zone's primary server")
 }
 
-// explain tells what the code of an answer to an update means (RFC 2136, 3).
+// explain returns the meaning of the code of an answer to an update (RFC 2136, 3).
 func explain(code int) error {
 	switch code {
 	case dns.RcodeRefused:

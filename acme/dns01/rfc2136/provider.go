@@ -12,7 +12,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Options tell a Provider what it needs. All but Algorithm and Timeout are required.
+// Options configure a Provider. All but Algorithm and Timeout are required.
 type Options struct {
 	Server     string // the primary server, host or host:port
 	KeyName    string // of the TSIG key, as the server knows it
@@ -35,7 +35,7 @@ var (
 	_ libdns.RecordDeleter  = (*Provider)(nil)
 )
 
-// New makes a Provider. It reads the key, and asks nobody.
+// New makes a Provider. It reads the key, and sends no request.
 func New(o Options) (*Provider, error) {
 	server := o.Server
 	if _, _, err := net.SplitHostPort(server); err != nil {
@@ -76,7 +76,7 @@ func (p *Provider) AppendRecords(ctx context.Context, zone string, records []lib
 }
 
 // DeleteRecords removes TXT and CAA records by their value, whatever their TTL. It
-// cannot tell which were there, and returns them all.
+// cannot know which were there, and returns them all.
 func (p *Provider) DeleteRecords(ctx context.Context, zone string, records []libdns.Record) ([]libdns.Record, error) {
 	list, err := toWire(zone, records)
 	if err != nil {
