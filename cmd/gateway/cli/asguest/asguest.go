@@ -19,7 +19,7 @@ import (
 type Options struct {
 	Gateways []*rpc.Client // asked in order; the first that grants wins
 	Policy   vm.PortPolicy
-	Tunnel   wg.Options // but for Guest, Address and Log
+	Tunnel   wg.Options // without Guest, Address and Log, which Run sets
 	Serve    func(ctx context.Context, d guest.Device) error
 	Log      *slog.Logger
 }
