@@ -170,24 +170,6 @@ func TestPackagesAreSmall(t *testing.T) {
 	}
 }
 
-// The ways through the program in ARCHITECTURE.md name files, in the order in which they
-// are read.
-func TestArchitectureNamesFilesThatExist(t *testing.T) {
-	text, err := os.ReadFile("ARCHITECTURE.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	named := regexp.MustCompile("`([a-z0-9_/]+/[a-z0-9_]+\\.go)`").FindAllSubmatch(text, -1)
-	if len(named) == 0 {
-		t.Fatal("ARCHITECTURE.md names no file")
-	}
-	for _, n := range named {
-		if _, err := os.Stat(string(n[1])); err != nil {
-			t.Errorf("ARCHITECTURE.md names %s: %v", n[1], err)
-		}
-	}
-}
-
 func TestNothingRunsBeforeMain(t *testing.T) {
 	for _, s := range sources(t) {
 		if ast.IsGenerated(s.syntax) {
