@@ -10,6 +10,7 @@ import (
 
 	"sallyport/internal/atomicfile"
 	"sallyport/internal/regularfile"
+	"sallyport/internal/secretfile"
 )
 
 // The files in the directory of an authority.
@@ -52,8 +53,8 @@ func LoadAuthority(dir string) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return nil, fmt.Errorf("%s is open to others (mode %04o): run chmod 600 on it, and make a new authority if others may have read it", keyFile, perm)
+	if err := secretfile.CheckMode(info.Mode()); err != nil {
+		return nil, fmt.Errorf("%s %w", keyFile, err)
 	}
 	a, err := ParseAuthority(root, key)
 	if err != nil {

@@ -5,28 +5,23 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"sallyport/internal/hostname"
 )
 
 // fqdn is a domain name in its canonical form (RFC 4034, 6.2): lower case, with a dot at
 // its end.
 type fqdn string
 
-const (
-	maxName  = 253 // characters, without the dot at the end
-	maxLabel = 63
-)
-
-// parseName reads a name of the configuration: labels of letters, digits, hyphens
-// and underscores. It refuses the root and wildcards.
+// parseName reads a name of the configuration: labels of letters, digits, underscores
+// and inner hyphens. It refuses the root and wildcards.
 func parseName(s string) (fqdn, error) {
 	host := strings.ToLower(strings.TrimSuffix(s, "."))
-	for label := range strings.SplitSeq(host, ".") {
-		if len(label) == 0 || len(label) > maxLabel || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return "", fmt.Errorf("name %q: want labels of 1 to 63 letters, digits, - or _", s)
-		}
-	}
-	if len(host) > maxName {
-		return "", fmt.Errorf("name %q: is longer than %d characters", s, maxName)
+	switch {
+	case len(host) > hostname.MaxLength:
+		return "", fmt.Errorf("name %q: is longer than %d characters", s, hostname.MaxLength)
+	case !hostname.ValidLoose(host):
+		return "", fmt.Errorf("name %q: want labels of 1 to %d letters, digits, _ and inner -", s, hostname.MaxLabel)
 	}
 	return fqdn(host + "."), nil
 }

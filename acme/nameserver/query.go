@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"github.com/miekg/dns"
+
+	"sallyport/internal/hostname"
 )
 
 const (
@@ -64,7 +66,7 @@ func readQuestion(q *dns.Msg, b []byte) (rest int, ok bool) {
 		return 0, false
 	}
 	for at := headerSize; at < end; at += 1 + int(b[at]) {
-		if b[at] > maxLabel {
+		if b[at] > hostname.MaxLabel {
 			return 0, false
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"sallyport/internal/hostname"
 	"sallyport/internal/oneline"
 )
 
@@ -135,7 +136,7 @@ func (p *plan) addSOA(z Zone, ttl, negative uint32) error {
 // escaped (RFC 1035, 8).
 func mailbox(s string) (string, error) {
 	local, domain, ok := strings.Cut(s, "@")
-	if !ok || local == "" || len(local) > maxLabel ||
+	if !ok || local == "" || len(local) > hostname.MaxLabel ||
 		strings.Trim(strings.ToLower(local), "abcdefghijklmnopqrstuvwxyz0123456789-_+.") != "" {
 		return "", fmt.Errorf("contact %q: want an address like hostmaster@example.com", s)
 	}
@@ -143,7 +144,7 @@ func mailbox(s string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("contact %q: %w", s, err)
 	}
-	if len(local)+len(name) > maxName {
+	if len(local)+len(name) > hostname.MaxLength {
 		return "", fmt.Errorf("contact %q: is too long for a name", s)
 	}
 	return strings.ReplaceAll(local, ".", `\.`) + "." + string(name), nil
