@@ -44,7 +44,7 @@ type attestedSite struct {
 // newAttestedSite makes a site; section is its [attestation].
 func newAttestedSite(t *testing.T, section ...string) *attestedSite {
 	t.Helper()
-	endAtOnce(t)
+	gwtest.EndAtOnce(t)
 	s := &attestedSite{site: newSite(t), world: tdxpki.New(1, time.Now()), stop: func() {}}
 	s.pccs = s.world.PCCS(tdxpki.Dialect{})
 	s.server = httptest.NewServer(s.pccs)
@@ -68,10 +68,6 @@ func newAttestedSite(t *testing.T, section ...string) *attestedSite {
 	})
 	return s
 }
-
-// endAtOnce spares programs that the test runs the second for which the race detector
-// waits at their end.
-func endAtOnce(t *testing.T) { t.Setenv("GORACE", "atexit_sleep_ms=0") }
 
 func (s *attestedSite) read(name string) []byte {
 	s.t.Helper()

@@ -40,3 +40,7 @@ func Outcome(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	}
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
+
+// EndAtOnce spares the programs of a test the second for which the race detector waits at
+// their end.
+func EndAtOnce(t testing.TB) { t.Setenv("GORACE", "atexit_sleep_ms=0") }

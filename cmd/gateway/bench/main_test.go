@@ -32,17 +32,13 @@ func TestMain(m *testing.M) {
 // command is "gateway bench" with these arguments, not yet started.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	endAtOnce(t)
+	gwtest.EndAtOnce(t)
 	return gwtest.Program(t, append([]string{"bench"}, args...)...)
 }
 
 // outcome runs "gateway bench" to its end.
 func outcome(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	endAtOnce(t)
+	gwtest.EndAtOnce(t)
 	return gwtest.Outcome(t, append([]string{"bench"}, args...)...)
 }
-
-// endAtOnce spares the programs of a test the second for which the race detector waits at
-// their end.
-func endAtOnce(t *testing.T) { t.Setenv("GORACE", "atexit_sleep_ms=0") }

@@ -28,10 +28,6 @@ func TestMain(m *testing.M) {
 
 func newRoot() *cobra.Command { return cli.Root(&cobra.Command{Use: "gateway"}, New()) }
 
-// endAtOnce spares programs that the test runs the second for which the race detector
-// waits at their end.
-func endAtOnce(t *testing.T) { t.Setenv("GORACE", "atexit_sleep_ms=0") }
-
 // verification is a directory with a world's collateral in it, and a policy by which the
 // world's root stands for Intel's.
 type verification struct {

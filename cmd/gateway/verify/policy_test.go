@@ -17,7 +17,7 @@ import (
 )
 
 func TestVerifyExitCodesTellUsageFromFailure(t *testing.T) {
-	endAtOnce(t)
+	gwtest.EndAtOnce(t)
 	v := newVerification(t)
 	m := v.world.Guest(tdxpki.Guest{})
 	good := v.write("good.der", m.Certificate.Certificate[0])

@@ -36,7 +36,7 @@ func fixtures(t *testing.T, names ...string) (paths []string) {
 // A machine of dstack's, and what Intel said of it in February of 2026.
 func TestReportOfARealMachine(t *testing.T) {
 	files := fixtures(t, "dstack/quote-report.json", "dcap-qvl/tdx_quote_outdated_collateral.json")
-	endAtOnce(t)
+	gwtest.EndAtOnce(t)
 	code, out, stderr := gwtest.Outcome(t, "verify", "--collateral", files[1], "--at", "2026-03-01T00:00:00Z", files[0])
 	if code != 3 || stderr != "" {
 		t.Errorf("exit code %d: %s", code, stderr)
@@ -81,7 +81,7 @@ UNPROVEN: the hardware is genuine (UpToDate, good until 2026-03-20T10:41:15Z), b
 // Months later the same documents prove nothing: that is no fault of the machine's.
 func TestRealMachineIsUndecidedByOldDocuments(t *testing.T) {
 	files := fixtures(t, "dstack/quote-report.json", "dcap-qvl/tdx_quote_outdated_collateral.json")
-	endAtOnce(t)
+	gwtest.EndAtOnce(t)
 	code, out, _ := gwtest.Outcome(t, "verify", "--collateral", files[1], "--at", "2026-11-01T00:00:00Z", files[0])
 	if code != 4 || !strings.Contains(out, "✗ PCK CRL window                 2026-02-18T10:41:15Z … 2026-03-20T10:41:15Z: has expired at 2026-11-01T00:00:00Z\n") ||
 		!strings.Contains(out, "\nUNDECIDED: ") || !strings.Contains(out, "; 4 steps fail in total\n") {

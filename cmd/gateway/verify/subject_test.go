@@ -80,7 +80,7 @@ func TestHexIsReadAsToolsWriteIt(t *testing.T) {
 }
 
 func TestEvidenceComesFromStandardInput(t *testing.T) {
-	endAtOnce(t)
+	gwtest.EndAtOnce(t)
 	v := newVerification(t)
 	cmd := gwtest.Program(t, v.args("-")...)
 	cmd.Stdin = bytes.NewReader(v.world.Guest(tdxpki.Guest{}).Attestation.V0())
@@ -93,7 +93,7 @@ func TestEvidenceComesFromStandardInput(t *testing.T) {
 // What no evidence can be in is told in one line; nothing waits, and nothing is read whole
 // that is large.
 func TestWhatIsNoEvidenceIsToldInOneLine(t *testing.T) {
-	endAtOnce(t)
+	gwtest.EndAtOnce(t)
 	v := newVerification(t)
 	huge := v.write("huge", nil)
 	if err := os.Truncate(huge, 1<<30); err != nil {
