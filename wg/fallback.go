@@ -36,12 +36,36 @@ func (t *tunnel) addFallback() error {
 	if !t.o.Guest {
 		return nil
 	}
-	if err := t.nl.RouteReplace(t.fallback()); err != nil {
+	err := t.removeStale()
+	if err == nil {
+		err = t.nl.RouteReplace(t.fallback())
+	}
+	if err != nil {
 		t.o.Log.Warn("while the tunnel is down, packets to the tunnel network may leave by the default route: the route that makes it unreachable cannot be set",
 			"interface", t.o.Interface, "network", t.o.Address.Masked().String(), "error", err.Error())
 		return nil
 	}
 	t.fallbackSet = true
+	return nil
+}
+
+// removeStale removes what a killed process left for a part of the network, which was
+// smaller with fewer gateways in it: such a route would win against the tunnel's.
+func (t *tunnel) removeStale() error {
+	routes, err := t.nl.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Protocol: fallbackProtocol}, netlink.RT_FILTER_PROTOCOL)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return fmt.Errorf("list routes: %w", err)
+	}
+	own := t.o.Address.Masked()
+	for _, r := range routes {
+		to, ok := prefixOf(r.Dst)
+		if !ok || !isFallback(r) || to.Bits() <= own.Bits() || !own.Contains(to.Addr()) {
+			continue
+		}
+		if err := t.nl.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("remove route %s: %w", to, err)
+		}
+	}
 	return nil
 }
 

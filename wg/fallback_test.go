@@ -3,6 +3,7 @@ package wg
 import (
 	"errors"
 	"io"
+	"net/netip"
 	"syscall"
 	"testing"
 
@@ -39,7 +40,11 @@ func TestFallbackRouteIsTakenOverAndRemoved(t *testing.T) {
 	h := newHost(t)
 	o := autoOptions(t)
 	o.Mode, o.Guest = tunnelMode(), true
-	h.do(func() { must(t, netlink.RouteAdd((&tunnel{o: o}).fallback())) }) // by a process that was killed
+	narrow := o
+	narrow.Address = netip.MustParsePrefix("10.8.0.1/30")
+	for _, killed := range []Options{o, narrow} {
+		h.do(func() { must(t, netlink.RouteAdd((&tunnel{o: killed}).fallback())) })
+	}
 	d := h.open(o)
 	if n := h.fallbackRoutes(); n != 1 {
 		t.Errorf("%d routes", n)
