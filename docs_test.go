@@ -52,6 +52,23 @@ func TestReadmeLinksEveryDocument(t *testing.T) {
 	}
 }
 
+// A metric in a document exists.
+func TestMetricsInDocumentsExist(t *testing.T) {
+	var code strings.Builder
+	for _, s := range sources(t) {
+		if !s.test() {
+			code.WriteString(read(t, s.name))
+		}
+	}
+	for _, doc := range documents(t) {
+		for _, metric := range regexp.MustCompile(`\bgateway_[a-z_]+`).FindAllString(read(t, doc), -1) {
+			if !strings.Contains(code.String(), metric) {
+				t.Errorf("%s names %s, which is not in the code", doc, metric)
+			}
+		}
+	}
+}
+
 // documents returns the Markdown documents for users and contributors.
 func documents(t *testing.T) []string {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,14 +50,18 @@ func TestLinesOfTheDemoWork(t *testing.T) {
 		}
 	}
 	if len(lines) < 6 {
-		t.Errorf("only %d lines begin with curl: %q", len(lines), lines)
+		t.Fatalf("only %d lines begin with curl: %q", len(lines), lines)
 	}
+	wantInReadme(t, lines[0])
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for _, line := range lines {
 		got, err := exec.CommandContext(ctx, "bash", "-c", line+" --fail --silent --show-error").CombinedOutput()
 		if err != nil || len(got) == 0 {
 			t.Errorf("%s\n%v: %s", line, err, got)
+		}
+		if line == lines[0] {
+			wantInReadme(t, string(got))
 		}
 		if strings.Contains(line, "-8080g.") && !strings.Contains(string(got), "HTTP/2.0") {
 			t.Errorf("%s\nis not HTTP/2: %s", line, got)
@@ -67,5 +72,21 @@ func TestLinesOfTheDemoWork(t *testing.T) {
 	}
 	if err := demo.Wait(); err != nil {
 		t.Errorf("the demo ended with %v", err)
+	}
+}
+
+// changing is what differs from one run of the demo to the next: its directory, its port, and
+// which of the two instances answers.
+var changing = regexp.MustCompile(`gateway-demo-\d+|127\.0\.0\.1:\d+|instance [0-9a-f]{8}`)
+
+// wantInReadme checks that README.md shows a line as the demo prints it.
+func wantInReadme(t *testing.T, line string) {
+	t.Helper()
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(changing.ReplaceAllString(string(readme), "…"), changing.ReplaceAllString(strings.TrimSpace(line), "…")) {
+		t.Errorf("README.md does not show %q", line)
 	}
 }
