@@ -8,7 +8,7 @@ grep -rhoE --include='*_test.go' --with-filename '^func Fuzz[A-Za-z0-9_]+' . | s
 	while IFS=: read -r file target; do
 		name=${target#func }
 		echo "== $(dirname "$file") $name"
-		# A target that a build tag hides is no failure to go test. Here it is.
+		# go test passes if a build tag hides the target. Here that is a failure.
 		go test -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-30s}" -fuzzminimizetime 2s "$(dirname "$file")" 2>&1 </dev/null |
 			awk '{ print; fflush() } /no fuzz tests to fuzz/ { none = 1 } END { exit none }'
 	done

@@ -67,7 +67,7 @@ done
 cp "$kernel/lib/modules/$version"/modules.{order,builtin,builtin.modinfo} "$root/lib/modules/$version/"
 depmod -b "$root" "$version"
 
-# The tests, without the race detector, which is no static file.
+# The tests, without the race detector: it needs dynamic linking.
 export CGO_ENABLED=0
 grep -vE '^(#|$)' .ci/kernel-tests >"$root/tests/plan"
 while read -r dir; do
