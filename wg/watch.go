@@ -4,8 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"syscall"
 
-	"github.com/mdlayher/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"sallyport/wg/kernel"
@@ -20,8 +21,8 @@ func (t *tunnel) watches() []watch { return []watch{t.watchLink, t.watchRules} }
 func (t *tunnel) watchLink(ctx context.Context, changed func()) error {
 	err := kernel.Hear(ctx, t.inside, kernel.Subject{
 		Protocol: unix.NETLINK_ROUTE,
-		Groups:   []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE},
-		Concerns: func(n netlink.Message) bool {
+		Groups:   []uint{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE},
+		Concerns: func(n syscall.NetlinkMessage) bool {
 			// While there is no interface, any that goes may have been in its way.
 			index, ours := interfaceOf(n), t.watched.Load()
 			return index != 0 && (index == ours || ours == 0)
@@ -34,8 +35,8 @@ func (t *tunnel) watchLink(ctx context.Context, changed func()) error {
 }
 
 // interfaceOf returns the index of the interface that a notification is about, or 0.
-func interfaceOf(m netlink.Message) int32 {
-	switch uint16(m.Header.Type) {
+func interfaceOf(m syscall.NetlinkMessage) int32 {
+	switch m.Header.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK, unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		if len(m.Data) < 8 {
 			return 0
@@ -48,18 +49,14 @@ func interfaceOf(m netlink.Message) int32 {
 }
 
 // outputOf returns the index of a route's interface, or 0 if it has none or several.
-func outputOf(data []byte) (index int32) {
+func outputOf(data []byte) int32 {
 	if len(data) < unix.SizeofRtMsg {
 		return 0
 	}
-	attrs, err := netlink.NewAttributeDecoder(data[unix.SizeofRtMsg:])
-	if err != nil {
+	attrs, err := nl.ParseRouteAttrAsMap(data[unix.SizeofRtMsg:])
+	index := attrs[unix.RTA_OIF].Value
+	if err != nil || len(index) != 4 {
 		return 0
 	}
-	for attrs.Next() {
-		if attrs.Type() == unix.RTA_OIF {
-			index = attrs.Int32()
-		}
-	}
-	return index
+	return int32(binary.NativeEndian.Uint32(index))
 }

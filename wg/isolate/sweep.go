@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/mdlayher/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"sallyport/wg/kernel"
@@ -101,10 +101,7 @@ func socketsTo(s *kernel.Socket, family byte, network netip.Prefix) (found []soc
 	code = binary.NativeEndian.AppendUint16(code, no)
 	code = append(code, unix.AF_INET, byte(network.Bits()), 0, 0)
 	code = binary.NativeEndian.AppendUint32(code, ^uint32(0)) // any port
-	filter, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: bytecode, Data: append(code, address[:]...)}})
-	if err != nil {
-		return nil, err
-	}
+	filter := nl.NewRtAttr(bytecode, append(code, address[:]...)).Serialize()
 	all := socket{family: family}
 	answers, err := s.Ask(kernel.Message{Kind: unix.SOCK_DIAG_BY_FAMILY, Flags: unix.NLM_F_DUMP, Data: append(all.request(speaking), filter...)})
 	for _, a := range answers {

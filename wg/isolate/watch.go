@@ -3,8 +3,8 @@ package isolate
 import (
 	"context"
 	"fmt"
+	"syscall"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"sallyport/wg/kernel"
@@ -17,8 +17,8 @@ func (i *Isolation) Watch(ctx context.Context, changed func()) error {
 	name := TableName(i.o.Interface)
 	err := kernel.Hear(ctx, i.inside, kernel.Subject{
 		Protocol: unix.NETLINK_NETFILTER,
-		Groups:   []uint32{unix.NFNLGRP_NFTABLES},
-		Concerns: func(m netlink.Message) bool { return nft.TableOf(m) == name },
+		Groups:   []uint{unix.NFNLGRP_NFTABLES},
+		Concerns: func(m syscall.NetlinkMessage) bool { return nft.TableOf(m) == name },
 	}, changed)
 	if err != nil {
 		return fmt.Errorf("listen for changes of the packet filter: %w", err)

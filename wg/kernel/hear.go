@@ -4,41 +4,37 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"syscall"
 
-	"github.com/mdlayher/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
 // A Subject names the notifications to listen for.
 type Subject struct {
-	Protocol int      // NETLINK_…
-	Groups   []uint32 // multicast groups of it
+	Protocol int    // NETLINK_…
+	Groups   []uint // multicast groups of it, of the first 32
 	// Concerns reports whether a notification matters to the listener.
-	Concerns func(netlink.Message) bool
+	Concerns func(syscall.NetlinkMessage) bool
 }
 
 // Hear listens in a namespace until ctx ends, and then returns nil. It calls
 // changed once after it has begun to listen, after each batch of notifications of
 // which one matters, and whenever the kernel has dropped some.
 func Hear(ctx context.Context, inside *Namespace, about Subject, changed func()) error {
-	var socket *netlink.Conn
+	var socket *nl.NetlinkSocket
 	err := inside.Do(func() (err error) {
-		socket, err = netlink.Dial(about.Protocol, nil)
+		socket, err = nl.Subscribe(about.Protocol, about.Groups...)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = socket.Close() }()
-	defer context.AfterFunc(ctx, func() { _ = socket.Close() })()
-	for _, group := range about.Groups {
-		if err := socket.JoinGroup(group); err != nil {
-			return err
-		}
-	}
+	defer socket.Close()
+	defer context.AfterFunc(ctx, socket.Close)()
 	changed() // earlier changes were not heard
 	for {
-		news, err := socket.Receive()
+		news, _, err := socket.Receive()
 		switch {
 		case ctx.Err() != nil:
 			return nil

@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/mdlayher/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/oneline"
@@ -87,9 +87,7 @@ func (f *Filter) removal(name string) ([]kernel.Message, error) {
 	if err != nil || !there {
 		return nil, err
 	}
-	var b batch
-	b.add(unix.NFT_MSG_DELTABLE, 0, text(unix.NFTA_TABLE_NAME, name))
-	return b.messages, b.failed
+	return []kernel.Message{inTable(unix.NFT_MSG_DELTABLE, 0, text(unix.NFTA_TABLE_NAME, name))}, nil
 }
 
 // commit sends a transaction. Only its last message asks for an acknowledgement:
@@ -148,12 +146,8 @@ func (f *Filter) find(name string) (flags Flags, there bool, err error) {
 }
 
 // list returns the objects of a kind that have these attributes.
-func (f *Filter) list(kind uint16, attrs ...netlink.Attribute) (found []attributes, err error) {
-	m, err := inTable(kind, unix.NLM_F_DUMP, attrs...)
-	if err != nil {
-		return nil, err
-	}
-	answers, err := f.socket.Ask(m)
+func (f *Filter) list(kind uint16, attrs ...*nl.RtAttr) (found []attributes, err error) {
+	answers, err := f.socket.Ask(inTable(kind, unix.NLM_F_DUMP, attrs...))
 	for _, a := range answers {
 		found = append(found, attributesOf(a.Data))
 	}
@@ -161,24 +155,28 @@ func (f *Filter) list(kind uint16, attrs ...netlink.Attribute) (found []attribut
 }
 
 // messages returns the messages that make the table.
-func (t Table) messages() ([]kernel.Message, error) {
-	var b batch
-	b.add(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, text(unix.NFTA_TABLE_NAME, t.Name), integer(unix.NFTA_TABLE_FLAGS, uint32(t.Flags)))
+func (t Table) messages() (all []kernel.Message, err error) {
+	add := func(kind, flags uint16, attrs ...*nl.RtAttr) { all = append(all, inTable(kind, flags, attrs...)) }
+	add(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, text(unix.NFTA_TABLE_NAME, t.Name), integer(unix.NFTA_TABLE_FLAGS, uint32(t.Flags)))
 	for _, c := range t.Chains {
-		attrs := []netlink.Attribute{text(unix.NFTA_CHAIN_TABLE, t.Name), text(unix.NFTA_CHAIN_NAME, c.Name)}
+		attrs := []*nl.RtAttr{text(unix.NFTA_CHAIN_TABLE, t.Name), text(unix.NFTA_CHAIN_NAME, c.Name)}
 		if c.Hook != nil {
 			attrs = append(attrs, text(unix.NFTA_CHAIN_TYPE, string(nftables.ChainTypeFilter)),
-				b.nested(unix.NFTA_CHAIN_HOOK, integer(unix.NFTA_HOOK_HOOKNUM, uint32(*c.Hook)), integer(unix.NFTA_HOOK_PRIORITY, 0)))
+				nested(unix.NFTA_CHAIN_HOOK, integer(unix.NFTA_HOOK_HOOKNUM, uint32(*c.Hook)), integer(unix.NFTA_HOOK_PRIORITY, 0)))
 		}
-		b.add(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE, attrs...)
+		add(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE, attrs...)
 	}
 	for _, c := range t.Chains {
 		for _, rule := range c.Rules {
-			b.add(unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND, text(unix.NFTA_RULE_TABLE, t.Name), text(unix.NFTA_RULE_CHAIN, c.Name),
-				b.nested(unix.NFTA_RULE_EXPRESSIONS, b.expressions(rule)...))
+			list, err := expressions(rule)
+			if err != nil {
+				return nil, err
+			}
+			add(unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND, text(unix.NFTA_RULE_TABLE, t.Name), text(unix.NFTA_RULE_CHAIN, c.Name),
+				nested(unix.NFTA_RULE_EXPRESSIONS, list...))
 		}
 	}
-	return b.messages, b.failed
+	return all, nil
 }
 
 // UnknownFlags reports whether err may be the answer of a kernel that does not know
