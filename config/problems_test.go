@@ -227,7 +227,7 @@ func TestProblemsAreBounded(t *testing.T) {
 	}
 }
 
-func TestAllProblemsAreToldAtOnceInOrder(t *testing.T) {
+func TestAllProblemsAreReportedAtOnceInOrder(t *testing.T) {
 	checkProblems(t, []problemCase{{name: "every kind", whole: true, file: `
 loops = 3
 [[domain]]

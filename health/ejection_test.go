@@ -43,7 +43,7 @@ func TestThreeFailuresInARowEject(t *testing.T) {
 
 // A client chooses the port: one that the firewall drops, or that nobody has ever
 // reached, must not put the instance aside, nor any number of them.
-func TestPortThatNeverAnsweredSpeaksAgainstNobody(t *testing.T) {
+func TestPortThatNeverAnsweredEjectsNoInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := dialWorld(t)
 		pass(time.Minute)

@@ -14,7 +14,7 @@ import (
 	"sallyport/internal/vm"
 )
 
-func TestRekeyedInstanceStartsAnew(t *testing.T) {
+func TestRekeyedInstanceStartsAgain(t *testing.T) {
 	for what, change := range map[string]func(*vm.Spec){
 		"key":     func(s *vm.Spec) { s.Key = vm.WGKey{9} },
 		"address": func(s *vm.Spec) { s.Addr = s.Addr.Next() },
@@ -145,7 +145,7 @@ func TestEachStateIsCounted(t *testing.T) {
 	})
 }
 
-func TestStatusTellsStateReasonAndAge(t *testing.T) {
+func TestStatusShowsStateReasonAndAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, spec("b", "x", 1), spec("a", "y", 2), spec("a", "x2", 3))
 		start := time.Now()

@@ -217,7 +217,7 @@ func TestHandshakeAfterARegistrationIsSeenSoon(t *testing.T) {
 	})
 }
 
-func TestSteppedTimesFoolNobody(t *testing.T) {
+func TestSteppedTimesChangeNoState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, spec("app", "future", 1), spec("app", "past", 2), spec("app", "ancient", 3))
 		start := time.Now()
@@ -263,7 +263,7 @@ func TestFailingDumpLetsInstancesAge(t *testing.T) {
 	})
 }
 
-func TestHangingDumpDelaysNobody(t *testing.T) {
+func TestHangingDumpDelaysNoInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, spec("app", "a", 1))
 		w.shake(1, time.Now())

@@ -52,7 +52,7 @@ func acmeInfoOf(t *testing.T, site http.Handler, method, host string) *httptest.
 	return w
 }
 
-func TestSiteTellsOfTheDomainThatWasAskedFor(t *testing.T) {
+func TestSiteShowsTheDomainOfTheRequest(t *testing.T) {
 	site := WellKnown("", &certificates{uri: "https://ca/acct/1", quote: `{"quote":"00"}`})
 	const want = `{"account_uri":"https://ca/acct/1","hist_keys":["01ab"],` +
 		`"quoted_hist_keys":[{"public_key":"01ab","quote":"{\"quote\":\"00\"}","attestation":"{}"}],` +
@@ -73,7 +73,7 @@ func TestSiteTellsOfTheDomainThatWasAskedFor(t *testing.T) {
 	}
 }
 
-func TestHeadTellsTheSizeOfAcmeInfo(t *testing.T) {
+func TestHeadHasTheSizeOfAcmeInfo(t *testing.T) {
 	srv := httptest.NewServer(WellKnown("", &certificates{quote: strings.Repeat("a", 100_000)}))
 	defer srv.Close()
 	ask := func(method string) (int64, int) {

@@ -124,7 +124,7 @@ func requestOf(r Registration) *gatewaypb.RegisterCvmRequest {
 }
 
 // transport is for one registration: a new connection proves that the gateway is
-// still who it was.
+// still the same.
 func (c *Client) transport() *http.Transport {
 	d := net.Dialer{Timeout: connectTimeout}
 	return &http.Transport{

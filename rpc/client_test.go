@@ -89,7 +89,7 @@ func (w *world) fakeGateway(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	return srv
 }
 
-func TestClientTrustsOnlyTheGatewayItWasTold(t *testing.T) {
+func TestClientTrustsOnlyItsGateway(t *testing.T) {
 	w := newWorld(t, nil)
 	for name, change := range map[string]func(*Client){
 		"another root":      func(c *Client) { c.Roots = newRoot(t).pool() },
@@ -114,7 +114,7 @@ func TestClientTrustsOnlyTheGatewayItWasTold(t *testing.T) {
 	}
 }
 
-func TestClientTellsThatAQuoteIsWanted(t *testing.T) {
+func TestClientReportsThatAQuoteIsWanted(t *testing.T) {
 	w := newWorld(t, func(o *Options) {
 		o.Identify = func(context.Context, *tls.ConnectionState) (Caller, error) { return Caller{}, ErrNoAttestation }
 	})

@@ -34,7 +34,7 @@ type slowed struct {
 
 func newExcess() *excess { return &excess{pace: newPace(), slow: make(map[netip.Prefix]*slowed)} }
 
-// take counts a handshake of who, a certificate, from source, and returns how long its
+// take counts a handshake of a certificate from source, and returns how long its
 // connection is to be held; it is one too many if ok is false.
 func (e *excess) take(source netip.Prefix, who any, now time.Time) (wait time.Duration, ok bool) {
 	if wait, ok = e.pace.take(who, now); !ok {

@@ -175,7 +175,7 @@ func (g *gate) admit(c *conn) {
 	}
 }
 
-// holderOf is who has shown a certificate: it, and the key that has signed it, which
+// holderOf returns the holder of a certificate: it, and the key that has signed it, which
 // dstack's KMS has one of for each app.
 func holderOf(state *tls.ConnectionState) (authority, who any) {
 	chain := state.VerifiedChains[0]

@@ -51,7 +51,7 @@ func TestCallsBeyondTheLimitWaitForTheirTurn(t *testing.T) {
 	}
 }
 
-func TestCallThatGetsNoTurnIsToldToComeAgain(t *testing.T) {
+func TestCallWithoutATurnIsAskedToRetry(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.MaxRequests = 1 })
 	synctest.Test(t, func(t *testing.T) {
 		w.guest = w.app.guest(t, "app1", "inst1") // valid in the bubble

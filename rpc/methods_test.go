@@ -71,7 +71,7 @@ func TestOnlyGatewaysOfTheSameAppGetPeers(t *testing.T) {
 
 // A certificate that names the gateway's app is not enough: who it is of is found out as
 // for a registration, and what is refused there is refused here.
-func TestPeersAreToldOnlyToWhomIdentifyKnows(t *testing.T) {
+func TestOnlyIdentifiedCallersGetPeers(t *testing.T) {
 	w := newWorld(t, func(o *Options) {
 		o.Identify = func(context.Context, *tls.ConnectionState) (Caller, error) {
 			return Caller{}, errors.New("its issuing CA is of another app")

@@ -25,7 +25,7 @@ type pace struct {
 
 func newPace() *pace { return &pace{next: make(map[any]time.Time), sweep: 1024} }
 
-// take counts a call of who, and returns how long it is to wait. A call that would wait
+// take counts a call of a holder, and returns how long it is to wait. A call that would wait
 // too long is not counted.
 func (p *pace) take(who any, now time.Time) (wait time.Duration, ok bool) {
 	p.mu.Lock()
@@ -49,7 +49,7 @@ func (p *pace) take(who any, now time.Time) (wait time.Duration, ok bool) {
 	return max(0, wait), true
 }
 
-// wait returns when a call of who may go on.
+// wait returns when a call of a holder may go on.
 func (p *pace) wait(ctx context.Context, who any) error {
 	wait, ok := p.take(who, time.Now())
 	if !ok {

@@ -16,7 +16,7 @@ import (
 //	known      the same, from an address from which a certified guest has come lately
 //	certified  its certificate was verified
 //
-// Who comes is never turned away while somebody else has more: when a class is full, the
+// A new connection is not refused while another holder has more: when a class is full, the
 // network with the most connections in it gives one up, of its address with the most, the
 // one that has been idle the longest.
 
@@ -41,7 +41,7 @@ const (
 	maxKnown = 8192
 )
 
-// places says who has one. It is the only owner of conn's class and holders.
+// places records which connections have one. It alone owns the class and holders of a conn.
 type places struct {
 	max       [classes]int
 	perSource int
@@ -74,8 +74,8 @@ func newPlaces(n, perSource int) *places {
 	return p
 }
 
-// enter gives c a place before its handshake, and returns who had to give one up, if
-// anybody. That one has no place any more and is to be closed.
+// enter gives c a place before its handshake. It returns the connection that had to give
+// one up, or nil. That one has no place any more, and the caller closes it.
 func (p *places) enter(c *conn, now time.Time) (out *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,8 +87,8 @@ func (p *places) enter(c *conn, now time.Time) (out *conn) {
 	return p.makeRoomLocked(c, p.perSource)
 }
 
-// certify moves c to the places of certified guests, as one of who, a certificate of
-// authority. If c itself is returned there is no place for it.
+// certify moves c to the places of certified guests, held by who, a certificate of
+// authority. If it returns c itself, there is no place for c.
 func (p *places) certify(c *conn, authority, who any, now time.Time) (out *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -149,7 +149,7 @@ func (p *places) removeLocked(c *conn) bool {
 	return true
 }
 
-// makeRoomLocked takes a place from somebody if c, which has come last, is one too many.
+// makeRoomLocked takes a place from a connection if c, the latest, is one too many.
 func (p *places) makeRoomLocked(c *conn, share int) (out *conn) {
 	switch own := c.holders[1]; {
 	case own.open > share:
@@ -163,7 +163,8 @@ func (p *places) makeRoomLocked(c *conn, share int) (out *conn) {
 	return out
 }
 
-// lastLocked is who gives up its place for c, among those of one holder if it is not nil.
+// lastLocked returns the connection that gives up its place for c, among those of one holder
+// if it is not nil.
 // A call of a certified guest that is under way is not cut off: c itself goes before.
 func (p *places) lastLocked(c *conn, of *holder) *conn {
 	last, lastIdle := c, c.idleSince.Load()

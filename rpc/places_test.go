@@ -32,7 +32,7 @@ func (c *crowd) comes(from string, busy bool) (came, out *conn) {
 	return came, out
 }
 
-func TestWhoHasTheMostGivesUpAPlace(t *testing.T) {
+func TestHolderOfTheMostGivesUpAPlace(t *testing.T) {
 	type who struct {
 		from string
 		busy bool
@@ -75,7 +75,7 @@ func TestWhoHasTheMostGivesUpAPlace(t *testing.T) {
 	}
 }
 
-func TestPlacesAreKeptForWhoIsKnown(t *testing.T) {
+func TestPlacesAreKeptForKnownGuests(t *testing.T) {
 	c := newCrowd(8, 8) // 2 for strangers, 2 for known addresses, 4 for certified guests
 	guest, _ := c.comes("192.0.2.1:1", false)
 	if out := c.certify(guest, "app", "leaf", c.now); out != nil {
@@ -120,7 +120,7 @@ func TestCertifiedCallsAreNotCutOff(t *testing.T) {
 	}
 }
 
-func TestWhoLostItsPlaceGetsNoOther(t *testing.T) {
+func TestConnectionThatLostItsPlaceGetsNoOther(t *testing.T) {
 	c := newCrowd(4, 4) // 1 for strangers
 	first, _ := c.comes("192.0.2.1:1", false)
 	if _, out := c.comes("192.0.2.1:2", false); out != first {

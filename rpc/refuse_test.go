@@ -27,7 +27,7 @@ func errorOf(t testing.TB, a answer) string {
 	return e.Error
 }
 
-func TestBadRegistrationIsToldWhy(t *testing.T) {
+func TestErrorNamesTheFaultOfARegistration(t *testing.T) {
 	w := newWorld(t, nil)
 	key := func(s string) string { return `{"client_public_key":"` + s + `"}` }
 	ports := func(s string) string {

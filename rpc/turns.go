@@ -17,7 +17,7 @@ type turns struct {
 
 func newTurns(n int) *turns { return &turns{free: n} }
 
-// ring is one level of who waits. Its members are rings, or waiters at the last level.
+// ring is one level of those that wait. Its members are rings, or waiters at the last level.
 type ring struct {
 	order  list.List // of members; the front is next
 	places map[any]*list.Element
@@ -88,7 +88,7 @@ func (r *ring) push(path []any, w *waiter) {
 	e.Value.(*member).push(path[1:], w)
 }
 
-// pop takes who is next, and sends its rings to the end. It returns nil if nothing waits.
+// pop takes the next waiter, and sends its rings to the end. It returns nil if nothing waits.
 func (r *ring) pop() *waiter {
 	e := r.order.Front()
 	if e == nil {

@@ -34,7 +34,7 @@ func TestTurnsGoRoundNetworksAndAddresses(t *testing.T) {
 	})
 }
 
-func TestWhoLeavesTheQueueTakesNoTurn(t *testing.T) {
+func TestWaiterThatLeavesTakesNoTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := newTurns(1)
 		turns.enter(nil, "x", "x")

@@ -9,7 +9,7 @@ import (
 )
 
 // WellKnown is the small site that a gateway serves its clients under its own name,
-// gateway.<domain>: whether it is there, and what proves who it is. agent is the
+// gateway.<domain>: whether it is there, and what proves its identity. agent is the
 // socket of its dstack guest agent, "" if it is no CVM; certs may be nil: nothing is
 // known of certificates. The handler may be used concurrently.
 func WellKnown(agent string, certs Certificates) http.Handler {

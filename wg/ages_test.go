@@ -94,7 +94,7 @@ func TestFirstLookBelievesTheWallClockWithinBounds(t *testing.T) {
 	}
 }
 
-func TestPeerMadeAnewHasNeverShakenHands(t *testing.T) {
+func TestPeerCreatedAgainHasNeverShakenHands(t *testing.T) {
 	now := time.Now()
 	h := handshake{}.look(now.Add(-time.Minute).Round(0), now.Round(0), now)
 	if h = h.look(time.Time{}, now.Round(0), now); !h.at.IsZero() {

@@ -96,7 +96,7 @@ func TestKernelModeWithoutTheModuleSaysSo(t *testing.T) {
 }
 
 // google/nftables alone would wait for ever for what such a kernel never answers.
-func TestKernelWithoutPacketFilterIsSaidAndAutoGoesOn(t *testing.T) {
+func TestKernelWithoutPacketFilterIsReportedAndAutoGoesOn(t *testing.T) {
 	if c, err := nftables.New(); err != nil {
 		t.Fatal(err)
 	} else if _, err := c.ListTables(); err == nil {

@@ -70,7 +70,7 @@ func TestFailedOpenLeavesNothingBehind(t *testing.T) {
 	h.open(o)
 }
 
-func TestPortInUseIsSaidInNetstackToo(t *testing.T) {
+func TestPortInUseIsReportedInNetstackToo(t *testing.T) {
 	taken, err := net.ListenPacket("udp4", "0.0.0.0:0")
 	must(t, err)
 	defer taken.Close()
@@ -81,7 +81,7 @@ func TestPortInUseIsSaidInNetstackToo(t *testing.T) {
 	}
 }
 
-func TestNameInUseIsSaidAndLeftAlone(t *testing.T) {
+func TestNameInUseIsReportedAndLeftAlone(t *testing.T) {
 	h := newHost(t)
 	o := autoOptions(t)
 	h.do(func() {
@@ -122,7 +122,7 @@ func TestSocketOfAnotherDeviceIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestAddressInUseIsSaid(t *testing.T) {
+func TestAddressInUseIsReported(t *testing.T) {
 	for _, taken := range []string{"10.8.0.1/32", "10.8.7.7/16", "10.8.0.9/24", "10.0.0.1/8"} {
 		h := newHost(t)
 		o := autoOptions(t)
@@ -141,7 +141,7 @@ func TestAddressInUseIsSaid(t *testing.T) {
 	}
 }
 
-func TestRouteIntoTheTunnelNetworkIsSaid(t *testing.T) {
+func TestRouteIntoTheTunnelNetworkIsReported(t *testing.T) {
 	for to, refused := range map[string]bool{
 		"10.8.0.0/16": true, "10.8.3.0/24": true, "10.8.0.2/32": true, "10.0.0.0/8": false, "10.9.0.0/24": false,
 	} {

@@ -97,7 +97,7 @@ func TestCloseAfterFlushedRulesIsNoError(t *testing.T) {
 	nothingLeft(t, s.gateway, s.options.Interface)
 }
 
-func TestTableOfAnotherProcessIsSaid(t *testing.T) {
+func TestTableOfAnotherProcessIsReported(t *testing.T) {
 	s := newSite(t)
 	needFlags(t, s.gateway, nft.Owned)
 	must(t, s.gateway.filter().Replace(nft.Table{Name: isolate.TableName(s.options.Interface), Flags: nft.Owned}))

@@ -103,7 +103,7 @@ func TestRenamedInterfaceWaitsForItsName(t *testing.T) {
 
 // Somebody gives the name to an interface of his own: it is his, gets none of our
 // peers, and tells us nothing.
-func TestInterfaceOfSomebodyElseIsLeftAlone(t *testing.T) {
+func TestInterfaceOfAnotherProgramIsLeftAlone(t *testing.T) {
 	s := newSite(t)
 	guest := s.joined()
 	s.gateway.do(func() {
@@ -143,7 +143,7 @@ func TestInterfaceOfSomebodyElseIsLeftAlone(t *testing.T) {
 }
 
 // The kernel tells of a change: nobody waits for the next look.
-func TestChangeIsMendedWithinMilliseconds(t *testing.T) {
+func TestChangeIsRepairedWithinMilliseconds(t *testing.T) {
 	s := newSite(t)
 	s.open()
 	s.device.look = time.Hour
@@ -225,7 +225,7 @@ func TestSocketIsThereAgain(t *testing.T) {
 }
 
 // Another program that undoes each repair at once fills no log.
-func TestFightWithAnotherProgramIsToldEveryTenSeconds(t *testing.T) {
+func TestFightWithAnotherProgramIsLoggedEveryTenSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, f := fakeDevice(t, nil)
 		var log bytes.Buffer

@@ -38,7 +38,7 @@ func throughTunnel(t *testing.T) (gateway, guest *netstack.Conn) {
 	return gateway, guest
 }
 
-func TestStackTellsWhatIsNotAcknowledged(t *testing.T) {
+func TestStackCountsWhatIsNotAcknowledged(t *testing.T) {
 	gateway, guest := throughTunnel(t)
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<18) // more than the guest's buffer takes
 	go func() { _, _ = gateway.Write(sent) }()
@@ -53,7 +53,7 @@ func TestStackTellsWhatIsNotAcknowledged(t *testing.T) {
 	eventually(t, "all is acknowledged", func() bool { return gateway.Unsent() == 0 })
 }
 
-func TestStackTellsAResetFromAnEnd(t *testing.T) {
+func TestStackDistinguishesAResetFromAnEnd(t *testing.T) {
 	for name, end := range map[string]struct {
 		end, reset bool
 		want       error // of a write

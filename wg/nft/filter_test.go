@@ -74,7 +74,7 @@ func TestFailedTransactionLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-func TestTableThatSomebodyChangedIsNoticed(t *testing.T) {
+func TestTableThatWasChangedIsNoticed(t *testing.T) {
 	h := newHost(t)
 	f := open(t, h)
 	defer func() { must(t, f.Close()) }()

@@ -62,7 +62,7 @@ func TestInputIsReadAsSerdeDoes(t *testing.T) {
 	}
 }
 
-func TestBadInputIsToldWhereAndWhy(t *testing.T) {
+func TestErrorNamesTheBadInput(t *testing.T) {
 	deep := strings.Repeat(`[`, 1<<20)
 	for in, want := range map[string]string{
 		`{`:                             "invalid JSON: unexpected EOF",
