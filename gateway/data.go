@@ -108,19 +108,19 @@ func (g *Gateway) openRoutes(context.Context) error {
 	}
 	g.routes = route.New(opts)
 	g.routes.SetProxyTLVs(g.cfg.Proxy.ProxyTLVs)
-	return g.setUpstreams(g.cfg)
+	if err := g.checkUpstreams(g.cfg); err != nil {
+		return err
+	}
+	return g.routes.SetUpstreams(g.cfg.Proxy.UpstreamRATLS)
 }
 
-// setUpstreams takes over from cfg which apps are connected to by RA-TLS, if their
-// instances' systems would be known.
-func (g *Gateway) setUpstreams(cfg *config.Config) error {
-	apps := cfg.Proxy.UpstreamRATLS
-	if !apps.IsZero() {
-		if err := g.appraise.KnowsSystems(cfg.Attestation); err != nil {
-			return err
-		}
+// checkUpstreams returns why the systems of the instances that [proxy] upstream_ratls lists
+// would be unknown, or nil.
+func (g *Gateway) checkUpstreams(cfg *config.Config) error {
+	if cfg.Proxy.UpstreamRATLS.IsZero() {
+		return nil
 	}
-	return g.routes.SetUpstreams(apps)
+	return g.appraise.KnowsSystems(cfg.Attestation)
 }
 
 // openRelay opens the listeners for clients.

@@ -40,10 +40,13 @@ func (g *Gateway) Reload() {
 func (g *Gateway) ReloadConfig(file string) {
 	cfg, err := config.Load(file)
 	if err == nil {
+		err = g.checkUpstreams(cfg)
+	}
+	if err == nil {
 		err = g.setDomains(cfg)
 	}
 	if err == nil {
-		err = g.setUpstreams(cfg)
+		err = g.routes.SetUpstreams(cfg.Proxy.UpstreamRATLS)
 	}
 	if err != nil {
 		g.log.Error("cannot use the new configuration; the previous one stays in force", "error", err)

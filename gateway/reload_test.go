@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"errors"
+	"os"
+	"strings"
 	"testing"
 
 	"sallyport/config"
@@ -50,6 +52,25 @@ func TestReloadChangesWhichAppsAreEncryptedAgain(t *testing.T) {
 		if got, err := s.get("aaaa-" + port); (err == nil) != step.plain {
 			t.Errorf("%s: %q, %v", step.list, got, err)
 		}
+	}
+}
+
+// A list of apps that cannot be known leaves the domains of the same file alone.
+func TestReloadWithAProblemChangesNothing(t *testing.T) {
+	s := newSite(t, "")
+	s.run()
+	text, err := os.ReadFile(s.path("gateway.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := strings.NewReplacer("gw.test", "other.test", "[proxy]\n", "[proxy]\nupstream_ratls = [\"*\"]\n").Replace(string(text))
+	s.write("gateway.toml", bad)
+	s.g.ReloadConfig(s.path("gateway.toml"))
+	if d := s.g.routes.Domains(); len(d) != 1 || d[0].Name != "gw.test" {
+		t.Errorf("the domains are %+v", d)
+	}
+	if !strings.Contains(s.log.String(), "the previous one stays in force") {
+		t.Errorf("the log says\n%s", s.log.String())
 	}
 }
 

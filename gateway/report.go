@@ -50,8 +50,8 @@ func instances(h *health.Monitor, r *registry.Registry) []admin.Instance {
 	return all
 }
 
-// ending returns the instances that are served, and will not be for ever if nothing happens,
-// or not by their own names.
+// ending returns the instances that are served and will be refused later if nothing happens,
+// or that are not served by their own names.
 func ending(r *registry.Registry) map[vm.InstanceID]registry.Status {
 	all := make(map[vm.InstanceID]registry.Status)
 	for _, s := range r.Status() {
@@ -62,10 +62,10 @@ func ending(r *registry.Registry) map[vm.InstanceID]registry.Status {
 	return all
 }
 
-// endOf is what is to be said of such an instance besides.
+// endOf returns what to add to the reason of such an instance.
 func endOf(s registry.Status) (text string) {
 	if !s.Undecided.IsZero() {
-		text = "; its evidence cannot be judged again, and it is served so until " + s.Undecided.UTC().Format(time.RFC3339)
+		text = "; its evidence cannot be appraised again at the moment; it is served until " + s.Undecided.UTC().Format(time.RFC3339)
 	}
 	if !s.RefusedFrom.IsZero() {
 		text += "; it is refused from " + s.RefusedFrom.UTC().Format(time.RFC3339) + " unless it registers again: " + s.Ended

@@ -27,7 +27,7 @@ func TestStoredEvidenceIsHeldAgainstThePolicyWithoutCollateral(t *testing.T) {
 	s.run()
 	s.until("it is served for an hour", func(st *admin.Status) bool {
 		i := st.Instances[0]
-		return i.Health != "refused" && !i.UndecidedUntil.IsZero() && strings.Contains(i.Reason, "its evidence cannot be judged again, and it is served so until ")
+		return i.Health != "refused" && !i.UndecidedUntil.IsZero() && strings.Contains(i.Reason, "its evidence cannot be appraised again at the moment; it is served until ")
 	})
 	s.stop()
 
