@@ -98,3 +98,25 @@ func TestArchitectureNamesEveryFolder(t *testing.T) {
 		}
 	}
 }
+
+// A package comment names the files of its package in the order to read them in: they exist.
+func TestPackageCommentsNameFilesThatExist(t *testing.T) {
+	file := regexp.MustCompile(`\b[a-z0-9_/.]+\.go\b`)
+	found := 0
+	for _, s := range sources(t) {
+		if s.syntax.Doc == nil {
+			continue
+		}
+		for _, name := range file.FindAllString(s.syntax.Doc.Text(), -1) {
+			found++
+			_, here := os.Stat(path.Join(s.dir(), name))
+			_, fromRoot := os.Stat(name)
+			if here != nil && fromRoot != nil {
+				t.Errorf("%s: the package comment names %s, which does not exist", s.name, name)
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("package comments name %d files, want at least 100", found)
+	}
+}

@@ -1,5 +1,5 @@
-// Generate writes gateway.pb.go from the gateway.proto of the folder that is its
-// argument: protocompile reads the source in the place of protoc, then the
+// Command generate writes rpc/gatewaypb/gateway.pb.go from the gateway.proto of the
+// folder in its argument. protocompile parses the source instead of protoc, and then the
 // generator of protoc-gen-go runs in this process.
 package main
 
