@@ -3,9 +3,12 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
+
+	"sallyport/internal/oneline"
 )
 
 // Error is one problem of a configuration file.
@@ -32,7 +35,10 @@ const maxProblems = 1000
 // in the order of their places in it.
 type Errors []Error
 
-// Error is one line per problem.
+// LogValue returns the problems on one line, with "; " between them.
+func (e Errors) LogValue() slog.Value { return slog.StringValue(oneline.Text(e.Error())) }
+
+// Error returns one line for each problem.
 func (e Errors) Error() string {
 	lines := make([]string, len(e))
 	for i := range e {

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -251,6 +252,16 @@ hedge = "10s"
 		`f:10:17: proxy.listen: "x" is not an address to listen on: want IP:port, such as "0.0.0.0:443" or "[::]:443"`,
 		`f:12:1: proxy.timeouts.hedge: hedge (10s) must be less than connect (5s): the second attempt would never start`,
 	}}})
+}
+
+// A file that is read again while the gateway runs is logged.
+func TestProblemsAreLoggedOnOneLine(t *testing.T) {
+	_, err := Parse("f", []byte("a = 1\nb = 1\n"))
+	var out strings.Builder
+	slog.New(slog.NewJSONHandler(&out, nil)).Error("cannot use the new configuration", "error", err)
+	if text := out.String(); strings.Contains(text, `\n`) || !strings.Contains(text, "; f:2:1: b: unknown key") {
+		t.Error(text)
+	}
 }
 
 func TestFIFOInPlaceOfTheFileDoesNotHang(t *testing.T) {
