@@ -31,7 +31,7 @@ const shopOne = "[[instance]]\napp_id = \"aaaa\"\ninstance_id = \"aa01\"\naddres
 type site struct {
 	t     *testing.T
 	dir   string
-	roots *x509.CertPool // of the certificate for *.gw.test
+	roots *x509.CertPool // of the certificate for *.gw.test and *.other.test
 	log   gwtest.Buffer
 	g     *Gateway
 }
@@ -42,7 +42,7 @@ func newSite(t *testing.T, proxy string, more ...string) *site {
 	t.Helper()
 	ca := gwtest.NewCA(t)
 	s := &site{t: t, dir: t.TempDir(), roots: ca.Pool()}
-	gwtest.WritePEM(t, s.dir, "web", ca.Server(t, "*.gw.test"))
+	gwtest.WritePEM(t, s.dir, "web", ca.Server(t, "*.gw.test", "*.other.test"))
 	s.configure(proxy, more...)
 	t.Cleanup(func() {
 		if t.Failed() {
