@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"sallyport/internal/gwtest"
 )
@@ -22,7 +22,7 @@ import (
 // and ports.
 type host struct {
 	t  testing.TB
-	ns netns.NsHandle
+	ns *os.File
 }
 
 func newHost(t testing.TB) *host {
@@ -32,10 +32,9 @@ func newHost(t testing.TB) *host {
 	}
 	h := &host{t: t}
 	onThread(t, func() {
-		ns, err := netns.New()
-		if err != nil {
-			t.Fatalf("new network namespace: %v", err)
-		}
+		must(t, unix.Unshare(unix.CLONE_NEWNET))
+		ns, err := os.Open("/proc/thread-self/ns/net")
+		must(t, err)
 		h.ns = ns
 	})
 	t.Cleanup(func() { h.ns.Close() })
@@ -66,7 +65,7 @@ func onThread(t testing.TB, f func()) {
 func (h *host) do(f func()) {
 	h.t.Helper()
 	onThread(h.t, func() {
-		must(h.t, netns.Set(h.ns))
+		must(h.t, unix.Setns(int(h.ns.Fd()), unix.CLONE_NEWNET))
 		f()
 	})
 }
@@ -76,7 +75,7 @@ func cable(a, b *host, addrA, addrB string) {
 	nameA, nameB := unusedName(), unusedName()
 	a.do(func() {
 		must(a.t, netlink.LinkAdd(&netlink.Veth{
-			LinkAttrs: netlink.LinkAttrs{Name: nameA}, PeerName: nameB, PeerNamespace: netlink.NsFd(int(b.ns)),
+			LinkAttrs: netlink.LinkAttrs{Name: nameA}, PeerName: nameB, PeerNamespace: netlink.NsFd(int(b.ns.Fd())),
 		}))
 		plug(a.t, nameA, addrA)
 	})

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"sallyport/internal/oneline"
 )
@@ -26,7 +26,7 @@ const maxEntered = 32
 // concurrently.
 type Host struct {
 	name    string
-	ns      netns.NsHandle
+	ns      *os.File
 	nl      *netlink.Handle
 	entered chan struct{}
 }
@@ -36,7 +36,7 @@ func Missing() string {
 	if os.Geteuid() != 0 {
 		return "network namespaces need root"
 	}
-	if err := run(func() error { return syscall.Unshare(syscall.CLONE_NEWNET) }); err != nil {
+	if err := run(func() error { return unix.Unshare(unix.CLONE_NEWNET) }); err != nil {
 		return fmt.Sprintf("network namespaces cannot be made (CAP_SYS_ADMIN): %v", err)
 	}
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
@@ -50,7 +50,10 @@ func NewHost(t testing.TB, name string) *Host {
 	t.Helper()
 	h := &Host{name: name, entered: make(chan struct{}, maxEntered)}
 	err := run(func() (err error) {
-		if h.ns, err = netns.New(); err != nil {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		if h.ns, err = os.Open(threadNamespace); err != nil {
 			return err
 		}
 		if h.nl, err = netlink.NewHandle(syscall.NETLINK_ROUTE); err != nil {
@@ -67,7 +70,7 @@ func NewHost(t testing.TB, name string) *Host {
 	}
 	t.Cleanup(func() {
 		h.nl.Close()
-		_ = h.ns.Close()
+		h.ns.Close()
 	})
 	return h
 }
@@ -78,26 +81,32 @@ func (h *Host) Do(f func() error) error {
 	h.entered <- struct{}{}
 	defer func() { <-h.entered }()
 	return run(func() error {
-		if err := netns.Set(h.ns); err != nil {
+		if err := enter(h.ns); err != nil {
 			return fmt.Errorf("enter %s: %w", h.name, err)
 		}
 		return f()
 	})
 }
 
+// threadNamespace is the network namespace of the thread that opens it.
+const threadNamespace = "/proc/thread-self/ns/net"
+
+// enter moves the calling thread into a network namespace.
+func enter(ns *os.File) error { return unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET) }
+
 // run runs f on a thread of its own and brings the thread home afterwards.
 func run(f func() error) error {
 	ended := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		home, err := netns.Get()
+		home, err := os.Open(threadNamespace)
 		if err != nil {
 			ended <- err
 			return
 		}
 		err = f()
 		// A thread that cannot go home stays locked and ends with this goroutine.
-		if back := netns.Set(home); back == nil {
+		if back := enter(home); back == nil {
 			runtime.UnlockOSThread()
 		}
 		_ = home.Close()
@@ -151,7 +160,7 @@ func Connect(t testing.TB, a *Host, aName string, aAddrs []netip.Prefix, b *Host
 	t.Helper()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = aName
-	err := a.nl.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: bName, PeerNamespace: netlink.NsFd(b.ns)})
+	err := a.nl.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: bName, PeerNamespace: netlink.NsFd(int(b.ns.Fd()))})
 	if err == nil {
 		err = oneline.Join(a.address(aName, aAddrs), b.address(bName, bAddrs))
 	}
