@@ -131,8 +131,8 @@ func readAuthority(t table, directory string, path func(string) (string, error))
 	return a
 }
 
-// complete checks what of the section the domains need, and derives what other
-// sections tell. Where no domain has acme = true, nothing is needed.
+// complete checks the keys that the domains need, and derives values from other
+// sections. Where no domain has acme = true, nothing is needed.
 func (a *ACME) complete(t table, c *Config) {
 	if !slices.ContainsFunc(c.Domains, func(d Domain) bool { return d.ACME }) {
 		return

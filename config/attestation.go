@@ -14,7 +14,7 @@ import (
 // (allow.go), which is read again when it changes.
 
 // Attestation says which hardware evidence is good enough. See rpc.require_quote for
-// who must show some.
+// the guests that must show evidence.
 type Attestation struct {
 	// TCBStatuses are the states of platforms that are accepted, in Intel's words.
 	// Default those that leave nothing to update: UpToDate, SWHardeningNeeded,

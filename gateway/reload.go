@@ -35,7 +35,7 @@ func (g *Gateway) Reload() {
 }
 
 // ReloadConfig takes over what of the configuration file may change while the gateway runs:
-// the domains, but for those with ratls; [proxy] upstream_ratls and proxy_tlvs; and the
+// the domains, except those with ratls; [proxy] upstream_ratls and proxy_tlvs; and the
 // policy of [attestation]. A file with a problem is logged and changes nothing.
 func (g *Gateway) ReloadConfig(file string) {
 	cfg, err := config.Load(file)

@@ -21,7 +21,7 @@ const (
 
 // Tunnel is the VM's WireGuard device.
 type Tunnel interface {
-	// Apply makes the tunnel as g says. force asks to make it anew even if it is so
+	// Apply makes the tunnel as g says. force makes it again even if it is so
 	// already, with the servers' names resolved again: the tunnel is silent.
 	Apply(ctx context.Context, g Grant, force bool) error
 

@@ -150,7 +150,7 @@ func (e *entry) postpone(next time.Time) {
 func (e *entry) schedule(next time.Time) { e.next = next }
 
 // undecided notes that there is no verdict now, and returns since when there is none. A clock
-// that was set back begins anew.
+// that was set back starts it again.
 func (e *entry) undecided(now time.Time) (since time.Time) {
 	if since = e.undecidedSince(); since.IsZero() || since.After(now) {
 		since = now.Truncate(time.Second)

@@ -40,7 +40,7 @@ func (c *conn) finish() {
 	c.part()
 }
 
-// leaveBackend gives back what stood for the backend, but for its descriptor.
+// leaveBackend gives back everything of the backend except its descriptor.
 func (c *conn) leaveBackend() {
 	l := c.loop
 	l.release(&c.up)

@@ -114,7 +114,7 @@ func hint(err error) string {
 // with bytes under way, is more than the idle time, by two visits of its check: it also
 // ends a connection whose peer just reads nothing (tcp_probe_timer: a zero window
 // that lasts as long), and how long that may last is what idle says. Were they equal,
-// chance would tell whether such an end is called an idle timeout or the peer's reset.
+// chance would decide whether such an end is called an idle timeout or the peer's reset.
 func (e *Engine) guard(fd int32) {
 	nonblock.SetInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 	nonblock.SetInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepIdle)

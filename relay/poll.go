@@ -8,7 +8,7 @@ import (
 
 // A loop waits for events in one of two ways.
 //
-// The Go scheduler takes the P of a loop that tells it of its wait, at once, as a loop is
+// The Go scheduler takes the P of a loop that announces its wait, at once, as a loop is
 // one goroutine that never ends: it counts as having run for too long (retake in Go's
 // runtime/proc.go). When the wait ends, its monitor is woken, and looks every 20 µs
 // whether there is a P to take. With 16 downloads at 50 MB/s each, 540 waits a second

@@ -28,7 +28,7 @@ type wire struct {
 	// answers counts the bytes in out that crypto/tls wrote by itself.
 	answers int
 	silent  bool   // nothing more is said to the peer
-	eof     bool   // the socket said EOF, and crypto/tls was told
+	eof     bool   // the socket reported EOF, and crypto/tls got it
 	ended   Reason // why Read gave up during the handshake
 
 	turn    turn

@@ -26,7 +26,7 @@ const (
 )
 
 // encodingOf chooses as prpc does. Guests send JSON without a content type: only
-// ?json tells.
+// ?json shows it.
 func encodingOf(r *http.Request) encoding {
 	if r.Method != http.MethodPost {
 		return query

@@ -75,7 +75,7 @@ func methodName(name string) string {
 }
 
 // answer calls m. A panic ends the call and not the process, as everywhere in
-// net/http, but is told.
+// net/http, and is logged.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, enc encoding, m method) (out proto.Message, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -58,9 +58,9 @@ func (s *Server) info(context.Context, call, proto.Message) (proto.Message, erro
 	}, nil
 }
 
-// getPeers is for the gateways of one cluster: they run the same app. Who asks is found
-// out as it is for a registration: the app id in a certificate alone is the word of
-// whichever authority signed it, which may be that of another app.
+// getPeers is for the gateways of one cluster: they run the same app. The caller is
+// identified as for a registration: the app id in a certificate alone is a claim of the
+// authority that signed it, which may be that of another app.
 func (s *Server) getPeers(ctx context.Context, c call, _ proto.Message) (proto.Message, error) {
 	caller, err := s.o.Identify(ctx, c.conn)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 
 // WellKnown is the small site that a gateway serves its clients under its own name,
 // gateway.<domain>: whether it is there, and what proves its identity. agent is the
-// socket of its dstack guest agent, "" if it is no CVM; certs may be nil: nothing is
-// known of certificates. The handler may be used concurrently.
+// socket of its dstack guest agent, "" outside a CVM; certs may be nil: nothing is
+// known about certificates. The handler may be used concurrently.
 func WellKnown(agent string, certs Certificates) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/health", func(http.ResponseWriter, *http.Request) {})

@@ -109,7 +109,7 @@ func (d *Device) setPeer(p Peer) error {
 	return nil
 }
 
-// apply makes a change. A change may fail half-way (IpcSet is no transaction):
+// apply makes a change. A change may fail half-way (IpcSet is not a transaction):
 // the rest of the peer is then removed, so that it can neither keep an
 // address that may be given to another nor be taken for set.
 func (d *Device) apply(c change) error {

@@ -100,7 +100,7 @@ func (r *run) records(out *sealer, b []byte, size int) ([]byte, error) {
 	return b, nil
 }
 
-// spell sends the hello byte by byte, but for the last one.
+// spell sends the hello byte by byte, except the last one.
 func (r *run) spell(ctx context.Context, c net.Conn) error {
 	clock := r.share()
 	for i := range len(r.hello) - 1 {

@@ -19,7 +19,7 @@ type Result struct {
 	Failed   uint64  `json:"failed"` // connections that could not be made
 	// FirstError is why one could not be made, or was ended.
 	FirstError string `json:"first_error,omitempty"`
-	Bytes      uint64 `json:"bytes"` // that were sent, TLS included but for handshakes
+	Bytes      uint64 `json:"bytes"` // that were sent, with TLS but without handshakes
 }
 
 func (r *run) result() *Result {

@@ -63,7 +63,7 @@ type counters struct {
 	first                            string // failure
 }
 
-// behind is how late the schedule of new connections may be before it starts anew: what
+// behind is how late the schedule of new connections may be before it starts again: what
 // could not be opened while all were in use is not caught up by a burst.
 const behind = 100 * time.Millisecond
 

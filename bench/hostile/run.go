@@ -98,7 +98,7 @@ func (c *comparison) attacks(ctx context.Context) error {
 // quietWarmup is what honest clients have before they are measured without an attack.
 const quietWarmup = 300 * time.Millisecond
 
-// measure makes one run: a proxy anew, honest clients alone, honest clients beside the attack.
+// measure makes one run: a new proxy, honest clients alone, honest clients beside the attack.
 func (c *comparison) measure(ctx context.Context, a *assault, run *OneRun) error {
 	p, err := c.site.start(ctx, a.form(run.Proxy))
 	if err != nil {

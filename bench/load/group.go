@@ -206,7 +206,7 @@ func (g *group) drop(c *conn) {
 
 // settle counts what was due and has not ended when the counting does: it has taken
 // at least until now, and leaving it out would hide a server that has stopped answering.
-// What is under way as it should be is no news: with a schedule that is what is younger
+// An operation that is in progress as it should be does not count: with a schedule that is what is younger
 // than the median; without one, younger than any that has ended.
 func (g *group) settle(until int64) {
 	start := g.l.phase.start.Load()

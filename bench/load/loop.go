@@ -10,7 +10,7 @@ import (
 )
 
 // A loop is one thread with its share of the connections. Everything in it belongs
-// to that thread, but for phases and counters.
+// to that thread, except phases and counters.
 type loop struct {
 	opts   *Options
 	to     netip.AddrPort

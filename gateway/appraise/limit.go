@@ -32,7 +32,7 @@ type budgets struct {
 }
 
 type budget struct {
-	users int           // who hold it; guarded by budgets.mu
+	users int           // callers that hold it; guarded by budgets.mu
 	turns chan struct{} // one for each that is judged
 	used  float64       // bytes, at the time since; guarded by budgets.mu
 	since time.Time

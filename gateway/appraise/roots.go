@@ -32,8 +32,8 @@ func newKMSRoots(section config.RPC, api func() *x509.CertPool) (*kmsRoots, erro
 	return k, k.reload()
 }
 
-// reload reads client_ca anew where the guests' API does not. On an error the roots before
-// stay.
+// reload reads client_ca again where the guests' API does not. On an error the previous
+// roots stay in use.
 func (k *kmsRoots) reload() error {
 	if k.section.Listen.IsValid() || k.section.ClientCA == "" {
 		return nil

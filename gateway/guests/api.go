@@ -127,7 +127,7 @@ func (a *API) Roots() *x509.CertPool { return a.identity.Roots() }
 // Ready returns why guests would not accept the API's certificate, or nil.
 func (a *API) Ready() error { return a.identity.Ready() }
 
-// Reload gets the API's certificate anew, and reports whether it is another one. The guest
+// Reload gets the API's certificate again, and reports whether it has changed. The guest
 // agent may be asked.
 func (a *API) Reload(ctx context.Context) (bool, error) { return a.identity.Reload(ctx) }
 

@@ -16,8 +16,8 @@ import (
 // The zones of [acme] dns = "embedded": one for each domain with acme = true. Where a whole
 // domain is delegated to the gateway, it publishes CAA records as well: once it has an
 // account, that account alone gets certificates, by DNS-01 alone (caa.Pins). The records
-// never refuse the gateway itself: while an authority has told no name by which it goes in
-// CAA records, there are none.
+// never refuse the gateway itself: while an authority has published no name for CAA records,
+// there are none.
 
 // zones returns the zones of the domains. caa are the records of each whole domain.
 func zones(c config.Embedded, domains []config.Domain, caa []nameserver.CAA) []nameserver.Zone {

@@ -23,7 +23,7 @@ import (
 // GuestLink is the name of the tunnel's interface on a guest's host.
 const GuestLink = "wg0"
 
-// guestEnv tells a re-executed test binary to be a guest, and which one.
+// guestEnv makes a re-executed test binary a guest, and says which one.
 const guestEnv = "GATEWAY_TEST_GUEST"
 
 // ready is the line with which a guest says that its tunnel is up.

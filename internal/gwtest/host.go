@@ -200,7 +200,7 @@ func (h *Host) Route(t testing.TB, name string, nets ...netip.Prefix) {
 	}
 }
 
-// Unplug takes an interface down: packets vanish, and nobody is told.
+// Unplug takes an interface down: packets vanish, and no end is notified.
 func (h *Host) Unplug(t testing.TB, name string) {
 	t.Helper()
 	link, err := h.nl.LinkByName(name)

@@ -59,7 +59,7 @@ func (f *flags) complete(cmd *cobra.Command, short map[string]string) (err error
 	return nil
 }
 
-// commandLine is the command with the flags that are set, but for --out.
+// commandLine is the command with the flags that are set, except --out.
 func commandLine(cmd *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString("go run ./bench/cmd/measure " + cmd.Name())

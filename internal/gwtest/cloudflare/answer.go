@@ -86,7 +86,7 @@ func (a *API) knowsLocked(w http.ResponseWriter, r *http.Request) bool {
 	return known
 }
 
-// same tells whether both say the same; quotes around a text do not count.
+// same reports whether both are the same; quotes around a text do not count.
 func (r Record) same(x Record) bool {
 	if r.Type != x.Type || !strings.EqualFold(r.Name, x.Name) || (r.Data == nil) != (x.Data == nil) {
 		return false

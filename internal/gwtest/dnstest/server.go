@@ -102,7 +102,7 @@ func (s *Server) serve(w dns.ResponseWriter, q *dns.Msg) {
 	if w.LocalAddr().Network() == "udp" {
 		m.Truncate(1232)
 	}
-	w.WriteMsg(m) //nolint:errcheck // who has left is no error
+	w.WriteMsg(m) //nolint:errcheck // a client may have left
 }
 
 // answer fills in the records, along at most 16 aliases.

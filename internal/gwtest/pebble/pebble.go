@@ -137,7 +137,7 @@ func (s *Server) run(t testing.TB) {
 // Stop kills the server. Its directory refuses connections then.
 func (s *Server) Stop() { s.stop() }
 
-// Count tells how often text stands in the server's log.
+// Count returns how often text appears in the server's log.
 func (s *Server) Count(text string) int { return s.out.count(text) }
 
 // Issuers trusts what this server has issued.
@@ -149,7 +149,7 @@ func (s *Server) Issuers(t testing.TB) *x509.CertPool {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(data) {
-		t.Fatal("pebble's root is no certificate")
+		t.Fatal("pebble's root is not a certificate")
 	}
 	return pool
 }

@@ -13,7 +13,7 @@ func ReportData(tag string, content []byte) [64]byte {
 // An Attestation is a TDX machine's evidence as dstack packs it.
 type Attestation struct {
 	Quote      []byte
-	Log        Log // what is told of it
+	Log        Log // what is reported of it
 	Runtime    Log // dstack's events once more: Log.Runtime() in an honest one
 	ReportData [64]byte
 	Config     string // JSON

@@ -60,7 +60,7 @@ type Machine struct {
 	Log         Log // whole, as measured
 	Quote       []byte
 	Attestation Attestation // whole
-	// AppInfo is what the evidence of a guest nobody has broken proves, but for
+	// AppInfo is what the evidence of an intact guest proves, except
 	// the device id: that is a KMS's (see Derive).
 	AppInfo     AppInfo
 	Certificate tls.Certificate

@@ -53,7 +53,7 @@ func (p *PKI) Certify(pck PCK, by *Entity) *Entity {
 	return Issue(t, p.Key("pck"), by)
 }
 
-// SetPCK certifies the machine anew with a change, by the authority it has now.
+// SetPCK certifies the machine again with a change, by its present authority.
 // Quotes that were made before keep the old certificate.
 func (p *PKI) SetPCK(change func(*PCK)) {
 	change(&p.PCK)
