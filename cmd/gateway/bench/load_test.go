@@ -57,14 +57,25 @@ func service(t *testing.T, logs bool, pattern string, cmd *exec.Cmd) []string {
 	return nil
 }
 
-// loaded runs bench load for a moment and returns its result.
+// loaded runs bench load for a moment and returns its result. On a busy machine no operation
+// may end in 200 ms: then it runs for longer.
 func loaded(t *testing.T, args ...string) load.Result {
 	t.Helper()
-	args = append([]string{"load", "--json", "--warmup", "50ms", "--duration", "200ms", "--connections", "4"}, args...)
-	code, stdout, stderr := outcome(t, args...)
-	var r load.Result
-	if err := json.Unmarshal([]byte(stdout), &r); code != 0 || err != nil || r.Errors > 0 || r.Empty() {
-		t.Fatalf("gateway %s: exit code %d, %v: %s%s", strings.Join(args, " "), code, err, stdout, stderr)
+	run := func(duration string) (r load.Result) {
+		all := append([]string{"load", "--json", "--warmup", "50ms", "--duration", duration, "--connections", "4"}, args...)
+		code, stdout, stderr := outcome(t, all...)
+		err := json.Unmarshal([]byte(stdout), &r)
+		if err != nil || r.Errors > 0 || code != 0 && !r.Empty() {
+			t.Fatalf("gateway %s: exit code %d, %v: %s%s", strings.Join(all, " "), code, err, stdout, stderr)
+		}
+		return r
+	}
+	r := run("200ms")
+	if r.Empty() {
+		r = run("5s")
+	}
+	if r.Empty() {
+		t.Fatalf("gateway bench load %s: no operation ended in 5 s", strings.Join(args, " "))
 	}
 	return r
 }
