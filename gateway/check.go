@@ -6,6 +6,7 @@ import (
 	"sallyport/certs"
 	"sallyport/config"
 	"sallyport/gateway/appraise"
+	"sallyport/gateway/guests"
 	"sallyport/gateway/issue"
 	"sallyport/internal/oneline"
 )
@@ -15,5 +16,5 @@ import (
 func Check(ctx context.Context, cfg *config.Config) error {
 	p := cfg.Proxy
 	_, err := certs.Open(issue.Sources(cfg.Domains), certs.Options{MinVersion: p.TLSMinVersion, CipherSuites: p.TLS12Ciphers})
-	return oneline.Join(err, issue.CheckQuotes(ctx, cfg), issue.Check(cfg), appraise.CheckUpstreams(cfg))
+	return oneline.Join(err, issue.CheckQuotes(ctx, cfg), issue.Check(cfg), guests.Check(ctx, cfg), appraise.Check(cfg))
 }

@@ -71,13 +71,14 @@ func (k *kmsRoots) knowSystems(section config.Attestation) error {
 	return err
 }
 
-// CheckUpstreams returns why [proxy] upstream_ratls could not be served, or nil.
-func CheckUpstreams(cfg *config.Config) error {
-	if cfg.Proxy.UpstreamRATLS.IsZero() {
-		return nil
+// Check returns why New would refuse the files of [attestation], or why [proxy] upstream_ratls
+// could not be served, or nil.
+func Check(cfg *config.Config) error {
+	if _, err := VerifierOptions(cfg.Attestation); err != nil {
+		return err
 	}
 	k, err := newKMSRoots(cfg.RPC, func() *x509.CertPool { return nil })
-	if err != nil {
+	if err != nil || cfg.Proxy.UpstreamRATLS.IsZero() {
 		return err
 	}
 	return k.knowSystems(cfg.Attestation)

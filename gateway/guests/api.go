@@ -26,6 +26,7 @@ import (
 	"sallyport/ratls"
 	"sallyport/registry"
 	"sallyport/rpc"
+	"sallyport/wg"
 )
 
 // Options configure an API.
@@ -47,6 +48,8 @@ type API struct {
 	listener net.Listener
 }
 
+var errNoTunnel = errors.New(`[rpc] listen: guests need a tunnel, and [wireguard] mode is "none"`)
+
 // Open reads the API's certificates and listens; nil where [rpc] has no listen address.
 func Open(ctx context.Context, o Options) (*API, error) {
 	c := o.Config.RPC
@@ -54,10 +57,10 @@ func Open(ctx context.Context, o Options) (*API, error) {
 		return nil, nil
 	}
 	if o.TunnelKey.IsZero() {
-		return nil, errors.New(`[rpc] listen: guests need a tunnel, and [wireguard] mode is "none"`)
+		return nil, errNoTunnel
 	}
 	from := rpc.IdentityOptions{
-		Files: rpc.Files{Cert: c.Cert, Key: c.Key, ClientCA: c.ClientCA}, Log: o.Log,
+		Files: files(c), Log: o.Log,
 		OnAuthorities: func(roots []*x509.Certificate) { o.Registry.SetAuthorities(fingerprints(roots)) },
 	}
 	if c.DstackAgent != "" {
@@ -87,6 +90,23 @@ func Open(ctx context.Context, o Options) (*API, error) {
 		Log: o.Log,
 	})}, nil
 }
+
+// Check returns why Open would refuse the files of [rpc], or nil. It asks no guest agent.
+func Check(ctx context.Context, cfg *config.Config) error {
+	switch c := cfg.RPC; {
+	case !c.Listen.IsValid():
+		return nil
+	case wg.Mode(cfg.WireGuard.Mode) == wg.ModeNone:
+		return errNoTunnel
+	case c.DstackAgent != "":
+		return nil
+	default:
+		_, err := rpc.OpenIdentity(ctx, rpc.IdentityOptions{Files: files(c)})
+		return err
+	}
+}
+
+func files(c config.RPC) rpc.Files { return rpc.Files{Cert: c.Cert, Key: c.Key, ClientCA: c.ClientCA} }
 
 // fingerprints returns those of the roots in force.
 func fingerprints(roots []*x509.Certificate) []registry.Fingerprint {

@@ -39,6 +39,22 @@ func (j joined) Error() string {
 // Unwrap lets errors.Is and errors.As see all of them.
 func (j joined) Unwrap() []error { return j }
 
+// Split returns the errors that Join has joined, or err alone, or nothing if err is nil.
+func Split(err error) []error {
+	if err == nil {
+		return nil
+	}
+	all, ok := err.(joined) //nolint:errorlint // one that is wrapped has more to say than its parts
+	if !ok {
+		return []error{err}
+	}
+	var parts []error
+	for _, err := range all {
+		parts = append(parts, Split(err)...)
+	}
+	return parts
+}
+
 // Text returns s with "; " in place of its line breaks.
 func Text(s string) string {
 	if !strings.ContainsAny(s, "\r\n") {

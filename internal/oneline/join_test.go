@@ -2,8 +2,10 @@ package oneline
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"testing"
 )
 
@@ -20,6 +22,22 @@ func TestErrorsAreJoinedInOneLine(t *testing.T) {
 	}
 	if !errors.Is(err, fs.ErrExist) || !errors.Is(err, net.ErrClosed) {
 		t.Errorf("%v does not wrap both", err)
+	}
+}
+
+func TestJoinedErrorsAreSplitAgain(t *testing.T) {
+	own := fmt.Errorf("open: %w", Join(fs.ErrExist, net.ErrClosed))
+	for _, c := range []struct {
+		err  error
+		want []error
+	}{
+		{nil, nil},
+		{fs.ErrExist, []error{fs.ErrExist}},
+		{Join(fs.ErrExist, Join(net.ErrClosed, own)), []error{fs.ErrExist, net.ErrClosed, own}},
+	} {
+		if got := Split(c.err); !slices.Equal(got, c.want) {
+			t.Errorf("%v: %q, want %q", c.err, got, c.want)
+		}
 	}
 }
 

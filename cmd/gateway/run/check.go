@@ -10,6 +10,7 @@ import (
 	"sallyport/cmd/gateway/cli"
 	"sallyport/config"
 	"sallyport/gateway"
+	"sallyport/internal/oneline"
 	"sallyport/wg"
 )
 
@@ -22,13 +23,14 @@ func NewCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check --config FILE",
 		Short: "Check a configuration",
-		Long: `check reads a configuration, the certificates that it names and the secrets of [acme],
-looks for a quote source if a domain needs one, and prints every problem on a line of its
-own, as file:line:column: key: problem. It changes nothing. It also prints how the limit
-of descriptors (ulimit -n) would be divided here, and warns if the file asks for more. A
-service may have another limit.
+		Long: `check reads a configuration and prints each of its problems on a line of its own, as
+file:line:column: key: problem. If there are none, it also reads the certificates, keys,
+secrets and lists that the file names, and looks for a quote source if a domain needs one.
+It changes nothing. It also prints how the limit of descriptors (ulimit -n) would be
+divided here, and warns if the file asks for more. A service may have another limit.
 
-Exit code 0: gateway run would start with this configuration. 1: there is a problem.`,
+Exit code 0: no problem was found. Ports, the tunnel, the state and the guest agent are
+only tried by gateway run. 1: there is a problem.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
@@ -40,11 +42,13 @@ Exit code 0: gateway run would start with this configuration. 1: there is a prob
 			if err != nil {
 				return err
 			}
-			if err := gateway.Check(cmd.Context(), cfg); err != nil {
-				fmt.Fprintln(out, err)
+			if problems := oneline.Split(gateway.Check(cmd.Context(), cfg)); len(problems) > 0 {
+				for _, err := range problems {
+					fmt.Fprintln(out, err)
+				}
 				return cli.ErrReported
 			}
-			fmt.Fprintf(out, "%s: ok: %d domains, %d static instances\n", file, len(cfg.Domains), len(cfg.Instances))
+			fmt.Fprintf(out, "%s: ok; domains: %d, static instances: %d\n", file, len(cfg.Domains), len(cfg.Instances))
 			writeDescriptors(out, cfg)
 			return nil
 		},
