@@ -35,7 +35,7 @@ func (s fileSource) load(context.Context) (material, error) {
 	if err := certfile.CheckKeyMode(r.Files[1].Mode); err != nil {
 		return material{}, wrap(s.Key, err)
 	}
-	return material{cert: r.Files[0].Data, key: r.Files[1].Data, ca: r.Files[2].Data}, nil
+	return material{cert: r.Files[0].Data, key: r.Files[1].Data, ca: r.Files[2].Data, caFile: s.ClientCA}, nil
 }
 
 // ReadRoots reads the authorities of a PEM file as those of Files.ClientCA are.

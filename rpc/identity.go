@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,6 +57,7 @@ type keySource interface {
 // material is PEM as it was read.
 type material struct {
 	cert, key, ca []byte
+	caFile        string // "": ca is not from a file
 }
 
 // keys is material that was found good. It is never changed.
@@ -183,7 +185,7 @@ func checkKeys(m material, now time.Time) (*keys, []string, error) {
 	}
 	roots, err := parseAuthorities(m.ca)
 	if err != nil {
-		return nil, nil, wrap("client CA", err)
+		return nil, nil, wrap(strings.TrimSpace("client CA "+m.caFile), err)
 	}
 	var warnings []string
 	if err := checkChain(pair, roots.pool, now); err != nil {

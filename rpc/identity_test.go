@@ -119,9 +119,9 @@ func TestBadFilesAreRefused(t *testing.T) {
 			overwrite(f.Cert, certPEM(root.cert.Raw))
 			overwrite(f.Key, keyPEM(t, tls.Certificate{PrivateKey: root.key}))
 		}, "is a CA certificate"},
-		"no client CA":      {func(f Files) { overwrite(f.ClientCA, nil) }, "client CA: has no certificate"},
+		"no client CA":      {func(f Files) { overwrite(f.ClientCA, nil) }, ".pem: has no certificate"},
 		"client CA a leaf":  {func(f Files) { overwrite(f.ClientCA, certPEM(good.Certificate[0])) }, "is not an authority"},
-		"client CA damaged": {func(f Files) { overwrite(f.ClientCA, certPEM([]byte{1})) }, "client CA: x509: malformed certificate"},
+		"client CA damaged": {func(f Files) { overwrite(f.ClientCA, certPEM([]byte{1})) }, ".pem: x509: malformed certificate"},
 		"too large":         {func(f Files) { overwrite(f.ClientCA, make([]byte, certfile.MaxSize+1)) }, "want at most 262144 bytes"},
 		"a folder":          {func(f Files) { _ = os.Remove(f.Key); _ = os.Mkdir(f.Key, 0o700) }, "want a regular file"},
 	} {
