@@ -95,6 +95,12 @@ func (c *Client) register(ctx context.Context, r Registration) (Answer, error) {
 	return answer, wrap("invalid answer", err)
 }
 
+// CheckURL returns why no gateway has this URL, or nil.
+func CheckURL(gateway string) error {
+	_, err := methodURL(gateway, "")
+	return err
+}
+
 // methodURL does to a gateway_url what guests do.
 func methodURL(gateway, method string) (string, error) {
 	u, err := url.Parse(gateway)

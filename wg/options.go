@@ -82,16 +82,35 @@ func (o *Options) check() error {
 	switch {
 	case !slices.Contains([]Mode{ModeAuto, ModeKernel, ModeUserspace, ModeNetstack}, o.Mode):
 		return fmt.Errorf("wg: unknown mode %q", o.Mode)
-	case !interfaceName.MatchString(o.Interface) || slices.Contains(reservedNames, o.Interface):
-		return fmt.Errorf("wg: interface name %q: want 1 to 15 of a-z, A-Z, 0-9, _=+.- and not a reserved name", o.Interface)
 	case o.PrivateKey.IsZero():
 		return errors.New("wg: the private key is missing")
 	case o.ListenPort < 0 || o.ListenPort > 65535:
 		return fmt.Errorf("wg: listen port %d: want 0 to 65535", o.ListenPort)
-	case o.MTU < minMTU || o.MTU > maxMTU:
-		return fmt.Errorf("wg: mtu %d: want %d to %d", o.MTU, minMTU, maxMTU)
 	case !o.Address.IsValid() || !o.Address.Addr().Is4() || o.Address.Bits() < 8 || o.Address.Bits() > 30:
 		return fmt.Errorf("wg: address %s: want an IPv4 address with a prefix of 8 to 30 bits", o.Address)
+	}
+	err := CheckInterface(o.Interface)
+	if err == nil {
+		err = CheckMTU(o.MTU)
+	}
+	if err != nil {
+		return fmt.Errorf("wg: %w", err)
+	}
+	return nil
+}
+
+// CheckInterface returns why no tunnel can have an interface of this name, or nil.
+func CheckInterface(name string) error {
+	if !interfaceName.MatchString(name) || slices.Contains(reservedNames, name) {
+		return fmt.Errorf("interface name %q: want 1 to 15 of a-z, A-Z, 0-9, _=+.- and not a reserved name", name)
+	}
+	return nil
+}
+
+// CheckMTU returns why no tunnel can have this MTU, or nil.
+func CheckMTU(mtu int) error {
+	if mtu < minMTU || mtu > maxMTU {
+		return fmt.Errorf("mtu %d: want %d to %d", mtu, minMTU, maxMTU)
 	}
 	return nil
 }

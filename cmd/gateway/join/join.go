@@ -148,6 +148,17 @@ func (f flags) check() (r request, err error) {
 	case len(f.forwards) == 0 && wg.Mode(f.mode) == wg.ModeNetstack:
 		return r, errors.New("--mode netstack needs --forward: nothing else could be reached")
 	}
+	for _, url := range f.urls {
+		if err := rpc.CheckURL(url); err != nil {
+			return r, fmt.Errorf("--url %q: %w", url, err)
+		}
+	}
+	if err := wg.CheckInterface(f.iface); err != nil {
+		return r, fmt.Errorf("--interface: %w", err)
+	}
+	if err := wg.CheckMTU(f.mtu); err != nil {
+		return r, fmt.Errorf("--mtu: %w", err)
+	}
 	if f.gatewayApp != "" {
 		if r.gateway, err = ratls.ParseAppID(f.gatewayApp); err != nil {
 			return r, fmt.Errorf("--gateway-app-id: %w", err)

@@ -14,7 +14,7 @@ import (
 
 // good are flags that ask for nothing impossible.
 func good() flags {
-	return flags{urls: []string{"https://gw.example.com"}, cert: "c", key: "k", ca: "a", mode: "auto"}
+	return flags{urls: []string{"https://gw.example.com"}, cert: "c", key: "k", ca: "a", mode: "auto", iface: "wg-guest", mtu: 1420}
 }
 
 func TestFlagsAreCheckedBeforeAnythingIsBegun(t *testing.T) {
@@ -24,6 +24,9 @@ func TestFlagsAreCheckedBeforeAnythingIsBegun(t *testing.T) {
 	}{
 		"good":             {func(*flags) {}, ""},
 		"no URL":           {func(f *flags) { f.urls = nil }, "--url, --cert, --key and --ca are needed"},
+		"URL":              {func(f *flags) { f.urls = []string{"https://a", "http://b"} }, `--url "http://b": want a URL such as`},
+		"interface":        {func(f *flags) { f.iface = "a b" }, `--interface: interface name "a b"`},
+		"mtu":              {func(f *flags) { f.mtu = 5 }, "--mtu: mtu 5: want 576 to"},
 		"mode":             {func(f *flags) { f.mode = "none" }, `--mode "none"`},
 		"forward":          {func(f *flags) { f.forwards = []string{"a:1"} }, "--forward needs --mode netstack"},
 		"nothing to reach": {func(f *flags) { f.mode = "netstack" }, "needs --forward"},
