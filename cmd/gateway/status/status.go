@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"text/tabwriter"
@@ -64,12 +65,17 @@ serve.`,
 	return cmd
 }
 
+var errNoInstance = errors.New("no instance can serve")
+
 // maxStatus bounds the answer: 65,536 instances at some 300 bytes each fit.
 const maxStatus = 64 << 20
 
 func show(ctx context.Context, out io.Writer, at string, asJSON, clear bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	if _, _, err := net.SplitHostPort(at); err != nil || strings.Contains(at, "/") {
+		return cli.Usage(fmt.Errorf("--admin %q: want HOST:PORT, such as 127.0.0.1:9901", at))
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at+"/status", nil)
 	if err != nil {
 		return cli.Usage(fmt.Errorf("--admin: %w", err))
@@ -100,12 +106,15 @@ func show(ctx context.Context, out io.Writer, at string, asJSON, clear bool) err
 	} else if err := write(out, s); err != nil {
 		return err
 	}
+	if s.TunnelFault != "" {
+		return cli.ErrReported
+	}
 	for _, i := range s.Instances {
-		if i.Weight > 0 && s.TunnelFault == "" {
+		if i.Weight > 0 {
 			return nil
 		}
 	}
-	return cli.ErrReported
+	return errNoInstance
 }
 
 func write(out io.Writer, s admin.Status) error {
