@@ -14,7 +14,7 @@ import (
 //	down      the last handshake is MaxAge ago or longer          no traffic
 //	ejected   dials fail: first pausing, then on trial            last resort, then little
 //	stale     the last handshake is over 180 s ago                little
-//	warming   healthy again for less than 30 s                    growing
+//	warming   up, or up again, for less than 30 s           growing
 //	fresh     else                                                full
 //
 // Weights are shares relative to the app's other instances, so an app whose
@@ -92,7 +92,7 @@ func (f *facts) judge(now time.Time, maxAge time.Duration) verdict {
 		v.lower(uint16(fullWeight * (into + warmStep) / (warmFor + warmStep)))
 		v.change(f.warm.Add(into + warmStep))
 		if v.health == vm.Fresh {
-			v.health, v.reason = vm.Warming, "healthy again, its share grows"
+			v.health, v.reason = vm.Warming, "its tunnel came up, its share grows"
 		}
 	}
 	switch {
