@@ -84,7 +84,7 @@ func (o *Options) Check() error {
 	case !slices.Contains(Forms[:], o.Form):
 		return fmt.Errorf("attack %q: want one of %v", o.Form, Forms)
 	case o.ServerName == "":
-		return errors.New("an attack needs the server name of something that the target serves")
+		return errors.New("server name: an attack needs one that the target serves (--sni)")
 	case o.TLS && o.Form != Hold && !o.Form.speaksTLS():
 		return fmt.Errorf("attack %s speaks no TLS", o.Form)
 	case o.Connections > maxConnections:

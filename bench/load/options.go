@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"sallyport/bench/backend"
@@ -107,7 +108,7 @@ func (o *Options) Check() error {
 	o.complete()
 	host, _, err := net.SplitHostPort(o.Target)
 	if err != nil {
-		return fmt.Errorf("target: %w", err)
+		return fmt.Errorf("target %q: want HOST:PORT", o.Target)
 	}
 	if o.ServerName == "" {
 		o.ServerName = host
@@ -131,41 +132,50 @@ func (o *Options) Check() error {
 	bulk := o.Workload == Download || o.Workload == Upload || o.Workload == Mixed
 	switch {
 	case !known:
-		return fmt.Errorf("workload %q: want one of %v", o.Workload, Workloads)
+		return fmt.Errorf("workload %q: want one of %s", o.Workload, wordsOf(Workloads[:]))
 	case o.TLS != 0 && o.TLS != tls.VersionTLS12 && o.TLS != tls.VersionTLS13:
 		return fmt.Errorf("TLS version %#x: want 1.2 or 1.3", o.TLS)
 	case o.TLS == tls.VersionTLS12 && o.Curve == tls.X25519MLKEM768:
 		return errors.New("X25519MLKEM768 needs TLS 1.3")
 	case (o.Resume || o.Roots != nil) && o.TLS == 0:
-		return errors.New("resumption and certificates need TLS")
+		return errors.New("resumption and the verification of certificates need TLS (--tls)")
 	case o.Workload == Connect && o.Size == 0 && o.TLS == 0:
 		return errors.New("connect with size 0 needs TLS: it would not even send the hello")
 	case o.Connections < 1 || o.Connections > maxConnections:
-		return fmt.Errorf("connections: want 1 to %d", maxConnections)
+		return fmt.Errorf("connections %d: want 1 to %d", o.Connections, maxConnections)
 	case o.BulkConnections < 1 || o.BulkConnections > maxConnections:
-		return fmt.Errorf("bulk connections: want 1 to %d", maxConnections)
+		return fmt.Errorf("bulk connections %d: want 1 to %d", o.BulkConnections, maxConnections)
 	case o.Size < minSize || o.Size > backend.MaxSize:
-		return fmt.Errorf("size: want %d to %d", minSize, backend.MaxSize)
+		return fmt.Errorf("size %d: want %d to %d", o.Size, minSize, backend.MaxSize)
 	case o.ReplySize < 0 || o.ReplySize > backend.MaxSize:
-		return fmt.Errorf("reply size: want 0 to %d", backend.MaxSize)
+		return fmt.Errorf("reply size %d: want 0 to %d", o.ReplySize, backend.MaxSize)
 	case o.Interval < backend.MinInterval || o.Interval > backend.MaxInterval:
-		return fmt.Errorf("interval: want %s to %s", backend.MinInterval, backend.MaxInterval)
+		return fmt.Errorf("interval %s: want %s to %s", o.Interval, backend.MinInterval, backend.MaxInterval)
 	case !(o.Rate >= 0 && o.Rate <= maxRate):
-		return fmt.Errorf("rate: want 0 to %.0f", maxRate)
+		return fmt.Errorf("rate %g: want 0 to %.0f", o.Rate, maxRate)
 	case o.Rate > 0 && !paced:
 		return fmt.Errorf("rate: workload %s has none", o.Workload)
 	case o.Endure && o.Rate == 0:
 		return errors.New("a run that endures failures needs a rate: it would fail as fast as it can")
 	case !(o.BulkRate >= 0 && o.BulkRate <= maxBulkRate):
-		return fmt.Errorf("bulk rate: want 0 to %.0f bytes a second", maxBulkRate)
+		return fmt.Errorf("bulk rate %g: want 0 to %.0f bytes a second", o.BulkRate, maxBulkRate)
 	case o.BulkRate > 0 && !bulk:
 		return fmt.Errorf("bulk rate: workload %s has no bulk", o.Workload)
 	case o.Warmup < 0 || o.Warmup > maxDuration || o.Duration <= 0 || o.Duration > maxDuration:
-		return fmt.Errorf("duration and warm-up: want up to %s", maxDuration)
+		return fmt.Errorf("duration %s and warm-up %s: want up to %s each", o.Duration, o.Warmup, maxDuration)
 	case o.Threads < 1 || o.Threads > min(maxThreads, o.Connections):
-		return fmt.Errorf("threads: want 1 to %d, and not more than connections", maxThreads)
+		return fmt.Errorf("threads %d: want 1 to %d, and not more than connections", o.Threads, maxThreads)
 	}
 	return nil
+}
+
+// wordsOf lists workloads in a sentence.
+func wordsOf(list []Workload) string {
+	words := make([]string, len(list))
+	for i, w := range list {
+		words[i] = string(w)
+	}
+	return strings.Join(words, ", ")
 }
 
 func (o *Options) complete() {

@@ -25,7 +25,7 @@ SIGINT or SIGTERM.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := netip.ParseAddrPort(listen)
 			if err != nil {
-				return cli.Usage(fmt.Errorf("listen: %w", err))
+				return cli.Usage(fmt.Errorf("--listen %q: want IP:port", listen))
 			}
 			if cpu >= maxCPUs {
 				return cli.Usage(fmt.Errorf("cpu %d: want less than %d", cpu, maxCPUs))

@@ -51,7 +51,7 @@ Ctrl-C ends it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := netip.ParseAddrPort(listen)
 			if err != nil {
-				return cli.Usage(fmt.Errorf("--listen: want IP:port: %w", err))
+				return cli.Usage(fmt.Errorf("--listen %q: want IP:port", listen))
 			}
 			return demonstrate(cmd.Context(), at, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

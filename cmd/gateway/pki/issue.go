@@ -24,6 +24,7 @@ type issueFlags struct {
 	names                   []string
 	days                    int
 	instanceSet, composeSet bool
+	daysSet                 bool
 }
 
 func newIssue() *cobra.Command {
@@ -48,6 +49,7 @@ app id is the one that dstack guests know as gateway_app_id:
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.instanceSet, f.composeSet = cmd.Flags().Changed("instance-id"), cmd.Flags().Changed("compose-hash")
+			f.daysSet = cmd.Flags().Changed("days")
 			request, err := f.request()
 			if err != nil {
 				return cli.Usage(fmt.Errorf("pki issue: %w", err))
@@ -72,8 +74,8 @@ func (f issueFlags) request() (ratls.Request, error) {
 	switch {
 	case f.dir == "" || f.out == "" || f.app == "":
 		return ratls.Request{}, errors.New("--dir, --out and --app-id are needed")
-	case f.days < 0 || f.days > maxDays:
-		return ratls.Request{}, fmt.Errorf("--days: want 1 to %d", maxDays)
+	case f.daysSet && (f.days < 1 || f.days > maxDays):
+		return ratls.Request{}, fmt.Errorf("--days %d: want 1 to %d", f.days, maxDays)
 	case f.server && len(f.names) == 0:
 		return ratls.Request{}, errors.New("--server needs --name: VMs check it")
 	case f.server && (f.instanceSet || f.composeSet):
@@ -86,7 +88,7 @@ func (f issueFlags) request() (ratls.Request, error) {
 		return ratls.Request{}, fmt.Errorf("--app-id: %w", err)
 	}
 	r := ratls.Request{AppID: app}
-	if f.days > 0 {
+	if f.daysSet {
 		r.NotAfter = time.Now().AddDate(0, 0, f.days)
 	}
 	if f.server { // as dstack's agent asks for a gateway's certificate

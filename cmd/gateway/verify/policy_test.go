@@ -35,8 +35,8 @@ func TestVerifyExitCodesTellUsageFromFailure(t *testing.T) {
 		"undecided":        {v.args(good, "--at", v.world.Now.AddDate(0, 0, 400).Format(time.RFC3339)), 4, ""},
 		"of another Intel": {[]string{"verify", "--collateral", collateral, good}, 1, ""},
 
-		"nothing":          {[]string{"verify"}, 2, "accepts 1 arg(s), received 0"},
-		"two":              {v.args(good, good), 2, "accepts 1 arg(s), received 2"},
+		"nothing":          {[]string{"verify"}, 2, "0 arguments: want a host"},
+		"two":              {v.args(good, good), 2, "2 arguments: want a host"},
 		"empty":            {v.args(""), 2, "verify: want a host, a file, or - for standard input"},
 		"bad flag":         {v.args("--no", good), 2, "unknown flag: --no"},
 		"bad app":          {v.args(good, "--app", "xyz"), 2, "--app: "},

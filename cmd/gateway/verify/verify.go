@@ -63,7 +63,12 @@ Exit code 0: every step holds, and the system is known. 1: a step fails, or ther
 evidence. 2: wrong usage. 3: every step holds, but nothing that was checked identifies the
 system (UNPROVEN). 4: no verdict is possible now, for example without Intel's collateral
 (UNDECIDED).`,
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("verify: %d arguments: want a host, a file, or - for standard input", len(args))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if trimScheme(args[0]) == "" {
 				return cli.Usage(errors.New("verify: want a host, a file, or - for standard input"))
