@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport/config"
@@ -54,10 +55,23 @@ func (g *Gateway) ReloadConfig(file string) {
 	}
 	g.routes.SetProxyTLVs(cfg.Proxy.ProxyTLVs)
 	g.appraise.Reload(cfg.Attestation)
-	if !reflect.DeepEqual(cfg.ACME, g.cfg.ACME) {
-		g.log.Warn("[acme] has changed, which takes effect after a restart; until then the previous section stays in force")
+	if sections := needRestart(*g.cfg, *cfg); len(sections) > 0 {
+		g.log.Warn("sections have changed, which takes effect after a restart; until then the previous values stay in force", "sections", strings.Join(sections, " "))
 	}
 	g.log.Info("configuration read", "file", file, "domains", len(cfg.Domains), "upstream_ratls", len(cfg.Proxy.UpstreamRATLS.IDs), "upstream_ratls_all", cfg.Proxy.UpstreamRATLS.All)
+}
+
+// needRestart names the sections of which a change is not taken over.
+func needRestart(was, now config.Config) (sections []string) {
+	was.Proxy.UpstreamRATLS, was.Proxy.ProxyTLVs = now.Proxy.UpstreamRATLS, now.Proxy.ProxyTLVs
+	was.Domains, was.Attestation = now.Domains, now.Attestation // setDomains and package appraise say it themselves
+	before, after := reflect.ValueOf(was), reflect.ValueOf(now)
+	for i := range before.NumField() {
+		if !reflect.DeepEqual(before.Field(i).Interface(), after.Field(i).Interface()) {
+			sections = append(sections, "["+before.Type().Field(i).Tag.Get("toml")+"]")
+		}
+	}
+	return sections
 }
 
 // What a restart is for.

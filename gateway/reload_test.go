@@ -74,6 +74,22 @@ func TestReloadWithAProblemChangesNothing(t *testing.T) {
 	}
 }
 
+// A change that a reload does not take over is not passed over in silence.
+func TestReloadNamesTheSectionsThatNeedARestart(t *testing.T) {
+	s := newSite(t, "")
+	s.run()
+	s.configure("proxy_tlvs = [\"aaaa\"]")
+	s.g.ReloadConfig(s.path("gateway.toml"))
+	if strings.Contains(s.log.String(), "after a restart") {
+		t.Errorf("of proxy_tlvs the log says\n%s", s.log.String())
+	}
+	s.configure("max_connections = 7", shopOne, "[health]\nmax_handshake_age = \"4m\"\n[attestation]\nmax_age = \"1h\"\n")
+	s.g.ReloadConfig(s.path("gateway.toml"))
+	if want := `sections="[proxy] [health] [instance]"`; !strings.Contains(s.log.String(), want) {
+		t.Errorf("the log says\n%s\nwant %s", s.log.String(), want)
+	}
+}
+
 // writeKMS writes the root of an authority.
 func (s *site) writeKMS(name string) {
 	s.t.Helper()

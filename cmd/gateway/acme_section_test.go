@@ -30,7 +30,7 @@ func testChangedSection(t *testing.T, w *acmeWorld) {
 			t.Fatal(err)
 		}
 		await(t, "the file is read", func() bool { return strings.Count(log.String(), `msg="configuration read"`) == i+1 })
-		warned := strings.Contains(log.String(), "[acme] has changed, which takes effect after a restart; until then the previous section stays in force")
+		warned := strings.Contains(log.String(), "takes effect after a restart; until then the previous values stay in force\" sections=[acme]")
 		if warned != (section != "") {
 			t.Errorf("with %q in the section the log says\n%s", section, log.String())
 		}
