@@ -60,6 +60,9 @@ func write(name string, data []byte, mode fs.FileMode, place func(from, to strin
 // writeTemp writes data to a new file beside name, and returns its name.
 func writeTemp(name string, data []byte, mode fs.FileMode) (tmp string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".tmp-*") // 0600
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
+		failed.Path = name // nobody knows the other name
+	}
 	if err != nil {
 		return "", err
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -109,7 +110,8 @@ func TestFailureLeavesNothing(t *testing.T) {
 	if all, err := os.ReadDir(dir); err != nil || len(all) != 1 {
 		t.Errorf("%v, %v", all, err)
 	}
-	if err := Replace(filepath.Join(dir, "none", "file"), nil, 0o600); !errors.Is(err, fs.ErrNotExist) {
+	absent := filepath.Join(dir, "none", "file")
+	if err := Replace(absent, nil, 0o600); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), absent+":") {
 		t.Errorf("no directory: %v", err)
 	}
 	if err := SyncDir(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
