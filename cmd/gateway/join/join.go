@@ -126,7 +126,10 @@ func join(ctx context.Context, f flags, log *slog.Logger) error {
 		Serve:    func(ctx context.Context, d guest.Device) error { return guest.Forward(ctx, d, asked.forwards, log) },
 		Log:      log,
 	})
-	return oneline.Join(err, lock.Close())
+	if err = oneline.Join(err, lock.Close()); err == nil {
+		log.Info("stopped")
+	}
+	return err
 }
 
 // request is what the flags ask for.
