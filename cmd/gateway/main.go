@@ -25,8 +25,9 @@ func main() { os.Exit(cli.Main(newRoot(), os.Args[1:])) }
 func newRoot() *cobra.Command {
 	return cli.Root(
 		&cobra.Command{
-			Use:   "gateway",
-			Short: "Lets TLS clients reach confidential VMs over WireGuard",
+			Use:     "gateway",
+			Version: version(),
+			Short:   "Lets TLS clients reach confidential VMs over WireGuard",
 			Long: `gateway lets TLS clients reach confidential VMs over WireGuard.
 
 A client connects with the name <id>-<port>[s|g].<base domain>, where <id> is an app

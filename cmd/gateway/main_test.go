@@ -30,6 +30,7 @@ func TestExitCodesTellUsageFromFailure(t *testing.T) {
 		says string
 	}{
 		{"version", 0, ""},
+		{"--version", 0, ""},
 		{"--help", 0, ""},
 		{"", 2, "a command is needed: run, check"},
 		{"bogus", 2, "unknown command"},

@@ -25,6 +25,7 @@ func (e UsageError) Unwrap() error { return e.Err }
 func Root(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.SetVersionTemplate("{{.Version}}\n") // of --version, if cmd has a version
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
 	return Group(cmd, commands...)
 }
