@@ -107,6 +107,7 @@ func (c *cvm) startNginx(t *testing.T, dir, cert, key string) {
 	mustWriteFile(t, conf, strings.NewReplacer("DIR", dir, "CERT", cert, "KEY", key, "MODULE", modules[0]).Replace(`
 load_module MODULE;
 daemon off;
+master_process off; # the end of the test ends one process, and would leave workers behind
 user root;
 pid DIR/nginx.pid;
 error_log stderr;
