@@ -3,9 +3,9 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"sallyport/internal/gwtest"
 )
@@ -14,23 +14,12 @@ import (
 // closes when its client has.
 func (c *cvm) serveUntilLeft(t *testing.T, addr string) {
 	t.Helper()
-	l := c.host.Listen(t, addr)
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(patience))
-				if _, err := conn.Read(make([]byte, 1<<10)); err == nil {
-					_, _ = conn.Write([]byte("."))
-					_, _ = io.Copy(io.Discard, conn)
-				}
-			}()
+	c.serve(t, addr, func(conn net.Conn) {
+		if _, err := conn.Read(make([]byte, 1<<10)); err == nil {
+			_, _ = conn.Write([]byte("."))
+			_, _ = io.Copy(io.Discard, conn)
 		}
-	}()
+	})
 }
 
 // leave makes a connection that the client ends first: whoever passes that on to the

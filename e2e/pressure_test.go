@@ -12,9 +12,8 @@ import (
 	"sallyport/internal/gwtest"
 )
 
-// serveHello reads a ClientHello, answers it with these bytes and closes: the
-// cheapest server behind a passthrough name.
-func (c *cvm) serveHello(t *testing.T, addr string, answer []byte) {
+// serve runs f with each connection to addr, which it closes afterwards.
+func (c *cvm) serve(t *testing.T, addr string, f func(net.Conn)) {
 	t.Helper()
 	l := c.host.Listen(t, addr)
 	go func() {
@@ -26,13 +25,21 @@ func (c *cvm) serveHello(t *testing.T, addr string, answer []byte) {
 			go func() {
 				defer conn.Close()
 				conn.SetDeadline(time.Now().Add(patience))
-				buf := make([]byte, 1<<10)
-				if _, err := conn.Read(buf); err == nil {
-					_, _ = conn.Write(answer) // a client that left says so itself
-				}
+				f(conn)
 			}()
 		}
 	}()
+}
+
+// serveHello reads a ClientHello, answers it with these bytes and closes: the
+// cheapest server behind a passthrough name.
+func (c *cvm) serveHello(t *testing.T, addr string, answer []byte) {
+	t.Helper()
+	c.serve(t, addr, func(conn net.Conn) {
+		if _, err := conn.Read(make([]byte, 1<<10)); err == nil {
+			_, _ = conn.Write(answer) // a client that left says so itself
+		}
+	})
 }
 
 // A gateway with 400 descriptors, told that it may have more connections, under 1,000 clients that all come at once. Each

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 
@@ -57,7 +56,7 @@ zone %q { type primary; file "zone"; update-policy { grant gw. zonesub ANY; }; }
 			t.Logf("BIND:\n%s", log.String())
 		}
 	})
-	await(t, "BIND answers", func() bool {
+	gwtest.Await(t, "BIND answers", func() bool {
 		m, err := dns.Exchange(new(dns.Msg).SetQuestion(zone+".", dns.TypeSOA), addr)
 		return err == nil && m.Authoritative
 	})
@@ -108,20 +107,5 @@ func testBIND(t *testing.T, w *acmeWorld) {
 	}
 	if code, said := s.run("acme", "caa", "--set"); code != 0 || !strings.Contains(said, "set at gw.bind.test in zone bind.test.") || !strings.Contains(said, "pinned to this account") {
 		t.Errorf("caa --set: %d, %s", code, said)
-	}
-}
-
-// await polls until ok.
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	late := time.After(40 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("waited in vain: %s", what)
-		}
 	}
 }

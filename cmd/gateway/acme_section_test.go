@@ -29,7 +29,7 @@ func testChangedSection(t *testing.T, w *acmeWorld) {
 		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "the file is read", func() bool { return strings.Count(log.String(), `msg="configuration read"`) == i+1 })
+		gwtest.Await(t, "the file is read", func() bool { return strings.Count(log.String(), `msg="configuration read"`) == i+1 })
 		warned := strings.Contains(log.String(), "takes effect after a restart; until then the previous values stay in force\" sections=[acme]")
 		if warned != (section != "") {
 			t.Errorf("with %q in the section the log says\n%s", section, log.String())

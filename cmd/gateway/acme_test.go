@@ -118,7 +118,7 @@ func testReloadOfDomains(t *testing.T, w *acmeWorld) {
 		}
 	}
 	reload("[[domain]]\nname = \"stays.test\"\nacme = true\n")
-	await(t, "the domain is gone", func() bool {
+	gwtest.Await(t, "the domain is gone", func() bool {
 		_, err := s.shown("health.comes.test")
 		return err != nil && strings.Contains(err.Error(), "unrecognized name")
 	})
@@ -189,7 +189,7 @@ func TestKilledGatewayGoesOnWithItsOrder(t *testing.T) {
 	s.configure("[[domain]]\nname = \"kill.test\"\nacme = true\n",
 		fmt.Sprintf("dns = \"exec\"\nexec.program = \"./hook\"\npropagation_nameservers = [%q]\n", w.dns.Addr))
 	cmd := s.gateway()
-	await(t, "the program is called", func() bool { _, err := os.Stat(s.path("called")); return err == nil })
+	gwtest.Await(t, "the program is called", func() bool { _, err := os.Stat(s.path("called")); return err == nil })
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -198,7 +198,7 @@ func TestLogReaderThatHasStoppedStopsNobody(t *testing.T) {
 		b, _ := io.ReadAll(reader)
 		text <- string(b)
 	}()
-	await(t, "the last lines of the rings are written", func() bool {
+	gwtest.Await(t, "the last lines of the rings are written", func() bool {
 		before := s.dropped()
 		s.connect().Close()
 		return s.dropped() == before
@@ -253,7 +253,7 @@ func TestLogReaderThatHasClosedDoesNotEndTheProcess(t *testing.T) {
 		s.connect().Close() // each has a line
 		s.mustEcho(s.connect(), []byte("x"))
 	}
-	await(t, "the lines are counted as dropped", func() bool { return s.dropped() > 0 })
+	gwtest.Await(t, "the lines are counted as dropped", func() bool { return s.dropped() > 0 })
 	s.mustStop()
 }
 
@@ -269,6 +269,6 @@ func TestFullDiskUnderTheLogStopsNobody(t *testing.T) {
 	s := newLogSite(t, full)
 	s.connect().Close()
 	s.mustEcho(s.connect(), []byte("x"))
-	await(t, "the lines are counted as dropped", func() bool { return s.dropped() > 0 })
+	gwtest.Await(t, "the lines are counted as dropped", func() bool { return s.dropped() > 0 })
 	s.mustStop()
 }

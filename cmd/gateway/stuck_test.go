@@ -90,7 +90,7 @@ func TestStuckLoopFailsReadinessAndTheSecondSIGTERMEndsIt(t *testing.T) {
 	if _, err := c.Write(gwtest.Hello{ServerName: "app.gw.test"}.Record()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the gateway is not ready", func() bool {
+	gwtest.Await(t, "the gateway is not ready", func() bool {
 		got := ready()
 		return strings.HasPrefix(got, "503 ") && strings.Contains(got, "loop 0 is stuck")
 	})
@@ -98,7 +98,7 @@ func TestStuckLoopFailsReadinessAndTheSecondSIGTERMEndsIt(t *testing.T) {
 		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "it is told that it drains", func() bool { return strings.Contains(read(t, stderr), "msg=draining") })
+		gwtest.Await(t, "it is told that it drains", func() bool { return strings.Contains(read(t, stderr), "msg=draining") })
 	}
 	select {
 	case err := <-s.end:
